@@ -1,0 +1,15 @@
+"""Heatproof finds and explains broken ad banners from where people click on them.
+
+LAYERS is read by a test: a module may import from its own layer and from those above it in this list, never from below.
+"""
+
+LAYERS: list[set[str]] = [
+    {"settings", "errors"},
+    {"clicks", "heatmaps", "synthetic"},
+    {"reference", "features", "anchors", "embeddings", "templates", "detectors", "normalise", "combine", "thresholds"}
+    | {"diagnosis", "selection", "agreement", "metrics"},
+    {"worker"},
+    {"schema", "store", "queries"},
+    {"run", "ingest", "__main__"},
+    {"ui"},
+]

@@ -1,0 +1,41 @@
+"""Errors that a user may see.
+
+Every message has one form: the rule, "however" and the value that broke it, then the next step. `HeatproofError`
+is the only type that `app.py` and `__main__` turn into a message; anything else is a bug and keeps its traceback.
+
+    HeatproofError
+    ├── InputError        a file, column or option that cannot be used
+    ├── StoreError        the DuckDB file cannot be opened, read or restored
+    │   └── StoreBusyError    another process holds it
+    ├── RunError          a scoring run failed
+    │   └── RunCancelled      … because somebody asked for it
+    └── ContractError     a detector was called against its contract
+"""
+
+
+class HeatproofError(Exception):
+    """Base of every error with a message for the user."""
+
+
+class InputError(HeatproofError):
+    """A file, a column or an option cannot be used as given."""
+
+
+class StoreError(HeatproofError):
+    """The store cannot be opened, read, backed up or restored."""
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the store."""
+
+
+class RunError(HeatproofError):
+    """A scoring run failed; nothing of it is in the store."""
+
+
+class RunCancelled(RunError):
+    """A scoring run was cancelled; nothing of it is in the store."""
+
+
+class ContractError(HeatproofError):
+    """A detector got input that its contract does not allow, or returned scores that it does not allow."""

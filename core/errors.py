@@ -8,7 +8,7 @@ is the only type that `app.py` and `__main__` turn into a message; anything else
     ├── StoreError        the DuckDB file cannot be opened, read or restored
     │   └── StoreBusyError    another process holds it
     ├── RunError          a scoring run failed
-    │   └── RunCancelled      … because somebody asked for it
+    │   └── RunCancelledError      … because somebody asked for it
     └── ContractError     a detector was called against its contract
 """
 
@@ -33,7 +33,7 @@ class RunError(HeatproofError):
     """A scoring run failed; nothing of it is in the store."""
 
 
-class RunCancelled(RunError):
+class RunCancelledError(RunError):
     """A scoring run was cancelled; nothing of it is in the store."""
 
 

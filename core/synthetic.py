@@ -1,0 +1,347 @@
+"""Synthetic click logs with planted faults, seeded: the demo, and test beds. Nothing here is tuned on, or tunes, real data.
+
+A grid has one layout a product count: tiles with a picture, a title and a button each, a logo and a close corner. A domain
+moves and stretches it a little and adds noise of its own; a banner weighs its products in its own way. A fault changes where
+the clicks of a banner land.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+Points = NDArray[np.float64]
+"""(n, 2) relative positions x, y; what lies outside 0..1 was never seen."""
+
+FIRST_DAY = np.datetime64("2026-11-01T00:00:00", "ms")
+N_DAYS = 14
+N_DOMAINS = 40
+LATE_SHARE = 0.2
+"""Share of the broken banners that were in order for the first one to five days."""
+
+
+class GridPlan(NamedTuple):
+    """How many banners a grid has, and how many of them are broken."""
+
+    grid_id: int
+    n_banners: int
+    n_broken: int
+
+
+DEMO = (
+    GridPlan(310021, 600, 24),
+    GridPlan(310044, 600, 48),
+    GridPlan(312007, 600, 36),
+    GridPlan(318850, 600, 30),
+    GridPlan(325119, 600, 42),
+    GridPlan(333519, 2061, 74),
+    GridPlan(333346, 969, 86),
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A mixture of Gaussians: spots (k, 4) as x, y, sd_x, sd_y, weights (k,) of sum 1, and each spot's product (-1 = none)."""
+
+    spots: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    product: NDArray[np.int64]
+    noise: float = 0.03
+
+    def draw(self, rng: np.random.Generator, n: int) -> Points:
+        """n clicks inside the banner."""
+        return inside(rng, n, lambda m: self._draw(rng, m))
+
+    def _draw(self, rng: np.random.Generator, n: int) -> Points:
+        spot = self.spots[rng.choice(len(self.spots), n, p=self.weights)]
+        points = spot[:, :2] + rng.normal(size=(n, 2)) * spot[:, 2:]
+        return np.where(rng.random((n, 1)) < self.noise, rng.random((n, 2)), points)
+
+    def weighted(self, weights: NDArray[np.float64]) -> "Layout":
+        """The same spots with other weights."""
+        return replace(self, weights=weights / weights.sum())
+
+
+def inside(rng: np.random.Generator, n: int, draw: Callable[[int], Points]) -> Points:
+    """n points of `draw` that lie inside the banner; uniform ones fill up where hardly any do."""
+    kept = np.empty((0, 2))
+    for _ in range(30):
+        if len(kept) >= n:
+            break
+        points = draw(max(2 * (n - len(kept)), 16))
+        kept = np.concatenate([kept, points[((points >= 0) & (points <= 1)).all(axis=1)]])
+    return np.concatenate([kept, rng.random((max(0, n - len(kept)), 2))])[:n]
+
+
+def make_layout(rng: np.random.Generator, n_products: int) -> Layout:
+    """A random layout: a hero tile and rows of tiles, or plain rows, or a column; positions count more at the front."""
+    tiles = _tiles(rng, n_products)
+    spots, weights, product = [], [], []
+    picture_y, button_y, button_x = rng.uniform(0.3, 0.45), rng.uniform(0.72, 0.88), rng.uniform(0.2, 0.8)
+    share = rng.dirichlet([6, 2, 4])
+    rank = (1 + np.arange(len(tiles))) ** -rng.uniform(0.3, 0.9)
+    for k, (x, y, w, h) in enumerate(tiles):
+        parts = [(0.5, picture_y, 0.2, 0.14), (rng.uniform(0.3, 0.6), 0.6, 0.16, 0.05), (button_x, button_y, 0.1, 0.04)]
+        for (px, py, sx, sy), s in zip(parts, share, strict=True):
+            spots.append((x + px * w, y + py * h, sx * w, sy * h))
+            weights.append(rank[k] * s)
+            product.append(k)
+    total = sum(weights)
+    spots += [(0.96, 0.04, 0.012, 0.012), (rng.uniform(0.08, 0.3), 0.06, 0.04, 0.02)]
+    weights += [rng.uniform(0.005, 0.03) * total, rng.uniform(0.01, 0.06) * total]
+    w = np.array(weights)
+    return Layout(np.array(spots), w / w.sum(), np.array([*product, -1, -1]), rng.uniform(0.02, 0.06))
+
+
+def _tiles(rng: np.random.Generator, n: int) -> list[tuple[float, float, float, float]]:
+    """Rectangles x, y, width, height of n products under a header."""
+    top = rng.uniform(0.08, 0.2)
+    kind = rng.choice(["row", "column", "hero", "block"])
+    if kind == "row" or n == 1:
+        left = rng.uniform(0, 0.15)
+        return [(left + (1 - left) * k / n, top, (1 - left) / n, 1 - top) for k in range(n)]
+    if kind == "column":
+        return [(0.05, top + (1 - top) * k / n, rng.uniform(0.6, 0.95), (1 - top) / n) for k in range(n)]
+    if kind == "hero":
+        w = rng.uniform(0.45, 0.6)
+        return [(0.0, top, w, 1 - top)] + [(w, top + (1 - top) * k / (n - 1), 1 - w, (1 - top) / (n - 1)) for k in range(n - 1)]
+    cols = int(np.ceil(np.sqrt(n)))
+    rows = int(np.ceil(n / cols))
+    return [(k % cols / cols, top + (1 - top) * (k // cols) / rows, 1 / cols, (1 - top) / rows) for k in range(n)]
+
+
+# Fault families. Each takes the generator, the banner's layout, the layouts of the other grids and n, and gives n clicks.
+
+Fault = Callable[[np.random.Generator, Layout, list[Layout], int], Points]
+
+
+def shifted(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
+    """Everything moved by 0.08 to 0.35 of the side."""
+    angle, size = rng.uniform(0, 2 * np.pi), rng.uniform(0.08, 0.35)
+    move = size * np.array([np.cos(angle), np.sin(angle)])
+    return inside(rng, n, lambda m: layout.draw(rng, m) + move)
+
+
+def scaled(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
+    """Drawn at 0.4-0.75 or 1.3-1.9 times the size, from the top left, the top right or the centre."""
+    factor = rng.uniform(0.4, 0.75) if rng.random() < 0.6 else rng.uniform(1.3, 1.9)
+    fixed = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 0.5]][rng.integers(3)])
+    return inside(rng, n, lambda m: fixed + (layout.draw(rng, m) - fixed) * factor)
+
+
+def mirrored(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
+    """Flipped along the axis, or both, along which this layout is least symmetric."""
+    flips = [np.array(f) for f in ([1, 0], [0, 1], [1, 1])]
+    probe = layout.draw(rng, 4000)
+    change = [_distance(probe, _flip(probe, f)) for f in flips]
+    good = [f for f, c in zip(flips, change, strict=True) if c >= min(0.5, max(change))]
+    flip = good[rng.integers(len(good))]
+    return _flip(layout.draw(rng, n), flip)
+
+
+def _flip(points: Points, flip: NDArray[Any]) -> Points:
+    return np.where(flip == 1, 1 - points, points)
+
+
+def _distance(a: Points, b: Points) -> float:
+    """Total variation between two samples on a 10x10 grid, 0..1."""
+    edges = np.linspace(0, 1, 11)
+    h = [np.histogram2d(p[:, 0], p[:, 1], bins=[edges, edges])[0] / len(p) for p in (a, b)]
+    return float(np.abs(h[0] - h[1]).sum() / 2)
+
+
+def clipped(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
+    """Only the part on one side of a cut at 0.35 to 0.65 was drawn; no clicks beyond."""
+    axis, low, cut = rng.integers(2), rng.random() < 0.5, rng.uniform(0.35, 0.65)
+
+    def draw(m: int) -> Points:
+        points = layout.draw(rng, m)
+        return points[(points[:, axis] < cut) == low]
+
+    return inside(rng, n, draw)
+
+
+def missing_product(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
+    """One of the products is not there and gets no clicks, but for noise."""
+    gone = rng.integers(layout.product.max() + 1)
+    return layout.weighted(np.where(layout.product == gone, 0, layout.weights)).draw(rng, n)
+
+
+def _mixed(rng: np.random.Generator, layout: Layout, n: int, low: float, extra: Callable[[int], Points]) -> Points:
+    share = rng.uniform(low, 0.95)
+    k = rng.binomial(n, share)
+    return np.concatenate([inside(rng, k, extra), layout.draw(rng, n - k)])
+
+
+def hot_spot(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
+    """A third or more of the clicks on one spot: bots."""
+    centre, sd = rng.uniform(0.1, 0.9, 2), rng.uniform(0.008, 0.03)
+    return _mixed(rng, layout, n, 0.3, lambda m: centre + sd * rng.normal(size=(m, 2)))
+
+
+def uniform(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
+    """Half or more of the clicks anywhere: bots, or a picture without parts."""
+    return _mixed(rng, layout, n, 0.5, lambda m: rng.random((m, 2)))
+
+
+def edge(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
+    """Four in ten clicks or more along one edge: the banner sits under something, or is scrolled past."""
+    axis, far, depth = rng.integers(2), rng.integers(2), rng.uniform(0.02, 0.05)
+
+    def draw(m: int) -> Points:
+        points = rng.random((m, 2))
+        points[:, axis] = np.abs(far - np.abs(rng.normal(0, depth, m)))
+        return points
+
+    return _mixed(rng, layout, n, 0.4, draw)
+
+
+def close_corner(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
+    """Four in ten clicks or more on a corner: people only want it gone."""
+    corner, sd = np.array([rng.choice([0.04, 0.96]), rng.choice([0.04, 0.96])]), rng.uniform(0.015, 0.03)
+    return _mixed(rng, layout, n, 0.4, lambda m: corner + sd * rng.normal(size=(m, 2)))
+
+
+def other_grid(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
+    """Another grid's layout."""
+    return others[rng.integers(len(others))].draw(rng, n)
+
+
+FAULTS: dict[str, Fault] = {
+    f.__name__: f for f in (shifted, scaled, mirrored, clipped, missing_product, hot_spot, uniform, edge, close_corner, other_grid)
+}
+
+
+@dataclass
+class Clicks:
+    """A click log as columns: banner index (n,), positions (n, 2), time (n,); and the banners' own columns (m,)."""
+
+    banner: NDArray[np.int64]
+    points: Points
+    clicked_at: NDArray[np.datetime64]
+    banner_id: NDArray[Any]
+    grid_id: NDArray[np.int64]
+    n_products: NDArray[np.int16]
+    domain: NDArray[Any]
+    fault: NDArray[Any]
+    """Fault family a banner, "" where it is not broken."""
+
+
+def make_clicks(seed: int, plans: tuple[GridPlan, ...] = DEMO, faults: dict[str, Fault] | None = None) -> Clicks:
+    """A click log after `plans`; every broken banner has one of `faults` (default: all ten families, evenly)."""
+    rng = np.random.default_rng(seed)
+    faults = FAULTS if faults is None else faults
+    layouts = {p.grid_id: {n: make_layout(rng, n) for n in sorted(rng.choice(np.arange(1, 7), 4, replace=False).tolist())} for p in plans}
+    domains = _make_domains(rng)
+    parts: list[dict[str, Any]] = []
+    for plan in plans:
+        broken = np.zeros(plan.n_banners, bool)
+        broken[rng.choice(plan.n_banners, plan.n_broken, replace=False)] = True
+        kinds = iter(rng.permutation(np.resize(rng.permutation(list(faults)), plan.n_broken)).tolist())
+        others = [x for g, by_n in layouts.items() if g != plan.grid_id for x in by_n.values()]
+        for is_broken in broken:
+            parts.append(_banner(rng, plan.grid_id, layouts[plan.grid_id], others, domains, next(kinds) if is_broken else "", faults))
+    return _gathered(rng, parts)
+
+
+def _make_domains(rng: np.random.Generator) -> dict[str, Any]:
+    popularity = 1 / (1 + np.arange(N_DOMAINS)) ** 0.8
+    return {
+        "name": np.array([f"site{k:03d}.example" for k in range(N_DOMAINS)]),
+        "share": popularity / popularity.sum(),
+        "move": rng.normal(0, 0.006, (N_DOMAINS, 2)),
+        "stretch": 1 + rng.normal(0, 0.012, (N_DOMAINS, 2)),
+        "noise": rng.uniform(0, 0.05, N_DOMAINS),
+    }
+
+
+def _banner(
+    rng: np.random.Generator,
+    grid_id: int,
+    layouts: dict[int, Layout],
+    others: list[Layout],
+    domains: dict[str, Any],
+    fault: str,
+    faults: dict[str, Fault],
+) -> dict[str, Any]:
+    counts = list(layouts)
+    if fault == "missing_product":
+        counts = [n for n in counts if n > 1]
+    n_products = int(rng.choice(counts))
+    domain = int(rng.choice(N_DOMAINS, p=domains["share"]))
+    layout = _own(rng, layouts[n_products], domains, domain)
+    n = int(np.clip(rng.lognormal(np.log(180), 0.7), 15, 20_000))
+    first = int(rng.integers(1, 6)) if fault and rng.random() < LATE_SHARE else 0
+    day = rng.integers(0, N_DAYS, n)
+    n_late = int((day >= first).sum())
+    points = layout.draw(rng, n)
+    if fault:
+        points[day >= first] = faults[fault](rng, layout, others, n_late)
+    return {"grid_id": grid_id, "n_products": n_products, "domain": domains["name"][domain], "fault": fault, "points": points, "day": day}
+
+
+def _own(rng: np.random.Generator, layout: Layout, domains: dict[str, Any], domain: int) -> Layout:
+    """The layout as this domain draws it and as this banner's products are liked."""
+    spots = layout.spots.copy()
+    spots[:, :2] = 0.5 + (spots[:, :2] - 0.5) * domains["stretch"][domain] + domains["move"][domain] + rng.normal(0, 0.004, 2)
+    liked = rng.gamma(12, 1 / 12, layout.product.max() + 2)
+    return replace(layout, spots=spots, noise=layout.noise + domains["noise"][domain]).weighted(layout.weights * liked[layout.product])
+
+
+def _gathered(rng: np.random.Generator, parts: list[dict[str, Any]]) -> Clicks:
+    order = rng.permutation(len(parts))
+    parts = [parts[i] for i in order]
+    sizes = np.array([len(p["points"]) for p in parts])
+    banner = np.repeat(np.arange(len(parts)), sizes)
+    n = len(banner)
+    hour = np.clip(rng.normal(15, 4.5, n), 0, 23.99) * 3_600_000
+    day = np.concatenate([p["day"] for p in parts])
+    at = FIRST_DAY + (day * 86_400_000 + hour).astype("timedelta64[ms]")
+    return Clicks(
+        banner,
+        np.concatenate([p["points"] for p in parts]),
+        at,
+        np.array([f"bn-{i:06d}" for i in range(len(parts))], dtype=object),
+        np.array([p["grid_id"] for p in parts], dtype=np.int64),
+        np.array([p["n_products"] for p in parts], dtype=np.int16),
+        np.array([p["domain"] for p in parts], dtype=object),
+        np.array([p["fault"] for p in parts], dtype=object),
+    )
+
+
+class DemoFiles(NamedTuple):
+    """What `write_demo` wrote."""
+
+    clicks: list[Path]
+    truth: Path
+
+
+def write_demo(folder: Path, seed: int = 0, plans: tuple[GridPlan, ...] = DEMO, faults: dict[str, Fault] | None = None) -> DemoFiles:
+    """Writes a synthetic log as Parquet, and its truth (banner_id, broken, fault) as CSV, into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = make_clicks(seed, plans, faults)
+    order = np.argsort(log.clicked_at, kind="stable")
+    b = log.banner[order]
+    clicks = pa.table(
+        {
+            "click_id": pa.array([f"c{seed}-{i:09d}" for i in range(len(b))]),
+            "banner_id": pa.array(log.banner_id).take(pa.array(b)),
+            "grid_id": log.grid_id[b],
+            "n_products": log.n_products[b],
+            "domain": pa.array(log.domain).take(pa.array(b)),
+            "click_x_rel": log.points[order, 0],
+            "click_y_rel": log.points[order, 1],
+            "clicked_at": log.clicked_at[order],
+        }
+    )
+    files = DemoFiles([folder / "clicks.parquet"], folder / "truth.csv")
+    pq.write_table(clicks, files.clicks[0])
+    truth = pa.table({"banner_id": pa.array(log.banner_id), "broken": (log.fault != "").astype(np.int8), "fault": pa.array(log.fault)})
+    pyarrow.csv.write_csv(truth, files.truth)
+    return files

@@ -10,6 +10,6 @@ LAYERS: list[set[str]] = [
     | {"diagnosis", "selection", "agreement", "metrics"},
     {"worker"},
     {"schema", "store", "queries"},
-    {"run", "ingest", "__main__"},
+    {"run", "job", "evaluate", "export", "ingest", "__main__"},
     {"ui"},
 ]

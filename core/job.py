@@ -1,0 +1,219 @@
+"""The job folder of one run: what goes to the worker, the worker's process, and what comes back.
+
+    job.json                         {"detectors": [names] | null, "fdr": 0.1, "seed": 0, "parent_pid": 123}
+    heatmaps/grid_id=<id>/*.parquet  banner_id, n_products, domain, day, bins, counts; one or more rows a banner and day
+    worker.log                       what the worker wrote on stderr
+    out/<table>/*.parquet            rows for the tables in TABLES, without run_id
+    out/summary.json                 totals of the run
+
+The child never opens the store. Its process ends when this one does: it watches `parent_pid`.
+"""
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import IO, Any
+
+import duckdb
+
+from core import settings
+from core.errors import InputError, RunCancelledError, RunError
+from core.store import Store
+
+TABLES = ("result", "score", "evidence", "reference", "run_detector", "run_day")
+ORDER = {"result": "position", "score": "banner_id, detector", "evidence": "banner_id, day", "reference": "reference_id"}
+WORKER = (sys.executable, "-m", "core.worker")
+STOP_S = 5.0
+"""Seconds a cancelled worker has to end by itself."""
+
+Progress = Callable[[float, str], None]
+"""Called with the share done (0..1) and what is being done."""
+
+
+class WorkerCrashedError(RunError):
+    """The worker ended by a bug or was killed; `log` is the end of what it wrote on stderr."""
+
+    def __init__(self, message: str, log: str) -> None:
+        super().__init__(message)
+        self.log = log
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run shall score. None = every detector of the default run, every grid, from the first or to the last day."""
+
+    detectors: list[str] | None = None
+    grids: list[int] | None = None
+    first_day: date | None = None
+    last_day: date | None = None
+    fdr: float = settings.FDR
+    seed: int = 0
+
+    @property
+    def window(self) -> dict[str, Any]:
+        """Parameters of WINDOW."""
+        return {"first_day": self.first_day, "last_day": self.last_day, "grids": self.grids}
+
+
+WINDOW = """FROM heatmap_day h JOIN banner b USING (banner_id)
+    WHERE ($first_day::DATE IS NULL OR h.day >= $first_day) AND ($last_day::DATE IS NULL OR h.day <= $last_day)
+    AND ($grids::BIGINT[] IS NULL OR b.grid_id IN (SELECT unnest($grids::BIGINT[])))"""
+
+
+def check_request(store: Store, request: Request) -> None:
+    """Raises InputError where the store holds nothing that the request asks for."""
+    for grid_id in request.grids or []:
+        if not store.rows("SELECT 1 FROM banner WHERE grid_id = ? LIMIT 1", [grid_id]):
+            known = [row["grid_id"] for row in store.rows("SELECT DISTINCT grid_id FROM banner ORDER BY grid_id LIMIT 20")]
+            raise InputError(f"A run takes grids that have clicks, however grid {grid_id} has none. In the store: {known or 'no grid'}.")
+    if request.first_day and request.last_day and request.first_day > request.last_day:
+        raise InputError(f"A window starts before it ends, however {request.first_day} is after {request.last_day}. Swap the two.")
+    with store.cursor() as cursor:
+        n_rows = cursor.execute(f"SELECT count(*) {WINDOW}", request.window).fetchall()[0][0]
+        first, last = cursor.execute("SELECT min(day), max(day) FROM heatmap_day").fetchall()[0]
+    if not n_rows:
+        held = f"its clicks are of {first} to {last}" if first else "it holds no click at all"
+        raise InputError(f"A run needs clicks in its window, however {store.path} has none there: {held}. Ingest a log or widen it.")
+
+
+def write_job(store: Store, folder: Path, request: Request) -> None:
+    """Writes job.json and the heatmaps. DuckDB streams the rows: memory stays under its limit however many there are."""
+    folder.mkdir(parents=True)
+    job = {"detectors": request.detectors, "fdr": request.fdr, "seed": request.seed, "parent_pid": os.getpid()}
+    (folder / "job.json").write_text(json.dumps(job))
+    target = str(folder / "heatmaps").replace("'", "''")
+    columns = "b.grid_id, h.banner_id, b.n_products, b.domain, h.day, h.bins, h.counts"
+    with store.cursor() as cursor:
+        cursor.execute(f"COPY (SELECT {columns} {WINDOW}) TO '{target}' (FORMAT parquet, PARTITION_BY (grid_id))", request.window)
+        cursor.fetchall()
+
+
+def run_worker(folder: Path, progress: Progress, cancelled: Callable[[], bool]) -> dict[str, Any]:
+    """Runs the worker over the folder to its end; returns its summary.
+
+    Raises RunError with the worker's own message, WorkerCrashedError where it died, RunCancelledError where `cancelled` said so.
+    """
+    with (folder / "worker.log").open("wb") as log:
+        process = subprocess.Popen([*WORKER, str(folder)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=_environment())
+    try:
+        error = _follow(process, progress, cancelled)
+    finally:
+        _stop(process)
+    if process.returncode == 2 and error:
+        raise RunError(error)
+    if process.returncode != 0:
+        raise _crashed(process.returncode, folder / "worker.log")
+    summary: dict[str, Any] = json.loads((folder / "out" / "summary.json").read_text())
+    return summary
+
+
+def _environment() -> dict[str, str]:
+    """The child finds this very `core`, wherever the parent was started."""
+    root = str(Path(__file__).resolve().parents[1])
+    inherited = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root]), "PYTHONUNBUFFERED": "1"}
+
+
+def _follow(process: subprocess.Popen[bytes], progress: Progress, cancelled: Callable[[], bool]) -> str:
+    """Reads the worker's lines until it closes its output; returns its error message, or an empty text."""
+    assert process.stdout is not None
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read_lines, args=(process.stdout, lines), daemon=True).start()
+    error = ""
+    while True:
+        if cancelled():
+            raise RunCancelledError("The run was cancelled, nothing of it is kept. Start it again when you like.")
+        try:
+            line = lines.get(timeout=0.1)
+        except queue.Empty:
+            continue
+        if not line:
+            process.wait()
+            return error
+        message = json.loads(line)
+        error = message.get("error", error)
+        if "done" in message:
+            progress(float(message["done"]), str(message.get("what", "")))
+
+
+def _read_lines(stream: IO[bytes], lines: "queue.SimpleQueue[bytes]") -> None:
+    """Puts every line, and an empty one at the end: reading blocks, cancelling must not."""
+    for line in stream:
+        if line.strip():
+            lines.put(line)
+    lines.put(b"")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _crashed(code: int, log: Path) -> WorkerCrashedError:
+    tail = log.read_text(errors="replace").strip()[-4000:]
+    last = tail.splitlines()[-1] if tail else "it wrote nothing"
+    how = f"signal {-code} (memory?)" if code < 0 else f"exit code {code}"
+    return WorkerCrashedError(f"A run's worker reports its errors, however this one died with {how}: {last}. Nothing of it is kept.", tail)
+
+
+@dataclass(frozen=True)
+class GridCount:
+    """Banners and flags of one grid in a run."""
+
+    grid_id: int
+    n_banners: int
+    n_flagged: int
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a finished run found."""
+
+    run_id: str
+    first_day: date
+    last_day: date
+    n_banners: int
+    n_clicks: int
+    n_flagged: int
+    n_false_expected: float
+    fdr: float
+    seconds: float
+    by_grid: list[GridCount]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return {**asdict(self), "first_day": str(self.first_day), "last_day": str(self.last_day)}
+
+
+def import_tables(cursor: duckdb.DuckDBPyConnection, folder: Path, run_id: str, n_banners: int) -> None:
+    """Inserts the worker's tables inside the caller's transaction. Raises RunError where they are not whole."""
+    for table in TABLES:
+        if not any((folder / "out" / table).glob("*.parquet")):
+            raise RunError(f"A worker writes all of {', '.join(TABLES)}, however {table} is missing. Nothing of the run is kept.")
+        source = str(folder / "out" / table / "*.parquet").replace("'", "''")
+        order = f"ORDER BY {ORDER[table]}" if table in ORDER else ""
+        rows = f"SELECT $run_id::UUID AS run_id, * FROM read_parquet('{source}') {order}"
+        cursor.execute(f"INSERT INTO {table} BY NAME {rows}", {"run_id": run_id})
+    n_results = cursor.execute("SELECT count(*) FROM result WHERE run_id = ?", [run_id]).fetchall()[0][0]
+    if n_results != n_banners:
+        raise RunError(f"A run has one result a banner, however the worker names {n_banners} banners and wrote {n_results}.")
+
+
+def remove_leftovers(runs: Path) -> None:
+    """Deletes the job folders of killed processes: only the owner of the store writes here, and none of its runs is going."""
+    if runs.exists():
+        for folder in runs.iterdir():
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,257 @@
+"""One scoring run from store to store: the only place where computing and database meet.
+
+A run is append-only. `started` is written first; the results, the `finished` event and the totals appear in one
+transaction, or not at all. `score` runs here and now; `start` runs in the background of a dashboard.
+"""
+
+import contextlib
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+
+from core import job
+from core.errors import HeatproofError, RunCancelledError, RunError
+from core.job import GridCount, Progress, Request, RunSummary
+from core.store import Store, to_json
+
+State = Literal["running", "finished", "failed", "cancelled"]
+
+_handles: dict[Path, "RunHandle"] = {}
+_opening = threading.Lock()
+
+
+class RunHandle:
+    """A run of this process. Read from any thread.
+
+    done 0..1, what in words, state, error the message of a failed or cancelled run, summary once finished.
+    """
+
+    def __init__(self, run_id: str, request: Request) -> None:
+        self.run_id = run_id
+        self.request = request
+        self.started_at = _now()
+        self.done = 0.0
+        self.what = "starting"
+        self.state: State = "running"
+        self.error: str | None = None
+        self.summary: RunSummary | None = None
+        self._cancelled = threading.Event()
+        self._ended = threading.Event()
+
+    def cancel(self) -> None:
+        """Asks the run to stop; it ends as cancelled within seconds, unless it has just finished."""
+        self._cancelled.set()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Waits for the end; False where it is not reached in time."""
+        return self._ended.wait(timeout_s)
+
+    def end(self, state: State, error: str | None = None) -> None:
+        """Marks the end; called once, by the run itself."""
+        self.state, self.error = state, error
+        self._ended.set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True once somebody asked for it."""
+        return self._cancelled.is_set()
+
+
+def score(
+    store: Store,
+    *,
+    detectors: Iterable[str] | None = None,
+    grids: Iterable[int] | None = None,
+    first_day: date | None = None,
+    last_day: date | None = None,
+    progress: Progress | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> RunSummary:
+    """Runs to the end in this thread. `cancel` is asked again and again, and stops the run where it says True.
+
+    Raises InputError where there is nothing to score, RunError where the run failed, RunCancelledError where it was cancelled.
+    """
+    handle = _open(store, _request(detectors, grids, first_day, last_day))
+    return _execute(store, handle, progress, cancel)
+
+
+def start(
+    store: Store,
+    *,
+    detectors: Iterable[str] | None = None,
+    grids: Iterable[int] | None = None,
+    first_day: date | None = None,
+    last_day: date | None = None,
+) -> RunHandle:
+    """Runs in a background thread. Raises InputError at once where there is nothing to score, RunError where a run is going."""
+    handle = _open(store, _request(detectors, grids, first_day, last_day))
+    threading.Thread(target=_execute_quietly, args=(store, handle), name=f"run {handle.run_id}", daemon=True).start()
+    return handle
+
+
+def current(store: Store) -> RunHandle | None:
+    """The latest run that this process started on the store, going or ended."""
+    return _handles.get(store.path.resolve())
+
+
+def interrupted_runs(store: Store) -> list[dict[str, Any]]:
+    """Runs that started and never ended, since their process is gone: run_id, started_at, detail, newest first.
+
+    One process owns a store, so an unended run that is not this process's own cannot be alive.
+    """
+    own = current(store)
+    alive = own.run_id if own and own.state == "running" else None
+    sql = """SELECT run_id::VARCHAR AS run_id, state_at AS started_at, detail FROM run
+        WHERE state = 'started' AND run_id IS DISTINCT FROM ?::UUID ORDER BY state_at DESC"""
+    return store.rows(sql, [alive])
+
+
+def last_finished(store: Store, run_id: str | None = None) -> dict[str, Any]:
+    """The finished run with this id (its beginning is enough), or the latest one, as its row of `run` with run_id as text.
+
+    Raises RunError where there is none or where the beginning fits several.
+    """
+    sql = """SELECT * REPLACE (run_id::VARCHAR AS run_id) FROM run
+        WHERE state = 'finished' AND starts_with(run_id::VARCHAR, ?) ORDER BY finished_at DESC, run_id DESC"""
+    found = store.rows(sql, [(run_id or "").lower()])
+    if not found and run_id:
+        raise RunError(f"A run is named by its id, however {store.path} has no finished run {run_id!r}. `info` lists the latest.")
+    if not found:
+        raise RunError(f"This needs a finished run, however {store.path} has none. Run `python -m core score` first.")
+    if run_id and len(found) > 1:
+        raise RunError(f"A run is named by its id, however {run_id!r} begins {len(found)} of them. Give more of it.")
+    return found[0]
+
+
+def _request(detectors: Iterable[str] | None, grids: Iterable[int] | None, first_day: date | None, last_day: date | None) -> Request:
+    return Request(None if detectors is None else list(detectors), None if grids is None else list(grids), first_day, last_day)
+
+
+def _open(store: Store, request: Request) -> RunHandle:
+    """Checks the request, clears what killed runs left, writes the `started` event."""
+    job.check_request(store, request)
+    key = store.path.resolve()
+    with _opening:
+        going = _handles.get(key)
+        if going and going.state == "running":
+            raise RunError(f"A store has one run at a time, however {going.run_id} is at {going.done:.0%}. Wait for it or cancel it.")
+        job.remove_leftovers(_runs_folder(store))
+        handle = RunHandle(str(store.rows("SELECT uuidv7() AS run_id")[0]["run_id"]), request)
+        _handles[key] = handle
+    try:
+        with store.transaction() as cursor:
+            _event(cursor, handle.run_id, "started", {**request.window, "detectors": request.detectors})
+    except BaseException as error:
+        handle.end("failed", str(error))
+        raise
+    return handle
+
+
+def _execute(store: Store, handle: RunHandle, progress: Progress | None, cancel: Callable[[], bool] | None) -> RunSummary:
+    """Runs, and leaves exactly one end: finished, cancelled or failed."""
+    folder = _runs_folder(store) / handle.run_id
+
+    def report(done: float, what: str) -> None:
+        handle.done, handle.what = done, what
+        if progress:
+            progress(done, what)
+
+    def cancelled() -> bool:
+        return handle.is_cancelled or (cancel is not None and cancel())
+
+    try:
+        handle.summary = _run(store, handle, folder, report, cancelled)
+    except (RunCancelledError, KeyboardInterrupt) as error:
+        _end(store, handle, "cancelled", str(error) or "The run was interrupted at the keyboard, nothing of it is kept.")
+        raise
+    except BaseException as error:
+        _end(store, handle, "failed", str(error) or type(error).__name__)
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    handle.end("finished")
+    return handle.summary
+
+
+def _execute_quietly(store: Store, handle: RunHandle) -> None:
+    """The background thread: the handle tells what went wrong, and a bug leaves its traceback on stderr too."""
+    with contextlib.suppress(HeatproofError):
+        _execute(store, handle, None, None)
+
+
+def _run(store: Store, handle: RunHandle, folder: Path, report: Progress, cancelled: Callable[[], bool]) -> RunSummary:
+    began = time.monotonic()
+    report(0.0, "writing the heatmaps for the worker")
+    job.write_job(store, folder, handle.request)
+    summary = job.run_worker(folder, lambda done, what: report(0.05 + 0.85 * done, what), cancelled)
+    report(0.9, "taking the results into the store")
+    with store.transaction() as cursor:
+        job.import_tables(cursor, folder, handle.run_id, summary["n_banners"])
+        if cancelled():
+            raise RunCancelledError("The run was cancelled, nothing of it is kept. Start it again when you like.")
+        finished = _finish(cursor, handle, summary, time.monotonic() - began)
+    report(1.0, "done")
+    return finished
+
+
+def _finish(cursor: duckdb.DuckDBPyConnection, handle: RunHandle, summary: dict[str, Any], seconds: float) -> RunSummary:
+    """Writes the totals and the `finished` event."""
+    counts = "SELECT grid_id, count(*), count_if(flagged) FROM result WHERE run_id = ? GROUP BY grid_id ORDER BY grid_id"
+    by_grid = [GridCount(*row) for row in cursor.execute(counts, [handle.run_id]).fetchall()]
+    _event(cursor, handle.run_id, "finished", {})
+    row = {
+        "run_id": handle.run_id,
+        "started_at": handle.started_at,
+        "finished_at": _now(),
+        "first_day": summary["first_day"],
+        "last_day": summary["last_day"],
+        "grids": handle.request.grids,
+        "n_banners": summary["n_banners"],
+        "n_clicks": summary["n_clicks"],
+        "n_flagged": summary["n_flagged"],
+        "n_false_expected": summary["n_false_expected"],
+        "fdr": handle.request.fdr,
+        "seconds": seconds,
+        "settings": to_json({**summary["settings"], "duckdb": duckdb.__version__}),
+    }
+    cursor.execute(f"INSERT INTO run_info ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
+    return RunSummary(
+        run_id=handle.run_id,
+        first_day=date.fromisoformat(summary["first_day"]),
+        last_day=date.fromisoformat(summary["last_day"]),
+        n_banners=summary["n_banners"],
+        n_clicks=summary["n_clicks"],
+        n_flagged=summary["n_flagged"],
+        n_false_expected=summary["n_false_expected"],
+        fdr=handle.request.fdr,
+        seconds=seconds,
+        by_grid=by_grid,
+    )
+
+
+def _end(store: Store, handle: RunHandle, state: Literal["failed", "cancelled"], error: str) -> None:
+    """Writes the end of a run that did not finish. The handle ends even where the store cannot take the event."""
+    try:
+        with store.transaction() as cursor:
+            _event(cursor, handle.run_id, state, {"error": error})
+    finally:
+        handle.end(state, error)
+
+
+def _event(cursor: duckdb.DuckDBPyConnection, run_id: str, state: str, detail: dict[str, Any]) -> None:
+    cursor.execute("INSERT INTO run_event VALUES (?, ?, ?, ?)", [run_id, _now(), state, to_json(detail)])
+
+
+def _runs_folder(store: Store) -> Path:
+    return store.path.with_name(store.path.stem + ".runs")
+
+
+def _now() -> datetime:
+    """Now, as the naive UTC that the tables hold."""
+    return datetime.now(UTC).replace(tzinfo=None)

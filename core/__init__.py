@@ -7,9 +7,9 @@ LAYERS: list[set[str]] = [
     {"settings", "errors"},
     {"clicks", "heatmaps", "synthetic"},
     {"reference", "features", "anchors", "embeddings", "templates", "detectors", "normalise", "combine", "thresholds"}
-    | {"diagnosis", "selection", "agreement", "metrics"},
+    | {"diagnosis", "selection", "agreement", "metrics", "intervals"},
     {"worker"},
-    {"schema", "store", "queries"},
+    {"schema", "store", "queries", "triage"},
     {"run", "job", "evaluate", "export", "ingest", "__main__"},
     {"ui"},
 ]

@@ -1,0 +1,9 @@
+"""Everything that pages ask of the store, by name: plain SQL on store cursors, no Streamlit, nothing written.
+
+runs      finished runs, run states, the newest decision
+overview  rates per grid, day, product count and domain
+queue     flagged banners, filtered, sorted and paged
+heatmaps  dense counts of single banners
+banner    everything about one banner
+health    ingests, rejects, detectors of a run
+"""

@@ -1,0 +1,98 @@
+"""Everything about one banner."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.queries.runs import Row
+from core.store import Store
+
+
+def known(store: Store, banner_id: str) -> Row | None:
+    """What a banner is, scored or not; None where the store never saw it."""
+    found = store.rows("SELECT banner_id, grid_id, n_products, domain FROM banner WHERE banner_id = ? LIMIT 1", [banner_id])
+    return found[0] if found else None
+
+
+def similar_ids(store: Store, text: str, limit: int = 8) -> list[str]:
+    """Banner ids that contain the text, for a mistyped id."""
+    rows = store.rows(
+        "SELECT banner_id FROM banner WHERE contains(lower(banner_id), lower(?)) ORDER BY length(banner_id), banner_id LIMIT ?",
+        [text, limit],
+    )
+    return [row["banner_id"] for row in rows]
+
+
+def result(store: Store, run_id: str, banner_id: str) -> Row | None:
+    """The run's row of a banner with its triage state; None where the run did not score it."""
+    found = store.rows(
+        """SELECT r.* EXCLUDE (run_id, fault_detail), r.fault_detail::VARCHAR AS fault_detail, coalesce(t.state, 'open') AS state,
+                  t.until, t.author, t.happened_at AS state_at
+           FROM result r LEFT JOIN triage_current t USING (banner_id) WHERE r.run_id = ? AND r.banner_id = ?""",
+        [run_id, banner_id],
+    )
+    return found[0] if found else None
+
+
+def reference(store: Store, run_id: str, reference_id: int) -> tuple[Row, NDArray[np.float64]] | None:
+    """A reference's description and its (1600,) shares."""
+    sql = "SELECT grid_id, n_products, domain, n_banners, n_clicks, p FROM reference WHERE run_id = ? AND reference_id = ?"
+    found = store.rows(sql, [run_id, reference_id])
+    if not found:
+        return None
+    return found[0], np.asarray(found[0].pop("p"), dtype=np.float64)
+
+
+def scores(store: Store, run_id: str, banner_id: str) -> list[Row]:
+    """A row a detector: family, raw score, normalised score, p-value. Ordered by family and detector."""
+    return store.rows(
+        """SELECT s.detector, coalesce(d.family, '') AS family, s.score, s.normalised, s.p_value
+           FROM score s LEFT JOIN (SELECT detector, family FROM run_detector WHERE run_id = ?) d USING (detector)
+           WHERE s.run_id = ? AND s.banner_id = ? ORDER BY family, detector""",
+        [run_id, run_id, banner_id],
+    )
+
+
+def score_quantiles(store: Store, run_id: str) -> dict[str, NDArray[np.float64]]:
+    """Per detector 1,001 quantiles of the normalised scores of the run, for percentiles. Up to 200,000 banners are read."""
+    rows = store.rows(
+        """SELECT detector, quantile_cont(normalised, list_transform(range(1001), lambda i: i / 1000.0)) AS q
+           FROM score WHERE run_id = ? AND hash(banner_id) % (SELECT 1 + max(n_banners) // 200000 FROM run_info WHERE run_id = ?) = 0
+           GROUP BY detector""",
+        [run_id, run_id],
+    )
+    return {row["detector"]: np.asarray(row["q"], dtype=np.float64) for row in rows}
+
+
+def evidence(store: Store, run_id: str, banner_id: str) -> list[Row]:
+    """Per day of a flagged banner: clicks and log odds for the diagnosed fault."""
+    return store.rows("SELECT day, n_clicks, log_odds FROM evidence WHERE run_id = ? AND banner_id = ? ORDER BY day", [run_id, banner_id])
+
+
+def history(store: Store, banner_id: str) -> list[Row]:
+    """Decisions about a banner, newest first; `undone` where a later event took one back."""
+    return store.rows(
+        """SELECT e.happened_at, e.op, e.author, e.note, e.until, e.run_id::VARCHAR AS run_id,
+                  e.op <> 'undo' AND EXISTS (FROM triage_event u WHERE u.op = 'undo' AND u.undo_of = e.batch_id
+                                                                   AND u.banner_id = e.banner_id) AS undone
+           FROM triage_event e WHERE e.banner_id = ? ORDER BY e.event_id DESC""",
+        [banner_id],
+    )
+
+
+def runs_of(store: Store, banner_id: str, limit: int = 20) -> list[Row]:
+    """How finished runs saw a banner, newest first."""
+    return store.rows(
+        """SELECT i.finished_at, r.flagged, r.p_value, r.position, r.fault, r.n_clicks
+           FROM result r JOIN run_info i USING (run_id) WHERE r.banner_id = ? ORDER BY i.finished_at DESC LIMIT ?""",
+        [banner_id, limit],
+    )
+
+
+def other_reference(store: Store, run_id: str, grid_id: int) -> NDArray[Any] | None:
+    """(1600,) shares of a whole grid's own reference, for the fault `other_grid`."""
+    found = store.rows(
+        "SELECT p FROM reference WHERE run_id = ? AND grid_id = ? AND n_products IS NULL AND domain IS NULL LIMIT 1", [run_id, grid_id]
+    )
+    return np.asarray(found[0]["p"], dtype=np.float64) if found else None

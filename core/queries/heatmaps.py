@@ -1,0 +1,63 @@
+"""Dense counts of a few banners, as the window of a run saw them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.queries.runs import Row
+from core.settings import N_BINS
+from core.store import Store
+
+
+def counts_of(store: Store, banner_ids: Sequence[str], run: Row | None = None) -> dict[str, NDArray[np.int64]]:
+    """(1600,) counts by banner_id, zeros where a banner has no click. `run` limits to its window and to what was ingested before it began."""
+    dense = {banner_id: np.zeros(N_BINS, dtype=np.int64) for banner_id in banner_ids}
+    if not dense:
+        return dense
+    window, values = _window(store, run)
+    marks = ", ".join("?" for _ in dense)
+    with store.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT banner_id, bin, sum(n)::BIGINT AS n FROM (
+                  SELECT banner_id, unnest(bins) AS bin, unnest(counts) AS n FROM heatmap_day WHERE banner_id IN ({marks}) {window})
+                GROUP BY ALL""",
+            [*dense, *values],
+        )
+        found = cursor.fetchnumpy()
+    order = np.argsort(found["banner_id"].astype(str), kind="stable")
+    names, starts = np.unique(found["banner_id"].astype(str)[order], return_index=True)
+    for name, rows in zip(names, np.split(order, starts[1:]), strict=False):
+        dense[str(name)][found["bin"][rows]] = found["n"][rows]
+    return dense
+
+
+def days_of(store: Store, banner_id: str, run: Row | None = None) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Days (n_days,) datetime64[D] in order, and counts (n_days, 1600) of one banner."""
+    window, values = _window(store, run)
+    with store.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT day, bin, sum(n)::BIGINT AS n FROM (
+                  SELECT day, unnest(bins) AS bin, unnest(counts) AS n FROM heatmap_day WHERE banner_id = ? {window})
+                GROUP BY ALL""",
+            [banner_id, *values],
+        )
+        found = cursor.fetchnumpy()
+    days, row = np.unique(found["day"].astype("datetime64[D]"), return_inverse=True)
+    counts = np.zeros((len(days), N_BINS), dtype=np.int64)
+    counts[row, found["bin"].astype(np.int64)] = found["n"]
+    return days, counts
+
+
+def _window(store: Store, run: Row | None) -> tuple[str, list[Any]]:
+    if run is None:
+        return "", []
+    later = store.rows("SELECT ingest_id FROM ingest WHERE finished_at > ?", [run["started_at"]])
+    text, values = "", []
+    if run["first_day"] is not None:
+        text, values = "AND day BETWEEN ? AND ?", [run["first_day"], run["last_day"]]
+    if later:
+        text += f" AND ingest_id NOT IN ({', '.join('?' for _ in later)})"
+        values += [row["ingest_id"] for row in later]
+    return text, values

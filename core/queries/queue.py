@@ -1,0 +1,108 @@
+"""The triage queue: flagged banners of a run, filtered, sorted and paged in SQL."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import InputError
+from core.queries.runs import Row
+from core.store import Store
+
+PAGE_SIZE = 50
+
+STATUSES = ("open", "confirmed", "dismissed", "snoozed", "all")
+
+SORTS = {
+    "strongest": "r.position",
+    "smallest p": "r.p_value, r.position",
+    "newest": "r.since DESC NULLS LAST, r.position",
+    "most clicks": "r.n_clicks DESC, r.position",
+    "fewest clicks": "r.n_clicks, r.position",
+}
+
+
+@dataclass(frozen=True)
+class QueueFilter:
+    """Which flagged banners, in which order; None and 0 mean no limit. Raises InputError for an unknown status or sort."""
+
+    grid: int | None = None
+    domain: str | None = None
+    products: int | None = None
+    fault: str | None = None
+    min_clicks: int = 0
+    max_p: float | None = None
+    status: str = "open"
+    sort: str = "strongest"
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise InputError(f"A queue's status is one of {', '.join(STATUSES)}, however it is {self.status!r}. Choose one of them.")
+        if self.sort not in SORTS:
+            raise InputError(f"A queue is sorted by one of {', '.join(SORTS)}, however by {self.sort!r}. Choose one of them.")
+
+    def where(self, run_id: str) -> tuple[str, list[Any]]:
+        """Condition over result `r` and triage_current `t`, and its parameters."""
+        limits = {
+            "r.grid_id = ?": self.grid,
+            "r.domain = ?": self.domain,
+            "r.n_products = ?": self.products,
+            "r.fault = ?": self.fault,
+            "r.n_clicks >= ?": self.min_clicks or None,
+            "r.p_value <= ?": self.max_p,
+            "coalesce(t.state, 'open') = ?": None if self.status == "all" else self.status,
+        }
+        kept = {text: value for text, value in limits.items() if value is not None}
+        return " AND ".join(["r.run_id = ?", "r.flagged", *kept]), [run_id, *kept.values()]
+
+
+FROM = "FROM result r LEFT JOIN triage_current t USING (banner_id)"
+
+
+def page(store: Store, run_id: str, queue: QueueFilter, number: int = 1, size: int = PAGE_SIZE) -> list[Row]:
+    """Page `number` (1-based) of the queue. Its banners are cut out first, then dressed: paging stays cheap."""
+    where, values = queue.where(run_id)
+    return store.rows(
+        f"""WITH cut AS (SELECT r.banner_id, row_number() OVER (ORDER BY {SORTS[queue.sort]}) AS place {FROM} WHERE {where}
+                         ORDER BY place LIMIT ? OFFSET ?)
+            SELECT r.banner_id, r.grid_id, r.n_products, r.domain, r.n_clicks, r.p_value, r.p_broken, r.position, r.n_agree, r.n_detectors,
+                   r.fault, r.fault_size, r.sentence, r.since, coalesce(t.state, 'open') AS state, cut.place
+            {FROM} JOIN cut USING (banner_id) WHERE r.run_id = ? ORDER BY cut.place""",
+        [*values, size, (number - 1) * size, run_id],
+    )
+
+
+def totals(store: Store, run_id: str, queue: QueueFilter) -> Row:
+    """Banners in the filtered queue, expected false alarms among them, and flagged banners of the run in all."""
+    where, values = queue.where(run_id)
+    return store.rows(
+        f"""SELECT count(*) AS n, coalesce(sum(1 - r.p_broken), 0) AS false_expected,
+                   (SELECT count(*) FROM result WHERE run_id = ? AND flagged) AS flagged {FROM} WHERE {where}""",
+        [run_id, *values],
+    )[0]
+
+
+def neighbours(store: Store, run_id: str, queue: QueueFilter, banner_id: str) -> Row | None:
+    """Where a banner stands in the queue: previous and next banner_id, its place (1-based) and n; None where it is not flagged.
+
+    A banner that left the queue by its status keeps its old place, so that one can go on from there.
+    """
+    where, values = queue.where(run_id)
+    found = store.rows(
+        f"""SELECT * FROM (
+              SELECT r.banner_id, lag(r.banner_id) OVER w AS previous, lead(r.banner_id) OVER w AS next,
+                     row_number() OVER w AS place, count(*) OVER () AS n
+              {FROM} WHERE ({where}) OR (r.run_id = ? AND r.flagged AND r.banner_id = ?) WINDOW w AS (ORDER BY {SORTS[queue.sort]}))
+            WHERE banner_id = ?""",
+        [*values, run_id, banner_id, banner_id],
+    )
+    return found[0] if found else None
+
+
+def export(store: Store, run_id: str, queue: QueueFilter) -> list[Row]:
+    """The whole filtered queue, for a file."""
+    where, values = queue.where(run_id)
+    return store.rows(
+        f"""SELECT r.banner_id, r.grid_id, r.n_products, r.domain, r.n_clicks, r.p_value, r.p_broken, r.combined, r.fault, r.fault_size,
+                   r.sentence, r.since, r.n_agree, r.n_detectors, coalesce(t.state, 'open') AS state, t.author, t.note
+            {FROM} WHERE {where} ORDER BY {SORTS[queue.sort]}""",
+        values,
+    )

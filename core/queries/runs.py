@@ -1,0 +1,56 @@
+"""Runs as pages see them."""
+
+from typing import Any
+
+from core.store import Store
+
+Row = dict[str, Any]
+
+
+def finished_runs(store: Store, limit: int = 50) -> list[Row]:
+    """Finished runs, newest first."""
+    return store.rows(
+        """SELECT run_id::VARCHAR AS run_id, started_at, finished_at, first_day, last_day, n_banners, n_clicks, n_flagged,
+                  n_false_expected, fdr, seconds, grids, settings
+           FROM run_info ORDER BY finished_at DESC LIMIT ?""",
+        [limit],
+    )
+
+
+def run_states(store: Store, limit: int = 50) -> list[Row]:
+    """Every run with its last state, newest first; what only finished runs have is None for the others."""
+    return store.rows(
+        """SELECT run_id::VARCHAR AS run_id, state, state_at, detail::VARCHAR AS detail, started_at, finished_at, first_day, last_day,
+                  n_banners, n_clicks, n_flagged, n_false_expected, fdr, seconds,
+                  (SELECT count(*) FROM run_detector d WHERE d.run_id = run.run_id) AS n_detectors
+           FROM run ORDER BY state_at DESC LIMIT ?""",
+        [limit],
+    )
+
+
+def decisions_token(store: Store) -> str:
+    """Changes with every decision of anybody: a cheap cache key for what depends on decisions."""
+    row = store.rows("SELECT count(*) AS n, max(event_id)::VARCHAR AS last FROM triage_event")[0]
+    return f"{row['n']}-{row['last']}"
+
+
+def ingests_token(store: Store) -> str:
+    """Changes with every ingest."""
+    row = store.rows("SELECT count(*) AS n, max(finished_at)::VARCHAR AS last FROM ingest")[0]
+    return f"{row['n']}-{row['last']}"
+
+
+def has_banners(store: Store) -> bool:
+    """Whether anything was ever ingested."""
+    return bool(store.rows("SELECT EXISTS (FROM banner) AS yes")[0]["yes"])
+
+
+def facets(store: Store, run_id: str) -> dict[str, list[Any]]:
+    """What the filters of a run can be set to: grids, domains, products, faults, each sorted."""
+    names = {"grids": "grid_id", "domains": "domain", "products": "n_products"}
+    found = {
+        key: [r["v"] for r in store.rows(f"SELECT DISTINCT {column} AS v FROM result WHERE run_id = ? ORDER BY v", [run_id])]
+        for key, column in names.items()
+    }
+    faults = "SELECT DISTINCT fault AS v FROM result WHERE run_id = ? AND flagged AND fault IS NOT NULL ORDER BY v"
+    return {**found, "faults": [r["v"] for r in store.rows(faults, [run_id])]}

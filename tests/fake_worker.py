@@ -24,7 +24,8 @@ TABLES = {
         FROM banners, (VALUES ('chi_squared'), ('multinomial')) t(d) ORDER BY n_clicks""",
     "evidence": "SELECT banner_id, DATE '2026-11-01' AS day, n_clicks, 1.0 AS log_odds FROM banners WHERE n_clicks >= 100",
     "reference": """SELECT 0 AS reference_id, min(grid_id) AS grid_id, NULL::SMALLINT AS n_products,
-        NULL::VARCHAR AS domain, count(*) AS n_banners, sum(n_clicks)::BIGINT AS n_clicks, [1 / 1600::FLOAT for _ in range(1600)] AS p FROM banners""",
+        NULL::VARCHAR AS domain, count(*) AS n_banners, sum(n_clicks)::BIGINT AS n_clicks,
+        [1 / 1600::FLOAT for _ in range(1600)] AS p FROM banners""",
     "run_detector": """SELECT 'chi_squared' AS detector, 'distribution' AS family, 'heatmaps' AS reads, 0.1 AS fit_s, 0.2 AS score_s,
         count(*) AS n_scored, NULL::VARCHAR AS weights FROM banners""",
     "run_day": """SELECT grid_id, DATE '2026-11-01' AS day, count(*) AS n_banners, 0::BIGINT AS n_broken, 0::BIGINT AS n_new

@@ -10,7 +10,7 @@ import pytest
 from core import job, run
 from core.errors import InputError, RunCancelledError, RunError
 from core.store import Store
-from tests.stores import GRIDS, fill, use_fake_worker
+from tests.unscored_store import GRIDS, fill, use_fake_worker
 
 
 @pytest.fixture

@@ -1,0 +1,64 @@
+"""What the command line prints: results on stdout, progress and messages on stderr."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from core.store import to_json
+
+out = Console(highlight=False, markup=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_json(value: Any) -> None:
+    """One JSON object on stdout."""
+    typer.echo(json.dumps(json.loads(to_json(value)), indent=2, ensure_ascii=False))
+
+
+def show_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
+    """A table on stdout, numbers to the right, None as a dash."""
+    table = Table(title=title, title_justify="left")
+    for i, name in enumerate(columns):
+        is_number = bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows)
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(cell, row))
+    out.print(table)
+
+
+def cell(value: Any) -> str:
+    """A number as people read it: 12,345 or 0.987; a dash for what is unknown."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.3f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[float, str], None]]:
+    """A function that is told the share done and what is being done: a bar in a terminal, a line a step elsewhere."""
+    if not err.is_terminal:
+        yield _line_a_step()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("starting", total=1.0)
+        yield lambda done, what: bar.update(task, completed=done, description=what)
+
+
+def _line_a_step() -> Callable[[float, str], None]:
+    said: list[str] = []
+
+    def report(done: float, what: str) -> None:
+        if said[-1:] != [what]:
+            said[:] = [what]
+            err.print(f"{done:4.0%} {what}")
+
+    return report

@@ -35,7 +35,7 @@ def show_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
 def cell(value: Any) -> str:
     """A number as people read it: 12,345 or 0.987; a dash for what is unknown."""
     if value is None:
-        return "–"
+        return "\N{EN DASH}"
     if isinstance(value, float):
         return f"{value:,.3f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,255 @@
+"""The command line: `python -m core VERB`. Results on stdout, progress and messages on stderr, exit 0, 1 (bug) or 2 (user)."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from core import console, settings
+from core.errors import HeatproofError, InputError, StoreError
+
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", envvar="HEATPROOF_STORE", help="The DuckDB file. (default: data/heatproof.duckdb)")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for machines.")]
+RunOption = Annotated[str | None, typer.Option("--run", help="Id of a finished run, or its beginning. (default: the latest)")]
+
+
+class Verbs(TyperGroup):
+    """Turns an error that is meant for the user into its message and exit code 2; a bug keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        from core.job import WorkerCrashedError
+
+        try:
+            return super().invoke(ctx)
+        except WorkerCrashedError as error:
+            console.err.print(error.log)
+            console.err.print(f"Error: {error}")
+            raise typer.Exit(1) from error
+        except (HeatproofError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+            console.err.print(f"Error: {error}")
+            raise typer.Exit(2) from error
+
+
+app = typer.Typer(cls=Verbs, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+export_app = typer.Typer(no_args_is_help=True)
+app.add_typer(export_app, name="export")
+
+
+@app.callback()
+def main() -> None:
+    """Heatproof finds and explains broken ad banners from where people click on them."""
+
+
+@export_app.callback()
+def export_main() -> None:
+    """Write what a run found as a file for others."""
+
+
+@app.command()
+def demo(
+    store: StoreOption = None,
+    seed: Annotated[int, typer.Option(help="Another seed, another log.")] = 0,
+    no_score: Annotated[bool, typer.Option("--no-score", help="Only take the log in.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build a store from a synthetic log: five old grids, and 333519 and 333346 with 74 of 2061 and 86 of 969 broken."""
+    from core.demo import build_demo
+
+    with console.progress_bar() as progress:
+        built = build_demo(store or settings.store_path(), seed=seed, with_scores=not no_score, progress=progress)
+    if as_json:
+        summary = built.summary.to_dict() if built.summary else None
+        console.show_json({"store": built.store, "truth": built.truth, "banners": built.n_banners, "run": summary})
+        return
+    console.out.print(f"{built.store} holds {built.n_banners:,} banners; what is broken stands in {built.truth}.")
+    if built.summary:
+        _show_run(built.summary)
+
+
+@app.command()
+def ingest(
+    files: Annotated[list[Path], typer.Argument(help="CSV, CSV.gz, JSONL or Parquet files, or folders of them.")],
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="A column under another name; repeatable.")
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take click logs in. The same file twice changes nothing."""
+    from core.ingest import ingest as take_in
+    from core.store import Store
+
+    with Store(store or settings.store_path()) as opened, console.progress_bar() as progress:
+        taken = take_in(opened, files, mapping=_pairs(mapping or []), progress=progress)
+    if as_json:
+        console.show_json(taken.to_dict())
+        return
+    rows = [["accepted", taken.accepted], *([f"rejected: {reason}", n] for reason, n in taken.rejected.items())]
+    console.show_table("Already in the store, nothing changed" if taken.already_ingested else "Taken in", ["rows", "number"], rows)
+
+
+@app.command()
+def score(
+    detectors: Annotated[str | None, typer.Option(help="Names, parted by commas. (default: the default run's)")] = None,
+    grid: Annotated[
+        list[str] | None, typer.Option(metavar="GRID_ID", help="A grid_id, or several parted by commas; repeatable. (default: all)")
+    ] = None,
+    first_day: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day. (default: the log's)")
+    ] = None,
+    last_day: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day. (default: the log's)")
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score every banner in one run, and say how many are flagged on each grid."""
+    from core import run
+
+    names = None if detectors is None else [name.strip() for name in detectors.split(",") if name.strip()]
+    with _existing(store) as opened, console.progress_bar() as progress:
+        summary = run.score(
+            opened,
+            detectors=names,
+            grids=_grids(grid),
+            first_day=first_day.date() if first_day else None,
+            last_day=last_day.date() if last_day else None,
+            progress=progress,
+        )
+    if as_json:
+        console.show_json(summary.to_dict())
+    else:
+        _show_run(summary)
+
+
+@app.command()
+def evaluate(
+    truth: Annotated[Path, typer.Option(help="CSV or Parquet with banner_id, broken (1 or 0) and optionally fault.")],
+    run: RunOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a run with the truth: ROC-AUC and average precision of the scores, precision, recall and F1 of the flags."""
+    from core.evaluate import evaluate as compare
+
+    with _existing(store) as opened:
+        found = compare(opened, truth, run)
+    if as_json:
+        console.show_json(found)
+        return
+    _show_metrics(f"All {found['n_matched']:,} banners of the truth that run {found['run_id']} scored", found["overall"])
+    for grid_id, metrics in found["by_grid"].items():
+        _show_metrics(f"Grid {grid_id}", metrics)
+    if found["fault_accuracy"] is not None:
+        console.out.print(f"The diagnosis names the right fault in {found['fault_accuracy']:.1%} of the broken banners.")
+
+
+@export_app.command("scores")
+def export_scores(
+    file: Annotated[Path, typer.Argument(help="Ends in .csv, .csv.gz or .parquet; an existing file is replaced.")],
+    run: RunOption = None,
+    format: Annotated[
+        Literal["wide", "long", "submission"], typer.Option(help="A column a detector, a row a detector, or ID,score.")
+    ] = "wide",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a run's scores as CSV or Parquet."""
+    from core.export import export_scores as write
+
+    with _existing(store) as opened:
+        n_rows = write(opened, file, run_id=run, format=format)
+    if as_json:
+        console.show_json({"file": file, "rows": n_rows, "format": format})
+    else:
+        console.out.print(f"{n_rows:,} rows in {file}")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The copy; may not exist yet.")], store: StoreOption = None, as_json: JsonOption = False
+) -> None:
+    """Write a consistent copy of the store."""
+    with _existing(store) as opened:
+        n_bytes = opened.backup(file)
+    if as_json:
+        console.show_json({"file": file, "bytes": n_bytes})
+    else:
+        console.out.print(f"{file} holds a copy, {n_bytes / 1e6:,.1f} MB")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A copy that `backup` wrote.")], store: StoreOption = None, as_json: JsonOption = False
+) -> None:
+    """Put a copy in the store's place; the store that was there is kept beside it as *.before-restore."""
+    from core.store import restore as put_back
+
+    path = store or settings.store_path()
+    put_back(file, path)
+    if as_json:
+        console.show_json({"store": path, "from": file})
+    else:
+        console.out.print(f"{path} is now the copy {file}")
+
+
+@app.command()
+def info(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Versions, detectors, weights in use, the latest runs, row counts."""
+    from core.info import collect
+
+    found = collect(store or settings.store_path())
+    if as_json:
+        console.show_json(found)
+        return
+    console.show_table("Versions", ["what", "version"], [[k, v] for k, v in found["versions"].items()])
+    console.show_table("Detectors", ["name", "family", "reads", "in the default run"], [list(d.values()) for d in found["detectors"]])
+    console.show_table("Weights in use", ["detector", "weights"], [list(w.values()) for w in found["weights"]])
+    console.show_table("Latest runs", ["run", "state", "at", "banners", "flagged"], [list(r.values()) for r in found["runs"]])
+    console.show_table(f"{found['store']}, {found['bytes'] / 1e6:,.1f} MB", ["table", "rows"], [[k, v] for k, v in found["rows"].items()])
+
+
+def _existing(path: Path | None) -> Any:
+    from core.store import Store
+
+    path = path or settings.store_path()
+    if not path.exists():
+        raise StoreError(f"This needs a store, however {path} does not exist. Make one by `ingest FILE` or `demo`, or name it by --store.")
+    return Store(path)
+
+
+def _pairs(mapping: list[str]) -> dict[str, str]:
+    for pair in mapping:
+        if not all(pair.partition("=")):
+            raise InputError(f"A mapping is ours=theirs, however {pair!r} is not. Write for example --map banner_id=creative.")
+    return dict(pair.split("=", 1) for pair in mapping)
+
+
+def _grids(given: list[str] | None) -> list[int] | None:
+    texts = [text.strip() for part in given or [] for text in part.split(",") if text.strip()]
+    for text in texts:
+        if not text.lstrip("-").isdecimal():
+            raise InputError(f"A grid_id is a whole number, however {text!r} is not. Write for example --grid 333519,333346.")
+    return [int(text) for text in texts] or None
+
+
+def _show_run(summary: Any) -> None:
+    rows = [[str(g.grid_id), g.n_banners, g.n_flagged, f"{g.n_flagged / g.n_banners:.1%}"] for g in summary.by_grid]
+    rows.append(["all", summary.n_banners, summary.n_flagged, f"{summary.n_flagged / summary.n_banners:.1%}"])
+    days = f"{summary.first_day} to {summary.last_day}"
+    console.show_table(f"Run {summary.run_id}, {days}, {summary.seconds:.0f} s", ["grid_id", "banners", "flagged", "share"], rows)
+    expected = f"About {summary.n_false_expected:.0f} of the {summary.n_flagged:,} flagged are expected to be false alarms"
+    console.out.print(f"{expected} (nominal rate {summary.fdr:.0%}).")
+
+
+def _show_metrics(title: str, metrics: dict[str, dict[str, Any]]) -> None:
+    columns = ["roc_auc", "average_precision", "precision", "recall", "f1", "n", "broken"]
+    console.show_table(title, ["detector", *columns], [[name, *(m[c] for c in columns)] for name, m in metrics.items()])
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m core")

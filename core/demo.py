@@ -1,0 +1,56 @@
+"""A demo store: a synthetic log taken in and scored the ordinary way, with its truth beside the store."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from core import run
+from core.errors import InputError
+from core.ingest import ingest
+from core.job import Progress, RunSummary
+from core.store import Store
+from core.synthetic import write_demo
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What was built. summary is None where nothing was scored."""
+
+    store: Path
+    truth: Path
+    n_banners: int
+    summary: RunSummary | None
+
+
+def build_demo(path: Path, *, seed: int = 0, with_scores: bool = True, progress: Progress) -> Demo:
+    """Builds the store at `path`, which may not hold banners yet, and `<stem>.truth.csv` (banner_id, broken, fault) beside it.
+
+    Everything is built under another name and renamed at the end, so a demo store is whole or absent.
+    Raises InputError where the store is in use for other banners, StoreBusyError where another process has it.
+    """
+    _refuse_used(path)
+    folder = path.with_name(path.stem + ".building")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        progress(0.0, "drawing synthetic clicks")
+        files = write_demo(folder / "log", seed)
+        part = folder / path.name
+        with Store(part) as store:
+            ingest(store, files.clicks, progress=lambda done, what: progress(0.1 + 0.3 * done, what))
+            summary = run.score(store, progress=lambda done, what: progress(0.4 + 0.6 * done, what)) if with_scores else None
+            n_banners = store.rows("SELECT count(*) AS n FROM banner")[0]["n"]
+        truth = path.with_name(path.stem + ".truth.csv")
+        shutil.move(files.truth, truth)
+        part.replace(path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Demo(path, truth, n_banners, summary)
+
+
+def _refuse_used(path: Path) -> None:
+    if path.exists():
+        with Store(path) as store:
+            n_banners = store.rows("SELECT count(*) AS n FROM banner")[0]["n"]
+        if n_banners:
+            raise InputError(f"A demo starts from nothing, however {path} holds {n_banners:,} banners. Name another file with --store.")

@@ -1,0 +1,40 @@
+"""What is installed, what can score, and what a store holds."""
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from core.store import Store
+
+LIBRARIES = ("streamlit", "duckdb", "numpy", "scipy", "scikit-learn", "torch", "transformers", "pyarrow", "pandas", "plotly")
+N_RUNS = 5
+
+
+def collect(path: Path) -> dict[str, Any]:
+    """versions, detectors (name, family, reads, default_run), weights of the latest run, runs, store, bytes, steps, rows.
+
+    A store that does not exist is not made: its rows, runs and weights are empty then.
+    """
+    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
+    found: dict[str, Any] = {"versions": versions, "detectors": detectors(), "weights": [], "runs": []}
+    if not path.exists():
+        return {**found, "store": str(path), "exists": False, "bytes": 0, "steps": [], "rows": {}}
+    with Store(path) as store:
+        runs = store.rows(
+            """SELECT run_id::VARCHAR AS run_id, state, state_at::VARCHAR AS state_at, n_banners, n_flagged
+            FROM run ORDER BY state_at DESC LIMIT ?""",
+            [N_RUNS],
+        )
+        weights = store.rows(
+            """SELECT detector, weights FROM run_detector WHERE weights IS NOT NULL
+            AND run_id = (SELECT run_id FROM run_info ORDER BY finished_at DESC LIMIT 1) ORDER BY detector"""
+        )
+        return {**found, "weights": weights, "runs": runs, "exists": True, **store.info()}
+
+
+def detectors() -> list[dict[str, Any]]:
+    """The catalogue as plain values."""
+    from core.detectors import CATALOGUE  # here: a network among them may bring torch
+
+    return [{"name": n, "family": d.family, "reads": d.reads, "default_run": d.default_run} for n, d in CATALOGUE.items()]

@@ -4,7 +4,7 @@
 
 STORE := $(or $(HEATPROOF_STORE),data/heatproof.duckdb)
 PORT ?= 8501
-ADDRESS ?= localhost
+HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),false,true)
 VENV := .venv
 BIN := $(VENV)/bin
 export HEATPROOF_STORE = $(STORE)
@@ -12,7 +12,7 @@ export HEATPROOF_STORE = $(STORE)
 .PHONY: run test check demo clean
 
 run: $(STORE)
-	$(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.address $(ADDRESS) --server.showEmailPrompt false
+	$(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.headless $(HEADLESS) --server.showEmailPrompt false
 
 demo: $(STORE)
 

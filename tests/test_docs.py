@@ -1,0 +1,69 @@
+"""What the README says is what there is, and the project speaks of itself only."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from core.__main__ import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+EVERYWHERE = {"--store", "--json"}
+
+
+def verbs(command: Any = None, name: str = "") -> dict[str, set[str]]:
+    """{verb: its options} of the command line, `--help` left out."""
+    command = command or typer.main.get_command(app)
+    if hasattr(command, "commands"):
+        below = [verbs(sub, f"{name} {key}".strip()) for key, sub in command.commands.items()]
+        return {verb: options for part in below for verb, options in part.items()}
+    return {name: {option for p in command.params for option in p.opts if option.startswith("--")} - {"--help"}}
+
+
+def documented() -> dict[str, set[str]]:
+    """{verb: its options} of the README's command line table."""
+    section = README.split("## Command line")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z ]+?)(?= [A-Z\[-]|`)(.*?)` \|", section, flags=re.MULTILINE)
+    return {verb: set(re.findall(r"--[a-z]+(?:-[a-z]+)*", options)) for verb, options in rows}
+
+
+def test_the_readme_lists_every_verb_and_option() -> None:
+    there = verbs()
+    assert all(options >= EVERYWHERE for options in there.values())
+    assert documented() == {verb: options - EVERYWHERE for verb, options in there.items()}
+
+
+def test_the_readme_lists_every_variable() -> None:
+    section = README.split("## Configuration")[1].split("\n## ")[0]
+    read = {name for path in (ROOT / "core").rglob("*.py") for name in re.findall(r"HEATPROOF_[A-Z]+", path.read_text())}
+    assert read == set(re.findall(r"HEATPROOF_[A-Z]+", section))
+
+
+def test_the_readme_names_files_that_exist() -> None:
+    for name in re.findall(r"\]\(([\w./-]+)\)", README):
+        assert (ROOT / name).exists(), name
+
+
+def tracked() -> list[Path]:
+    """Text files under version control; every file where there is no git, as in an unpacked archive."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    names = [Path(name) for name in listed.stdout.split("\0") if name] if listed.returncode == 0 else []
+    names = names or [p.relative_to(ROOT) for p in ROOT.rglob("*") if p.is_file() and ".venv" not in p.parts]
+    endings = {".py", ".md", ".toml", ".txt", ".css", ".html", ".js", ""}
+    return [ROOT / name for name in names if name.suffix in endings and (ROOT / name).is_file()]
+
+
+def test_no_file_speaks_of_the_place_where_it_was_written() -> None:
+    words = ["/" + "work/", "/" + "root/", "issue" + r"s?[ /]#?\d", "pull" + r"/\d", "clau" + "de", "chat" + "gpt", "lang" + "uage model"]
+    forbidden = re.compile("|".join(words), re.IGNORECASE)
+    numbered = re.compile(r"(?<![\w&(])#\d+\b")  # in prose only: in code it may be a colour
+    found = []
+    for path in tracked():
+        text = path.read_text(errors="replace")
+        found += [f"{path.relative_to(ROOT)}: {m[0]}" for m in forbidden.finditer(text)]
+        found += [f"{path.relative_to(ROOT)}: {m[0]}" for m in numbered.finditer(text) if path.suffix == ".md"]
+    assert len(tracked()) > 10
+    assert not found

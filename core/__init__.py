@@ -7,7 +7,7 @@ LAYERS: list[set[str]] = [
     {"settings", "errors"},
     {"clicks", "heatmaps", "synthetic"},
     {"reference", "features", "anchors", "embeddings", "templates", "detectors", "normalise", "combine", "thresholds"}
-    | {"diagnosis", "selection", "agreement", "metrics", "intervals"},
+    | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "scoring", "results"},
     {"worker"},
     {"schema", "store", "queries", "triage"},
     {"run", "job", "evaluate", "export", "ingest", "console", "demo", "info", "__main__"},

@@ -17,7 +17,7 @@ from core.errors import ContractError
 from core.settings import N_BINS, N_COLS, N_ROWS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Heatmaps:
     """n banners: ids, what they are, and counts (n, n_rows * n_cols) in CSR, bin = row * n_cols + col, row 0 at the top.
 
@@ -64,8 +64,14 @@ class Heatmaps:
         """The same banners at size x size cells; size must divide both sides. The total of clicks stays."""
         if size == self.n_rows == self.n_cols:
             return self
-        counts = (self.counts @ pooling(self.n_rows, self.n_cols, size)).tocsr()
-        return replace(self, counts=counts, n_rows=size, n_cols=size)
+        if size not in self._coarser:
+            counts = (self.counts @ pooling(self.n_rows, self.n_cols, size)).tocsr()
+            self._coarser[size] = replace(self, counts=counts, n_rows=size, n_cols=size)
+        return self._coarser[size]
+
+    @cached_property
+    def _coarser(self) -> dict[int, Self]:
+        return {}
 
 
 @lru_cache(maxsize=16)

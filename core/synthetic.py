@@ -92,11 +92,11 @@ def make_layout(rng: np.random.Generator, n_products: int) -> Layout:
             spots.append((x + px * w, y + py * h, sx * w, sy * h))
             weights.append(rank[k] * s)
             product.append(k)
-    total = sum(weights)
+    total = float(sum(weights))
     spots += [(0.96, 0.04, 0.012, 0.012), (rng.uniform(0.08, 0.3), 0.06, 0.04, 0.02)]
     weights += [rng.uniform(0.005, 0.03) * total, rng.uniform(0.01, 0.06) * total]
-    w = np.array(weights)
-    return Layout(np.array(spots), w / w.sum(), np.array([*product, -1, -1]), rng.uniform(0.02, 0.06))
+    shares = np.array(weights) / sum(weights)
+    return Layout(np.array(spots), shares, np.array([*product, -1, -1]), rng.uniform(0.02, 0.06))
 
 
 def _tiles(rng: np.random.Generator, n: int) -> list[tuple[float, float, float, float]]:
@@ -122,8 +122,8 @@ Fault = Callable[[np.random.Generator, Layout, list[Layout], int], Points]
 
 
 def shifted(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
-    """Everything moved by 0.08 to 0.35 of the side."""
-    angle, size = rng.uniform(0, 2 * np.pi), rng.uniform(0.08, 0.35)
+    """Everything moved by 0.06 to 0.35 of the side."""
+    angle, size = rng.uniform(0, 2 * np.pi), rng.uniform(0.06, 0.35)
     move = size * np.array([np.cos(angle), np.sin(angle)])
     return inside(rng, n, lambda m: layout.draw(rng, m) + move)
 
@@ -180,18 +180,18 @@ def _mixed(rng: np.random.Generator, layout: Layout, n: int, low: float, extra: 
 
 
 def hot_spot(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
-    """A third or more of the clicks on one spot: bots."""
+    """A quarter or more of the clicks on one spot: bots."""
     centre, sd = rng.uniform(0.1, 0.9, 2), rng.uniform(0.008, 0.03)
-    return _mixed(rng, layout, n, 0.3, lambda m: centre + sd * rng.normal(size=(m, 2)))
+    return _mixed(rng, layout, n, 0.25, lambda m: centre + sd * rng.normal(size=(m, 2)))
 
 
 def uniform(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
-    """Half or more of the clicks anywhere: bots, or a picture without parts."""
-    return _mixed(rng, layout, n, 0.5, lambda m: rng.random((m, 2)))
+    """Four in ten clicks or more anywhere: bots, or a picture without parts."""
+    return _mixed(rng, layout, n, 0.4, lambda m: rng.random((m, 2)))
 
 
 def edge(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
-    """Four in ten clicks or more along one edge: the banner sits under something, or is scrolled past."""
+    """Three in ten clicks or more along one edge: the banner sits under something, or is scrolled past."""
     axis, far, depth = rng.integers(2), rng.integers(2), rng.uniform(0.02, 0.05)
 
     def draw(m: int) -> Points:
@@ -199,13 +199,13 @@ def edge(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int)
         points[:, axis] = np.abs(far - np.abs(rng.normal(0, depth, m)))
         return points
 
-    return _mixed(rng, layout, n, 0.4, draw)
+    return _mixed(rng, layout, n, 0.3, draw)
 
 
 def close_corner(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
-    """Four in ten clicks or more on a corner: people only want it gone."""
+    """Three in ten clicks or more on a corner: people only want it gone."""
     corner, sd = np.array([rng.choice([0.04, 0.96]), rng.choice([0.04, 0.96])]), rng.uniform(0.015, 0.03)
-    return _mixed(rng, layout, n, 0.4, lambda m: corner + sd * rng.normal(size=(m, 2)))
+    return _mixed(rng, layout, n, 0.3, lambda m: corner + sd * rng.normal(size=(m, 2)))
 
 
 def other_grid(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
@@ -255,7 +255,7 @@ def _make_domains(rng: np.random.Generator) -> dict[str, Any]:
     return {
         "name": np.array([f"site{k:03d}.example" for k in range(N_DOMAINS)]),
         "share": popularity / popularity.sum(),
-        "move": rng.normal(0, 0.006, (N_DOMAINS, 2)),
+        "move": rng.normal(0, 0.008, (N_DOMAINS, 2)),
         "stretch": 1 + rng.normal(0, 0.012, (N_DOMAINS, 2)),
         "noise": rng.uniform(0, 0.05, N_DOMAINS),
     }
@@ -289,8 +289,8 @@ def _banner(
 def _own(rng: np.random.Generator, layout: Layout, domains: dict[str, Any], domain: int) -> Layout:
     """The layout as this domain draws it and as this banner's products are liked."""
     spots = layout.spots.copy()
-    spots[:, :2] = 0.5 + (spots[:, :2] - 0.5) * domains["stretch"][domain] + domains["move"][domain] + rng.normal(0, 0.004, 2)
-    liked = rng.gamma(12, 1 / 12, layout.product.max() + 2)
+    spots[:, :2] = 0.5 + (spots[:, :2] - 0.5) * domains["stretch"][domain] + domains["move"][domain] + rng.normal(0, 0.006, 2)
+    liked = rng.gamma(8, 1 / 8, layout.product.max() + 2)
     return replace(layout, spots=spots, noise=layout.noise + domains["noise"][domain]).weighted(layout.weights * liked[layout.product])
 
 

@@ -1,0 +1,38 @@
+"""The catalogue: one line a detector. `make` gives a fresh one by name.
+
+**Statistical**, counts against the reference, at 40x40, 20x20 and 10x10 cells: multinomial, chi_squared, kl_divergence,
+jensen_shannon. **Template**, counts against what faults would make of the reference: likelihood_ratio.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from core.detectors.base import Detector
+from core.detectors.chi_squared import ChiSquared
+from core.detectors.kl_divergence import JensenShannon, KLDivergence
+from core.detectors.likelihood_ratio import LikelihoodRatio
+from core.detectors.multinomial import Multinomial
+from core.errors import InputError
+
+_ALL: list[Detector] = [
+    *[Multinomial(size=size) for size in (40, 20, 10)],
+    *[ChiSquared(size=size) for size in (40, 20, 10)],
+    *[KLDivergence(size=size) for size in (40, 20, 10)],
+    *[JensenShannon(size=size) for size in (40, 20, 10)],
+    LikelihoodRatio(),
+]
+
+CATALOGUE: dict[str, Detector] = {detector.name: detector for detector in _ALL}
+"""Unfitted prototypes by name."""
+
+
+def default_names() -> list[str]:
+    """Names of the detectors in the default run, in the catalogue's order."""
+    return [name for name, detector in CATALOGUE.items() if detector.default_run]
+
+
+def make(name: str, **fields: Any) -> Any:
+    """A fresh detector of the catalogue, with `fields` replaced. Raises InputError for an unknown name."""
+    if name not in CATALOGUE:
+        raise InputError(f"A detector is one of {', '.join(CATALOGUE)}, however {name!r} was asked for. Check the spelling.")
+    return replace(CATALOGUE[name], **fields)

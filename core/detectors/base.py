@@ -1,0 +1,80 @@
+"""The contract every detector keeps: fields are hyper-parameters, `fit` learns attributes ending in `_`, higher scores are more anomalous.
+
+A method writes `_fit` and `_score`; the checks around them stand here, once. Deciding belongs to thresholds, comparing to
+normalise: a detector has no `predict` and no contamination.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ContractError
+from core.heatmaps import Heatmaps
+
+Scores = NDArray[np.float64]
+Groups = NDArray[np.int64]
+Reads = Literal["heatmaps", "images", "features"]
+
+
+@dataclass
+class Detector(ABC):
+    """Base class.
+
+    **Shape** X is Heatmaps of n banners, float32 (n, 1, h, w) images or float32 (n, d) features, as `reads` says; groups (n,) codes.
+    `score` gives (n,) finite float64; a row scores the same alone as in any batch, in any order.
+    """
+
+    family: ClassVar[str]
+    reads: ClassVar[Reads]
+    default_run: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """snake_case name in catalogue, command line, database and pages."""
+
+    @abstractmethod
+    def _fit(self, X: Any, groups: Groups) -> None: ...
+
+    @abstractmethod
+    def _score(self, X: Any, groups: Groups) -> Scores: ...
+
+    @final
+    def fit(self, X: Any, groups: Groups) -> Self:
+        """Learns what is normal from n banners, of which some may be broken. Raises ContractError for input it cannot read."""
+        self._check(X, groups)
+        if not len(groups):
+            raise ContractError(f"{self.name} needs at least one banner to fit on, however there are 0. Widen the window.")
+        self._fit(X, groups)
+        return self
+
+    @final
+    def score(self, X: Any, groups: Groups) -> Scores:
+        """(n,) anomaly scores. Raises ContractError before `fit`, for input it cannot read, and for scores that are not finite."""
+        self._check(X, groups)
+        if not any(k.endswith("_") and not k.startswith("_") for k in vars(self)):
+            raise ContractError(f"{self.name} scores after fit, however fit was not called. Call fit first.")
+        scores = np.asarray(self._score(X, groups), dtype=np.float64)
+        if scores.shape != (len(groups),):
+            raise ContractError(f"{self.name} must give {len(groups)} scores, however their shape is {scores.shape}.")
+        if not np.isfinite(scores).all():
+            raise ContractError(f"{self.name} must give finite scores, however {int((~np.isfinite(scores)).sum())} are not.")
+        return scores
+
+    def _check(self, X: Any, groups: Groups) -> None:
+        if self.reads == "heatmaps":
+            if not isinstance(X, Heatmaps):
+                raise ContractError(f"{self.name} reads Heatmaps, however it got {type(X).__name__}.")
+            n = len(X)
+        else:
+            ndim = 4 if self.reads == "images" else 2
+            if not isinstance(X, np.ndarray) or X.ndim != ndim or X.dtype != np.float32:
+                got = f"{X.dtype} of shape {X.shape}" if isinstance(X, np.ndarray) else type(X).__name__
+                raise ContractError(f"{self.name} reads float32 {self.reads} with {ndim} axes, however it got {got}.")
+            n = len(X)
+        if len(groups) != n:
+            raise ContractError(f"{self.name} needs one group code a row, however there are {len(groups)} for {n} rows.")

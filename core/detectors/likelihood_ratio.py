@@ -1,0 +1,114 @@
+"""Likelihood ratio of a banner under "broken" against "as its reference": broken is a mixture over the fault templates."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import ClassVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from core.detectors.base import Detector, Groups, Reads, Scores
+from core.heatmaps import Heatmaps
+from core.reference import Reference, fit_reference
+from core.settings import n_threads
+from core.templates import FAMILIES, Bank, make_bank
+
+CHUNK = 512
+"""Banners a product with the bank: its result stays small enough for the cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the banks say of n banners: `log_odds` (n, 10), the family's mean likelihood against the reference in nats (-inf where a family
+    has no template), and `best` (n, 10), the index of the likeliest template of each family in its reference's bank."""
+
+    rows: NDArray[np.int64]
+    log_odds: NDArray[np.float64]
+    best: NDArray[np.int32]
+
+
+_cache: WeakKeyDictionary[Heatmaps, dict[int, Evidence]] = WeakKeyDictionary()
+
+
+@dataclass
+class LikelihoodRatio(Detector):
+    """The capstone's likelihood-ratio test, with its "bad banner" distribution as a mixture of fault templates.
+
+    **Score** s = log( (1/10) Σ_f (1/K_f) Σ_k P[n | t_fk] / P[n | p] ) / sqrt(N), t_fk the templates of family f, p the reference; one
+    sparse product `counts @ log(t / p).T`. The seed's slip (the average banner, not this one, in the denominator) is not copied.
+    The square root keeps the spread among normal banners alike over click counts. High = likelier broken.
+    **Shape** Heatmaps of n banners -> (n,).
+    **Source** Neyman and Pearson 1933; the capstone's to-do.
+    """
+
+    family: ClassVar[str] = "template"
+    reads: ClassVar[Reads] = "heatmaps"
+
+    reference: Reference | None = None
+    others: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    """References of other grids by reference id, for the family other_grid; empty: those within `reference`."""
+
+    @property
+    def name(self) -> str:
+        return "likelihood_ratio"
+
+    def _fit(self, X: Heatmaps, groups: Groups) -> None:
+        self.reference_ = self.reference or fit_reference(X)
+        self._banks: dict[int, Bank] = {}
+
+    def _score(self, X: Heatmaps, groups: Groups) -> Scores:
+        mixture = logsumexp(self.evidence(X).log_odds, axis=1) - np.log(len(FAMILIES))
+        return np.asarray(mixture / np.sqrt(np.maximum(X.n_clicks, 1)))
+
+    def bank(self, row: int) -> Bank:
+        """The bank of one reference, built on first use."""
+        if row not in self._banks:
+            self._banks[row] = make_bank(self.reference_.p[row], self._others(row))
+        return self._banks[row]
+
+    def _others(self, row: int) -> dict[int, NDArray[np.float64]]:
+        if self.others:
+            return self.others
+        grid_id = self.reference_.groups[row].grid_id
+        groups = enumerate(self.reference_.groups)
+        return {k: self.reference_.p[k] for k, g in groups if g.grid_id != grid_id and g.domain is None}
+
+    def evidence(self, X: Heatmaps) -> Evidence:
+        """Log odds of every family and its best template; kept as long as `X` is, since diagnosis asks again."""
+        kept = _cache.setdefault(X, {})
+        if id(self.reference_) not in kept:
+            kept[id(self.reference_)] = self._evidence(X)
+        return kept[id(self.reference_)]
+
+    def _evidence(self, X: Heatmaps) -> Evidence:
+        rows = self.reference_.rows(X)
+        out = Evidence(rows, np.full((len(X), len(FAMILIES)), -np.inf), np.zeros((len(X), len(FAMILIES)), np.int32))
+        for row in np.unique(rows):
+            bank = self.bank(int(row))
+            weights = np.ascontiguousarray(np.log(bank.p / self.reference_.p[row]).T, dtype=np.float32)
+            members = np.flatnonzero(rows == row)
+            chunks = [members[k : k + CHUNK] for k in range(0, len(members), CHUNK)]
+            with ThreadPoolExecutor(n_threads()) as pool:
+                for at, (log_odds, best) in zip(chunks, pool.map(lambda c: _families(X, c, weights, bank), chunks), strict=True):  # noqa: B023
+                    out.log_odds[at], out.best[at] = log_odds, best
+        return out
+
+
+def _families(
+    X: Heatmaps, at: NDArray[np.int64], weights: NDArray[np.float32], bank: Bank
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Per banner and family: log of the mean likelihood ratio over its templates, and the best template's index in the bank."""
+    ratio = X.counts[at] @ weights  # (m, k)
+    log_odds = np.full((len(at), len(FAMILIES)), -np.inf)
+    best = np.zeros((len(at), len(FAMILIES)), np.int32)
+    for f, (start, stop) in enumerate(bank.spans):
+        if stop == start:
+            continue
+        part = ratio[:, start:stop]
+        top = part.argmax(axis=1)
+        peak = part[np.arange(len(at)), top]
+        log_odds[:, f] = peak + np.log(np.exp(part - peak[:, None]).mean(axis=1))
+        best[:, f] = start + top
+    return log_odds, best

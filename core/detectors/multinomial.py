@@ -1,0 +1,58 @@
+"""Draw probability of a banner under its reference, against that of the average banner."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from core.detectors.base import Groups, Reads, Scores
+from core.detectors.cells import CellStatistic, cell_sums, pooled
+from core.heatmaps import Heatmaps
+
+N_KNOTS = 96
+MAX_CLICKS = 1e7
+
+
+@dataclass
+class Multinomial(CellStatistic):
+    """Multinomial draw probability, normalised by the average banner.
+
+    **Score** s = (log P[N p | p] - log P[n | p]) / N with P the multinomial probability *with* its coefficient, so s is
+    KL(f || p) + O(k log N / N). Without the coefficient an entropy term makes a banner that clicks only the modal cell look
+    better than any other; with it that trap is gone. High = unlikelier than the average banner.
+    **Shape** Heatmaps of n banners -> (n,).
+    **Source** the capstone's "draw probability"; the average banner has N p clicks in each cell (Gamma function for factorials).
+    **Differs** log N! cancels; log P[N p | p] depends on N and the group alone and is interpolated between knots in log N.
+    """
+
+    family: ClassVar[str] = "statistical"
+    reads: ClassVar[Reads] = "heatmaps"
+
+    @property
+    def name(self) -> str:
+        return self._named("multinomial")
+
+    def _fit(self, X: Heatmaps, groups: Groups) -> None:
+        super()._fit(X, groups)
+        p = pooled(self.reference_, self.size)
+        self.knots_ = np.log(np.geomspace(1, MAX_CLICKS, N_KNOTS))
+        self.average_ = np.array([[_average(row, n) for n in np.exp(self.knots_)] for row in p])
+
+    def _score(self, X: Heatmaps, groups: Groups) -> Scores:
+        sums = cell_sums(X, self.reference_, self.size)
+        n = np.maximum(sums.n, 1)
+        rows = self.reference_.rows(X)
+        own = (sums.log_p - sums.log_factorial) / n
+        return np.asarray(self._average_at(rows, np.log(n)) - own)
+
+    def _average_at(self, rows: NDArray[np.int64], log_n: NDArray[np.float64]) -> NDArray[np.float64]:
+        k = np.clip(np.searchsorted(self.knots_, log_n) - 1, 0, N_KNOTS - 2)
+        t = (log_n - self.knots_[k]) / (self.knots_[k + 1] - self.knots_[k])
+        return np.asarray((1 - t) * self.average_[rows, k] + t * self.average_[rows, k + 1])
+
+
+def _average(p: NDArray[np.float64], n: float) -> float:
+    """(log P[n p | p] - log n!) / n."""
+    return float((n * (p @ np.log(p)) - gammaln(n * p + 1).sum()) / n)

@@ -1,0 +1,97 @@
+"""Raw scores -> comparable scores: freed from the trend with click count, on a robust location and scale a group.
+
+In: scores (n,), groups (n,) codes, n_clicks (n,). Out: (n,) with bulk near 0 and lower half of spread 1, comparable between groups,
+detectors and banners of any size. Learned from the banners themselves, of which some may be broken. Does not judge: p-values are
+made in `null.py`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+PER_KNOT = 60
+"""Banners a knot of the trend rests on."""
+MAX_KNOTS = 8
+LOWER = 0.2
+"""Quantile whose distance from the median gives the scale: anomalies, which are high, hardly touch it."""
+LOWER_Z = 0.8416212335729143
+"""Distance of the same two quantiles in a standard normal."""
+
+
+@dataclass
+class Normaliser:
+    """Per group: median and lower spread of the scores as piecewise linear functions of log clicks, flat outside the knots.
+
+    A group with fewer than PER_KNOT banners takes the pooled trend of all groups and only its own location and scale on top of it.
+    """
+
+    knots_: dict[int, tuple[Vector, Vector, Vector]] = field(default_factory=dict)
+    offset_: dict[int, tuple[float, float]] = field(default_factory=dict)
+    pooled_: tuple[Vector, Vector, Vector] | None = None
+
+    def fit(self, scores: Vector, groups: NDArray[np.int64], n_clicks: Vector) -> Self:
+        """Learns trend, location and scale of every group."""
+        x = np.log(np.maximum(n_clicks, 1))
+        codes, sizes = np.unique(groups, return_counts=True)
+        for code in codes[sizes >= PER_KNOT]:
+            rows = groups == code
+            self.knots_[int(code)] = _trend(x[rows], scores[rows])
+        if (sizes < PER_KNOT).any():
+            self._fit_small(scores, groups, x, codes[sizes < PER_KNOT])
+        return self
+
+    def _fit_small(self, scores: Vector, groups: NDArray[np.int64], x: Vector, small: NDArray[np.int64]) -> None:
+        z = scores.astype(np.float64).copy()
+        for code in np.unique(groups):
+            rows = groups == code
+            z[rows] -= np.median(z[rows])
+        self.pooled_ = _trend(x, z)
+        for code in small:
+            rows = groups == code
+            residual = (scores[rows] - np.interp(x[rows], self.pooled_[0], self.pooled_[1])) / np.interp(
+                x[rows], self.pooled_[0], self.pooled_[2]
+            )
+            weight = rows.sum() / PER_KNOT
+            spread = _location_scale(residual)[1] if rows.sum() >= 8 else 1.0
+            self.offset_[int(code)] = (float(np.median(residual)), float(spread**weight))
+
+    def transform(self, scores: Vector, groups: NDArray[np.int64], n_clicks: Vector) -> Vector:
+        """(n,) normalised scores; each depends on its own row and on what was fitted alone."""
+        x = np.log(np.maximum(n_clicks, 1))
+        out = np.empty(len(scores))
+        for code in np.unique(groups):
+            rows = groups == code
+            if int(code) in self.knots_:
+                at, location, scale = self.knots_[int(code)]
+                out[rows] = (scores[rows] - np.interp(x[rows], at, location)) / np.interp(x[rows], at, scale)
+            else:
+                assert self.pooled_ is not None
+                at, location, scale = self.pooled_
+                z = (scores[rows] - np.interp(x[rows], at, location)) / np.interp(x[rows], at, scale)
+                shift, spread = self.offset_[int(code)]
+                out[rows] = (z - shift) / spread
+        return out
+
+
+def _trend(x: Vector, scores: Vector) -> tuple[Vector, Vector, Vector]:
+    """Knots in log clicks, and median and scale at each, from overlapping windows of equally many banners."""
+    order = np.argsort(x, kind="stable")
+    n = len(x)
+    k = int(np.clip(n // PER_KNOT, 1, MAX_KNOTS))
+    at, location, scale = [], [], []
+    for i in range(k):
+        window = order[max(0, int((i - 0.5) * n / k)) : min(n, int((i + 1.5) * n / k))]
+        m, s = _location_scale(scores[window])
+        at.append(float(np.median(x[window])))
+        location.append(m)
+        scale.append(s)
+    return np.maximum.accumulate(np.array(at)), np.array(location), np.array(scale)
+
+
+def _location_scale(scores: Vector) -> tuple[float, float]:
+    low, middle = np.quantile(scores, [LOWER, 0.5])
+    return float(middle), max(float(middle - low) / LOWER_Z, 1e-9)

@@ -1,0 +1,140 @@
+"""What a run found, as Arrow tables with the columns of the store's tables, without run_id."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from core import scoring
+from core.detectors import CATALOGUE
+from core.reference import Reference
+from core.scoring import Judged, Scored
+
+EVIDENCE = pa.schema([("banner_id", pa.string()), ("day", pa.date32()), ("n_clicks", pa.int64()), ("log_odds", pa.float64())])
+
+
+def gathered(scored: list[Scored], name: str) -> NDArray[Any]:
+    """One column of all grids' banners."""
+    return np.concatenate([getattr(part, name) for part in scored])
+
+
+def result_table(scored: list[Scored], judged: Judged, since: list[Any]) -> pa.Table:
+    """Table `result`: one row a banner."""
+    diagnoses = [d for part in scored for d in part.diagnoses]
+    n = len(diagnoses)
+    return pa.table(
+        {
+            "banner_id": gathered(scored, "banner_id"),
+            "grid_id": gathered(scored, "grid_id"),
+            "n_products": gathered(scored, "n_products"),
+            "domain": gathered(scored, "domain"),
+            "n_clicks": gathered(scored, "n_clicks").astype(np.int64),
+            "reference_id": gathered(scored, "reference_id").astype(np.int32),
+            "combined": judged.combined,
+            "p_value": judged.p_value,
+            "p_broken": judged.p_broken,
+            "flagged": judged.flagged,
+            "position": judged.position.astype(np.int32),
+            "n_agree": judged.n_agree.astype(np.int16),
+            "n_detectors": np.full(n, len(judged.p_values), dtype=np.int16),
+            "fault": pa.array([d.fault for d in diagnoses], pa.string()),
+            "fault_size": pa.array([d.size for d in diagnoses], pa.float64()),
+            "fault_detail": pa.array([None if d.detail is None else json.dumps(d.detail) for d in diagnoses], pa.string()),
+            "log_odds": pa.array([d.log_odds for d in diagnoses], pa.float64()),
+            "runner_up": pa.array([d.runner_up for d in diagnoses], pa.string()),
+            "margin": pa.array([d.margin for d in diagnoses], pa.float64()),
+            "sentence": pa.array([d.sentence for d in diagnoses], pa.string()),
+            "since": pa.array(since, pa.date32()),
+        }
+    )
+
+
+def score_table(scored: list[Scored], judged: Judged, name: str) -> pa.Table:
+    """Table `score`, the rows of one detector."""
+    banner_id = gathered(scored, "banner_id")
+    return pa.table(
+        {
+            "banner_id": banner_id,
+            "detector": pa.array([name]).take(pa.array(np.zeros(len(banner_id), dtype=np.int64))),
+            "score": np.concatenate([part.scores[name] for part in scored]),
+            "normalised": judged.normalised[name],
+            "p_value": judged.p_values[name],
+        }
+    )
+
+
+def evidence_table(
+    part: Scored, flagged: NDArray[np.int64], codes: NDArray[np.int64], day: NDArray[Any], counts: csr_matrix, reference: Reference
+) -> tuple[pa.Table, list[Any]]:
+    """Table `evidence` of the banners at `flagged`, and the first day of each one's fault.
+
+    `codes` (m,) ascending banner index, `day` (m,) and `counts` (m, 1600) of the rows as read, several a banner and day possible.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in EVIDENCE.names}
+    since = []
+    for i in flagged:
+        a, b = np.searchsorted(codes, [i, i + 1])
+        at, inverse = np.unique(day[a:b], return_inverse=True)
+        merged = csr_matrix((np.ones(b - a, np.float32), (inverse, np.arange(b - a))), shape=(len(at), b - a)) @ counts[a:b]
+        diagnosis = part.diagnoses[i]
+        other = reference.p[diagnosis.detail["reference_id"]] if diagnosis.detail and "reference_id" in diagnosis.detail else None
+        log_odds = scoring.daily_log_odds(merged, reference.p[part.reference_id[i]], diagnosis, other)
+        since.append(at[scoring.onset(log_odds)].item())
+        columns["banner_id"] += [part.banner_id[i]] * len(at)
+        columns["day"] += at.tolist()
+        columns["n_clicks"] += np.asarray(merged.sum(axis=1)).ravel().astype(int).tolist()
+        columns["log_odds"] += log_odds.tolist()
+    return pa.table(columns, schema=EVIDENCE), since
+
+
+def run_day_table(grid_id: int, codes: NDArray[np.int64], day: NDArray[Any], since: NDArray[Any]) -> pa.Table:
+    """Table `run_day` of one grid; `since` (n,) first day of each banner's fault, NaT where it is not flagged."""
+    at, inverse = np.unique(day, return_inverse=True)
+    pairs = np.unique(inverse * len(since) + codes)  # a banner counts once a day, however many rows it has
+    inverse, banner = np.divmod(pairs, len(since))
+    broken = since[banner] <= at[inverse]  # NaT compares false
+    return pa.table(
+        {
+            "grid_id": np.full(len(at), grid_id, dtype=np.int64),
+            "day": pa.array(at),
+            "n_banners": np.bincount(inverse, minlength=len(at)),
+            "n_broken": np.bincount(inverse, broken, minlength=len(at)).astype(np.int64),
+            "n_new": np.array([(since == d).sum() for d in at], dtype=np.int64),
+        }
+    )
+
+
+def reference_table(reference: Reference) -> pa.Table:
+    """Table `reference`."""
+    groups = reference.groups
+    p = reference.p.astype(np.float32)
+    return pa.table(
+        {
+            "reference_id": np.arange(len(groups), dtype=np.int32),
+            "grid_id": pa.array([g.grid_id for g in groups], pa.int64()),
+            "n_products": pa.array([g.n_products for g in groups], pa.int16()),
+            "domain": pa.array([g.domain for g in groups], pa.string()),
+            "n_banners": pa.array([g.n_banners for g in groups], pa.int64()),
+            "n_clicks": pa.array([g.n_clicks for g in groups], pa.int64()),
+            "p": pa.ListArray.from_arrays(np.arange(len(groups) + 1, dtype=np.int32) * p.shape[1], p.ravel()),
+        }
+    )
+
+
+def detector_table(scored: list[Scored]) -> pa.Table:
+    """Table `run_detector`."""
+    names = list(scored[0].scores)
+    return pa.table(
+        {
+            "detector": names,
+            "family": [CATALOGUE[name].family for name in names],
+            "reads": [CATALOGUE[name].reads for name in names],
+            "fit_s": [sum(part.seconds[name][0] for part in scored) for name in names],
+            "score_s": [sum(part.seconds[name][1] for part in scored) for name in names],
+            "n_scored": [sum(len(part.banner_id) for part in scored)] * len(names),
+            "weights": pa.array([None] * len(names), pa.string()),
+        }
+    )

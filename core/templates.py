@@ -1,0 +1,270 @@
+"""Fault templates: what a group's reference becomes when a banner renders wrongly.
+
+In: a reference (1600,), the references of other grids. Out: a bank of alternatives (k, 1600), each with its family and parameters.
+A template is one of three things: the reference moved (`operators`, sparse and the same for every reference), the reference with
+a region taken away, or the reference mixed with something that does not depend on it. Always with a little uniform noise.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, kron, vstack
+
+from core.errors import ContractError
+from core.settings import N_BINS, N_COLS, N_ROWS
+
+Matrix = NDArray[np.float64]
+Detail = dict[str, Any]
+
+FAMILIES = (
+    "shifted",
+    "scaled",
+    "mirrored",
+    "clipped",
+    "missing_product",
+    "hot_spot",
+    "uniform",
+    "edge",
+    "close_corner",
+    "other_grid",
+)
+NOISE = 0.03
+"""Share of uniform clicks in every template."""
+SHARES = (0.4, 0.65, 0.9)
+"""Share of the clicks that an added source takes."""
+SPOT_SD = 0.018
+EDGE_DEPTH = 0.035
+CORNER_SD = 0.024
+CORNER_AT = 0.04
+MAX_OTHER = 150
+MIN_REMOVED, MAX_REMOVED = 0.06, 0.8
+"""A region is worth a template where it holds between these shares of the reference."""
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Alternatives to one reference: `p` (k, 1600) rows of sum 1, sorted by family; `spans` start and stop of each of FAMILIES;
+    `details` (k,) parameters."""
+
+    p: Matrix
+    spans: list[tuple[int, int]]
+    details: list[Detail]
+
+
+def make_bank(reference: Matrix, others: dict[int, Matrix]) -> Bank:
+    """The bank of one reference; `others` are references of other grids by reference id."""
+    parts = [_moved(reference), _removed(reference), _added(reference), _others(others)]
+    p = np.concatenate([part[0] for part in parts])
+    names = [name for part in parts for name in part[1]]
+    details = [detail for part in parts for detail in part[2]]
+    family = np.array([FAMILIES.index(n) for n in names])
+    order = np.argsort(family, kind="stable")
+    bounds = np.searchsorted(family[order], np.arange(len(FAMILIES) + 1))
+    spans = [(int(a), int(b)) for a, b in pairwise(bounds)]
+    return Bank(_with_noise(p[order]), spans, [details[k] for k in order])
+
+
+def template_of(reference: Matrix, fault: str, detail: Detail, other: Matrix | None = None) -> Matrix:
+    """(1600,) the template that `fault` and `detail` name, built anew. Raises ContractError for an unknown fault."""
+    if fault in ("shifted", "scaled", "mirrored"):
+        return _with_noise(_renormalised((_operator(detail) @ reference)[None]))[0]
+    if fault in ("clipped", "missing_product"):
+        return _with_noise(_without(reference, _region(detail))[None])[0]
+    if fault == "other_grid" and other is not None:
+        return _with_noise(other[None])[0]
+    if fault in ("hot_spot", "uniform", "edge", "close_corner"):
+        return _with_noise(((1 - detail["share"]) * reference + detail["share"] * _source(fault, detail))[None])[0]
+    raise ContractError(f"A template needs one of {', '.join(FAMILIES)}, however fault={fault!r}. Score again with this version.")
+
+
+def _with_noise(p: Matrix) -> Matrix:
+    return (1 - NOISE) * p + NOISE / N_BINS
+
+
+def _renormalised(p: Matrix) -> Matrix:
+    return p / np.maximum(p.sum(axis=1, keepdims=True), 1e-12)
+
+
+# Moved: the reference under an affine map of the banner, bilinear, as one sparse matrix for all maps.
+
+
+def _affine(detail: Detail) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Per axis (x, y): scale and offset of target = scale * source + offset, in shares of the side."""
+    if "dx" in detail:
+        return np.ones(2), np.array([detail["dx"], detail["dy"]])
+    if "flip" in detail:
+        flip = np.array(["x" in detail["flip"], "y" in detail["flip"]], dtype=float)
+        return 1 - 2 * flip, flip
+    scale = np.array([detail["sx"], detail["sy"]])
+    return scale, np.array([detail["at_x"], detail["at_y"]]) * (1 - scale)
+
+
+@lru_cache(maxsize=4096)
+def _operator_of(scale_x: float, scale_y: float, offset_x: float, offset_y: float) -> csr_matrix:
+    """(1600, 1600): target cell t takes the density at the point of the source that lands on it."""
+    axes = []
+    for size, scale, offset in ((N_COLS, scale_x, offset_x), (N_ROWS, scale_y, offset_y)):
+        at = ((np.arange(size) + 0.5) / size - offset) / scale * size - 0.5
+        low = np.floor(at).astype(np.int64)
+        high_share = at - low
+        index = np.stack([low, low + 1], axis=1)
+        weight = np.stack([1 - high_share, high_share], axis=1)
+        target = np.repeat(np.arange(size), 2)
+        ok = ((index >= 0) & (index < size)).ravel()
+        axes.append(csr_matrix((weight.ravel()[ok], (target[ok], index.ravel()[ok])), shape=(size, size)))
+    return csr_matrix(kron(axes[1], axes[0]))
+
+
+def _operator(detail: Detail) -> csr_matrix:
+    scale, offset = _affine(detail)
+    return _operator_of(float(scale[0]), float(scale[1]), float(offset[0]), float(offset[1]))
+
+
+@lru_cache(maxsize=1)
+def _moves() -> tuple[csr_matrix, list[str], list[Detail]]:
+    steps = np.round(np.arange(-8, 9) * 0.05, 2)
+    details: list[tuple[str, Detail]] = [
+        ("shifted", {"dx": float(dx), "dy": float(dy)}) for dx in steps for dy in steps if 0.06 < np.hypot(dx, dy) < 0.45
+    ]
+    corners = [(x, y) for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0)]
+    factors = (0.4, 0.5, 0.6, 0.7, 0.8, 1.25, 1.4, 1.6, 1.9)
+    for x, y in corners:
+        details += [("scaled", {"sx": f, "sy": f, "at_x": x, "at_y": y}) for f in factors]
+    for f in (0.5, 0.65, 0.8, 1.3, 1.6):
+        for at in (0.0, 0.5, 1.0):
+            details += [
+                ("scaled", {"sx": f, "sy": 1.0, "at_x": at, "at_y": 0.5}),
+                ("scaled", {"sx": 1.0, "sy": f, "at_x": 0.5, "at_y": at}),
+            ]
+    details += [("mirrored", {"flip": flip}) for flip in ("x", "y", "xy")]
+    matrix = vstack([_operator(d) for _, d in details]).tocsr()
+    return matrix, [name for name, _ in details], [d for _, d in details]
+
+
+def _moved(reference: Matrix) -> tuple[Matrix, list[str], list[Detail]]:
+    matrix, names, details = _moves()
+    p = (matrix @ reference).reshape(-1, N_BINS)
+    enough = p.sum(axis=1) > 0.02
+    keep = np.flatnonzero(enough)
+    return _renormalised(p[keep]), [names[k] for k in keep], [details[k] for k in keep]
+
+
+# Removed: a region of the reference holds no clicks.
+
+
+def _region(detail: Detail) -> NDArray[np.bool_]:
+    """(1600,) mask of a rectangle left, top, right, bottom in shares of the side."""
+    x, y = (np.arange(N_COLS) + 0.5) / N_COLS, (np.arange(N_ROWS) + 0.5) / N_ROWS
+    mask = ((y >= detail["top"]) & (y < detail["bottom"]))[:, None] & ((x >= detail["left"]) & (x < detail["right"]))
+    return np.asarray(mask.ravel())
+
+
+def _rectangle(left: float, top: float, right: float, bottom: float) -> Detail:
+    return {"left": round(left, 3), "top": round(top, 3), "right": round(right, 3), "bottom": round(bottom, 3)}
+
+
+@lru_cache(maxsize=1)
+def _cuts() -> list[Detail]:
+    cuts = np.round(np.arange(0.3, 0.86, 0.05), 2)
+    out = []
+    for c in cuts:
+        far, near = float(c), float(round(1 - c, 2))
+        out += [{**_rectangle(far, 0, 1, 1), "side": "right"}, {**_rectangle(0, far, 1, 1), "side": "bottom"}]
+        out += [{**_rectangle(0, 0, near, 1), "side": "left"}, {**_rectangle(0, 0, 1, near), "side": "top"}]
+    return out
+
+
+@lru_cache(maxsize=1)
+def _tiles() -> list[Detail]:
+    """Where a product may stand: columns, rows and blocks, with and without a header."""
+    out = []
+    for top in (0.0, 0.15):
+        height = 1 - top
+        for n in (2, 3, 4, 5, 6):
+            out += [_rectangle(k / n, top, (k + 1) / n, 1) for k in range(n)]
+            out += [_rectangle(0, top + height * k / n, 1, top + height * (k + 1) / n) for k in range(n)]
+            out += [_rectangle(0.5, top + height * k / n, 1, top + height * (k + 1) / n) for k in range(n)]
+        for cols, rows in ((2, 2), (3, 2), (2, 3), (3, 3)):
+            for k in range(cols * rows):
+                c, r = k % cols, k // cols
+                out.append(_rectangle(c / cols, top + height * r / rows, (c + 1) / cols, top + height * (r + 1) / rows))
+    return out
+
+
+@lru_cache(maxsize=1)
+def _regions() -> tuple[NDArray[np.bool_], list[str], list[Detail]]:
+    details = [("clipped", d) for d in _cuts()] + [("missing_product", d) for d in _tiles()]
+    return np.array([_region(d) for _, d in details]), [n for n, _ in details], [d for _, d in details]
+
+
+def _without(reference: Matrix, region: NDArray[np.bool_]) -> Matrix:
+    p = np.where(region, 0.0, reference)
+    return np.asarray(p / max(p.sum(), 1e-12))
+
+
+def _removed(reference: Matrix) -> tuple[Matrix, list[str], list[Detail]]:
+    masks, names, details = _regions()
+    gone = masks @ reference
+    keep = np.flatnonzero((gone > MIN_REMOVED) & (gone < MAX_REMOVED))
+    p = np.where(masks[keep], 0.0, reference)
+    return _renormalised(p), [names[k] for k in keep], [details[k] for k in keep]
+
+
+# Added: part of the clicks come from somewhere else.
+
+
+def _cells(size: int) -> Matrix:
+    return (np.arange(size) + 0.5) / size
+
+
+def _blob(x: float, y: float, sd: float) -> Matrix:
+    column, row = np.exp(-0.5 * ((_cells(N_COLS) - x) / sd) ** 2), np.exp(-0.5 * ((_cells(N_ROWS) - y) / sd) ** 2)
+    p = np.outer(row, column).ravel()
+    return np.asarray(p / p.sum())
+
+
+def _source(fault: str, detail: Detail) -> Matrix:
+    if fault == "uniform":
+        return np.full(N_BINS, 1 / N_BINS)
+    if fault == "hot_spot":
+        return _blob(detail["x"], detail["y"], SPOT_SD)
+    if fault == "close_corner":
+        return _blob(detail["x"], detail["y"], CORNER_SD)
+    sides = ("left", "top", "right", "bottom") if detail["side"] == "all" else (detail["side"],)
+    return np.asarray(np.mean([_edge(side) for side in sides], axis=0))
+
+
+def _edge(side: str) -> Matrix:
+    axis = _cells(N_COLS)
+    depth = np.exp(-0.5 * (axis / EDGE_DEPTH) ** 2)
+    depth = depth if side in ("left", "top") else depth[::-1]
+    p = np.outer(np.ones(N_ROWS), depth) if side in ("left", "right") else np.outer(depth, np.ones(N_COLS))
+    return np.asarray(p.ravel() / p.sum())
+
+
+@lru_cache(maxsize=1)
+def _sources() -> tuple[Matrix, list[str], list[Detail]]:
+    near, far = CORNER_AT, 1 - CORNER_AT
+    details: list[tuple[str, Detail]] = [("uniform", {"share": s}) for s in (0.4, 0.6, 0.8, 1.0)]
+    details += [("edge", {"side": side, "share": s}) for side in ("left", "top", "right", "bottom", "all") for s in SHARES]
+    details += [("close_corner", {"x": x, "y": y, "share": s}) for x in (near, far) for y in (near, far) for s in SHARES]
+    at = np.round((np.arange(20) + 0.5) / 20, 3)
+    spots = [(float(x), float(y)) for x in at for y in at if not (min(x, 1 - x) < 0.08 and min(y, 1 - y) < 0.08)]
+    details += [("hot_spot", {"x": x, "y": y, "share": s}) for x, y in spots for s in (0.4, 0.75)]
+    return np.array([_source(n, d) for n, d in details]), [n for n, _ in details], [d for _, d in details]
+
+
+def _added(reference: Matrix) -> tuple[Matrix, list[str], list[Detail]]:
+    sources, names, details = _sources()
+    share = np.array([d["share"] for d in details])[:, None]
+    return (1 - share) * reference + share * sources, names, details
+
+
+def _others(others: dict[int, Matrix]) -> tuple[Matrix, list[str], list[Detail]]:
+    ids = sorted(others)[:: max(1, -(-len(others) // MAX_OTHER))]
+    p = np.array([others[k] for k in ids]) if ids else np.empty((0, N_BINS))
+    return p, ["other_grid"] * len(ids), [{"reference_id": int(k)} for k in ids]

@@ -1,0 +1,172 @@
+"""One scoring run from a job folder to its results: Parquet in, Parquet out, no database.
+
+    python -m core.worker JOBDIR
+
+Reads job.json and heatmaps/grid_id=<id>/*.parquet, one grid at a time; writes out/<table>/*.parquet and last out/summary.json.
+Prints one JSON object a line: {"done": 0..1, "what": …}, or {"error": …} and exit code 2 for what the user can mend.
+"""
+
+import json
+import os
+import platform
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from core import results, scoring
+from core.detectors import default_names, make
+from core.errors import HeatproofError, InputError
+from core.heatmaps import Heatmaps, counts_of_lists
+from core.reference import Reference, fit_reference
+from core.scoring import Judged, Scored
+
+FIT_SHARE, SCORE_SHARE = 0.2, 0.9
+"""Share of the run that is done after fitting the references, and after scoring."""
+
+
+def main(job: Path) -> None:
+    """Runs the job in `job`; every result file is complete before summary.json appears."""
+    asked = json.loads((job / "job.json").read_text())
+    if "parent_pid" in asked:
+        threading.Thread(target=_end_with, args=(int(asked["parent_pid"]),), daemon=True).start()
+    names = asked.get("detectors") or default_names()
+    for name in names:
+        make(name)
+    grids = sorted(int(p.name.removeprefix("grid_id=")) for p in (job / "heatmaps").glob("grid_id=*"))
+    if not grids:
+        raise InputError("A run needs clicks, however the job holds none. Widen the window or ingest a log.")
+    start = time.perf_counter()
+    reference = _fit_references(job, grids)
+    scored = _score(job, grids, reference, names)
+    _say(SCORE_SHARE, "comparing all banners")
+    grid_id, n_clicks = results.gathered(scored, "grid_id"), results.gathered(scored, "n_clicks")
+    judged = scoring.judge(
+        {name: np.concatenate([s.scores[name] for s in scored]) for name in names}, grid_id, n_clicks, float(asked["fdr"])
+    )
+    since, days = _write_days(job, scored, judged, reference)
+    _say(0.95, "writing results")
+    _write(job, "result", 0, results.result_table(scored, judged, since))
+    for name in names:
+        _write(job, "score", name, results.score_table(scored, judged, name))
+    _write(job, "reference", 0, results.reference_table(reference))
+    _write(job, "run_detector", 0, results.detector_table(scored))
+    summary = {
+        "n_banners": len(grid_id),
+        "n_clicks": int(n_clicks.sum()),
+        "n_flagged": int(judged.flagged.sum()),
+        "n_false_expected": float((1 - judged.p_broken)[judged.flagged].sum()),
+        "first_day": str(days[0]),
+        "last_day": str(days[1]),
+        "settings": {
+            "detectors": names,
+            "seed": asked.get("seed", 0),
+            "seconds": round(time.perf_counter() - start, 3),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
+    }
+    (job / "out" / "summary.json").write_text(json.dumps(summary))
+    _say(1.0, "finished")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One grid's clicks: `heatmaps` (n) sorted by banner_id, summed over days; and the m rows as read: banner index, day, counts."""
+
+    heatmaps: Heatmaps
+    codes: NDArray[np.int64]
+    day: NDArray[Any]
+    counts: csr_matrix
+
+
+def read_grid(job: Path, grid_id: int) -> Grid:
+    """Reads the rows of one grid, in whatever order and however often a banner and day occur."""
+    rows = pq.ParquetDataset(job / "heatmaps" / f"grid_id={grid_id}", partitioning=None).read()
+    rows = rows.sort_by([("banner_id", "ascending"), ("day", "ascending")])
+    encoded = rows["banner_id"].combine_chunks().dictionary_encode()
+    codes = encoded.indices.to_numpy().astype(np.int64)  # 0, 1, … by first appearance, which is ascending
+    first = np.flatnonzero(np.diff(codes, prepend=-1))
+    counts = counts_of_lists(rows["bins"], rows["counts"])
+    summing = csr_matrix((np.ones(len(codes), np.float32), (codes, np.arange(len(codes)))), shape=(len(first), len(codes)))
+    heatmaps = Heatmaps(
+        banner_id=encoded.dictionary.to_numpy(zero_copy_only=False),
+        grid_id=np.full(len(first), grid_id, dtype=np.int64),
+        n_products=rows["n_products"].to_numpy()[first].astype(np.int16),
+        domain=rows["domain"].to_numpy()[first],
+        counts=(summing @ counts).tocsr(),
+    )
+    return Grid(heatmaps, codes, rows["day"].to_numpy().astype("datetime64[D]"), counts)
+
+
+def _fit_references(job: Path, grids: list[int]) -> Reference:
+    parts = []
+    for k, grid_id in enumerate(grids):
+        _say(FIT_SHARE * k / len(grids), f"learning what grid {grid_id} looks like ({k + 1} of {len(grids)})")
+        parts.append(fit_reference(read_grid(job, grid_id).heatmaps))
+    return Reference([g for part in parts for g in part.groups], np.concatenate([part.p for part in parts]))
+
+
+def _score(job: Path, grids: list[int], reference: Reference, names: list[str]) -> list[Scored]:
+    out = []
+    for k, grid_id in enumerate(grids):
+        at = [0]
+
+        def step(what: str, k: int = k, grid_id: int = grid_id, at: list[int] = at) -> None:
+            share = (k + at[0] / (len(names) + 1)) / len(grids)
+            at[0] += 1
+            _say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * share, f"scoring grid {grid_id} ({k + 1} of {len(grids)}): {what}")
+
+        out.append(scoring.score_grid(read_grid(job, grid_id).heatmaps, reference, names, step))
+    return out
+
+
+def _write_days(job: Path, scored: list[Scored], judged: Judged, reference: Reference) -> tuple[list[Any], list[Any]]:
+    """Tables evidence and run_day; returns the first day of each banner's fault (None: not flagged), and first and last day of all."""
+    since: list[Any] = []
+    bounds: list[Any] = []
+    for part in scored:
+        grid_id, n = int(part.grid_id[0]), len(part.banner_id)
+        grid = read_grid(job, grid_id)
+        flagged = np.flatnonzero(judged.flagged[len(since) : len(since) + n])
+        evidence, began = results.evidence_table(part, flagged, grid.codes, grid.day, grid.counts, reference)
+        own = np.full(n, "NaT", dtype="datetime64[D]")
+        own[flagged] = np.array(began, dtype="datetime64[D]")
+        _write(job, "evidence", grid_id, evidence)
+        _write(job, "run_day", grid_id, results.run_day_table(grid_id, grid.codes, grid.day, own))
+        since += own.tolist()
+        bounds += [grid.day.min(), grid.day.max()]
+    return since, [min(bounds), max(bounds)]
+
+
+def _write(job: Path, table: str, part: object, rows: pa.Table) -> None:
+    folder = job / "out" / table
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(rows, folder / f"{part}.parquet")
+
+
+def _say(done: float, what: str) -> None:
+    print(json.dumps({"done": round(done, 4), "what": what}), flush=True)
+
+
+def _end_with(parent_pid: int) -> None:
+    """Ends this process when its parent is gone: an orphan's results would belong to nobody."""
+    while os.getppid() == parent_pid:
+        time.sleep(1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except HeatproofError as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        sys.exit(2)

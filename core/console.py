@@ -1,6 +1,7 @@
 """What the command line prints: results on stdout, progress and messages on stderr."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,9 @@ from rich.table import Table
 from core.store import to_json
 
 out = Console(highlight=False, markup=False, soft_wrap=True)
+PAUSE_S = 2.0
+"""Seconds between two lines of progress in a log file."""
+
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -43,9 +47,9 @@ def cell(value: Any) -> str:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[float, str], None]]:
-    """A function that is told the share done and what is being done: a bar in a terminal, a line a step elsewhere."""
+    """A function that is told the share done and what is being done: a bar in a terminal, a line now and then elsewhere."""
     if not err.is_terminal:
-        yield _line_a_step()
+        yield _line_now_and_then()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as bar:
@@ -53,12 +57,13 @@ def progress_bar() -> Iterator[Callable[[float, str], None]]:
         yield lambda done, what: bar.update(task, completed=done, description=what)
 
 
-def _line_a_step() -> Callable[[float, str], None]:
-    said: list[str] = []
+def _line_now_and_then() -> Callable[[float, str], None]:
+    said_at = float("-inf")
 
     def report(done: float, what: str) -> None:
-        if said[-1:] != [what]:
-            said[:] = [what]
+        nonlocal said_at
+        if time.monotonic() - said_at >= PAUSE_S:
+            said_at = time.monotonic()
             err.print(f"{done:4.0%} {what}")
 
     return report

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from core.null import benjamini_hochberg
 from core.run import last_finished
 from core.store import Store
 
@@ -32,7 +33,7 @@ def evaluate(store: Store, truth: Path, run_id: str | None = None) -> dict[str, 
         has_fault = _read_truth(cursor, truth)
         n_truth = cursor.execute("SELECT count(*) FROM truth").fetchall()[0][0]
         columns = _matched(cursor, run["run_id"])
-        n_matched = len(columns["combined"]["broken"]) if columns else 0
+        n_matched = len(columns["combined"]["broken"])
         if not n_matched:
             raise InputError(
                 f"A truth file names banners of the run, however none of the {n_truth} in {truth} is in run {run['run_id']}. "
@@ -76,22 +77,24 @@ def _read_truth(cursor: duckdb.DuckDBPyConnection, path: Path) -> bool:
 
 def _matched(cursor: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, dict[str, NDArray[Any]]]:
     """{name: {grid_id, broken, scores, flagged}}, rows = banners of the truth that the run scored; `combined` comes first."""
-    sql = """
-        WITH ranked AS (SELECT detector, p_value, row_number() OVER d AS rank, count(*) OVER (PARTITION BY detector) AS n
-                        FROM score WHERE run_id = $run_id WINDOW d AS (PARTITION BY detector ORDER BY p_value)),
-             cut AS (SELECT detector, max(p_value) FILTER (p_value <= $fdr * rank / n) AS p_cut FROM ranked GROUP BY detector)
-        SELECT 'combined' AS name, grid_id, broken, combined AS scores, flagged, banner_id
-        FROM result JOIN truth USING (banner_id) WHERE run_id = $run_id
-        UNION ALL
-        SELECT s.detector, r.grid_id, t.broken, s.normalised, coalesce(s.p_value <= c.p_cut, false), banner_id
-        FROM score s JOIN cut c USING (detector) JOIN truth t USING (banner_id) JOIN result r USING (run_id, banner_id)
-        WHERE s.run_id = $run_id
-        ORDER BY name, banner_id"""
+    known = "FROM result r JOIN truth t USING (banner_id) WHERE r.run_id = $run_id ORDER BY banner_id"
+    sql = f"SELECT r.grid_id, t.broken, r.combined AS scores, r.flagged {known}"
+    columns = {"combined": _arrays(cursor, sql, {"run_id": run_id})}
     fdr = cursor.execute("SELECT fdr FROM run_info WHERE run_id = ?", [run_id]).fetchall()[0][0]
-    rows = cursor.execute(sql, {"run_id": run_id, "fdr": fdr}).fetchnumpy()
-    names = np.asarray(rows["name"], dtype=object)
-    order = sorted(set(names.tolist()), key=lambda name: (name != "combined", name))
-    return {name: {k: np.asarray(rows[k])[names == name] for k in ("grid_id", "broken", "scores", "flagged")} for name in order}
+    names = cursor.execute("SELECT DISTINCT detector FROM score WHERE run_id = ? ORDER BY 1", [run_id]).fetchall()
+    for (name,) in names:
+        sql = """SELECT r.grid_id, coalesce(t.broken, false) AS broken, t.broken IS NOT NULL AS known, s.normalised AS scores, s.p_value
+            FROM score s JOIN result r USING (run_id, banner_id) LEFT JOIN truth t USING (banner_id)
+            WHERE s.run_id = $run_id AND s.detector = $detector ORDER BY banner_id"""
+        all_rows = _arrays(cursor, sql, {"run_id": run_id, "detector": name})
+        all_rows["flagged"] = benjamini_hochberg(all_rows.pop("p_value"), fdr)  # over the run, not only what the truth names
+        known_rows = all_rows.pop("known")
+        columns[name] = {key: values[known_rows] for key, values in all_rows.items()}
+    return columns
+
+
+def _arrays(cursor: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any]) -> dict[str, NDArray[Any]]:
+    return {key: np.asarray(values) for key, values in cursor.execute(sql, parameters).fetchnumpy().items()}
 
 
 def _by_grid(columns: dict[str, dict[str, NDArray[Any]]]) -> dict[str, dict[str, Metrics]]:

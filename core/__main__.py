@@ -84,7 +84,7 @@ def ingest(
     from core.store import Store
 
     with Store(store or settings.store_path()) as opened, console.progress_bar() as progress:
-        taken = take_in(opened, files, mapping=_pairs(mapping or []), progress=progress)
+        taken = take_in(opened, files, mapping=_pairs(mapping or []), progress=lambda done: progress(done, "taking clicks in"))
     if as_json:
         console.show_json(taken.to_dict())
         return
@@ -247,8 +247,10 @@ def _show_run(summary: Any) -> None:
 
 
 def _show_metrics(title: str, metrics: dict[str, dict[str, Any]]) -> None:
-    columns = ["roc_auc", "average_precision", "precision", "recall", "f1", "n", "broken"]
-    console.show_table(title, ["detector", *columns], [[name, *(m[c] for c in columns)] for name, m in metrics.items()])
+    names = {"roc_auc": "ROC-AUC", "average_precision": "AP", "precision": "precision", "recall": "recall", "f1": "F1"}
+    keys = [*names, "n", "broken"]
+    rows = [[detector, *(found[key] for key in keys)] for detector, found in metrics.items()]
+    console.show_table(title, ["detector", *names.values(), "n", "broken"], rows)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from core.store import to_json
+
+WIDE = 120
+"""Columns of a table that goes into a file or a pipe."""
 
 out = Console(highlight=False, markup=False, soft_wrap=True)
 PAUSE_S = 2.0
@@ -27,13 +31,13 @@ def show_json(value: Any) -> None:
 
 def show_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
     """A table on stdout, numbers to the right, None as a dash."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, name in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows)
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(cell, row))
-    out.print(table)
+    out.print(table, width=None if out.is_terminal else WIDE)
 
 
 def cell(value: Any) -> str:

@@ -37,7 +37,7 @@ def build_demo(path: Path, *, seed: int = 0, with_scores: bool = True, progress:
         files = write_demo(folder / "log", seed)
         part = folder / path.name
         with Store(part) as store:
-            ingest(store, files.clicks, progress=lambda done, what: progress(0.1 + 0.3 * done, what))
+            ingest(store, files.clicks, progress=lambda done: progress(0.1 + 0.3 * done, "taking the clicks in"))
             summary = run.score(store, progress=lambda done, what: progress(0.4 + 0.6 * done, what)) if with_scores else None
             n_banners = store.rows("SELECT count(*) AS n FROM banner")[0]["n"]
         truth = path.with_name(path.stem + ".truth.csv")

@@ -71,9 +71,9 @@ def score(
     first_day: date | None = None,
     last_day: date | None = None,
     progress: Progress | None = None,
-    cancel: Callable[[], bool] | None = None,
+    cancel: threading.Event | None = None,
 ) -> RunSummary:
-    """Runs to the end in this thread. `cancel` is asked again and again, and stops the run where it says True.
+    """Runs to the end in this thread. Setting `cancel` stops it within seconds.
 
     Raises InputError where there is nothing to score, RunError where the run failed, RunCancelledError where it was cancelled.
     """
@@ -153,7 +153,7 @@ def _open(store: Store, request: Request) -> RunHandle:
     return handle
 
 
-def _execute(store: Store, handle: RunHandle, progress: Progress | None, cancel: Callable[[], bool] | None) -> RunSummary:
+def _execute(store: Store, handle: RunHandle, progress: Progress | None, cancel: threading.Event | None) -> RunSummary:
     """Runs, and leaves exactly one end: finished, cancelled or failed."""
     folder = _runs_folder(store) / handle.run_id
 
@@ -163,7 +163,7 @@ def _execute(store: Store, handle: RunHandle, progress: Progress | None, cancel:
             progress(done, what)
 
     def cancelled() -> bool:
-        return handle.is_cancelled or (cancel is not None and cancel())
+        return handle.is_cancelled or (cancel is not None and cancel.is_set())
 
     try:
         handle.summary = _run(store, handle, folder, report, cancelled)
@@ -175,6 +175,8 @@ def _execute(store: Store, handle: RunHandle, progress: Progress | None, cancel:
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()  # unless something else lies in it
     handle.end("finished")
     return handle.summary
 

@@ -1,5 +1,6 @@
 """Runs: from store to store through a child process, all or nothing."""
 
+import threading
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -39,7 +40,7 @@ def test_score_imports_everything_at_once(store: Store, monkeypatch: pytest.Monk
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1] == (1.0, "done")
     assert "writing score" in [what for _, what in seen]
-    assert not list(run._runs_folder(store).iterdir())
+    assert not run._runs_folder(store).exists()
 
 
 def test_scores_stand_sorted_by_banner(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +88,7 @@ def test_a_failed_run_leaves_its_reason_and_nothing_else(
     assert set(n_rows(store).values()) == {0}
     shown = store.rows("SELECT state, detail->>'error' AS error FROM run")
     assert shown == [{"state": "failed", "error": str(caught.value)}]
-    assert not list(run._runs_folder(store).iterdir())
+    assert not run._runs_folder(store).exists()
     with pytest.raises(RunError, match="has none"):
         run.last_finished(store)
 
@@ -128,11 +129,16 @@ def test_a_background_run_finishes(store: Store, monkeypatch: pytest.MonkeyPatch
     assert handle.summary.n_banners == 40
 
 
-def test_score_asks_cancel(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_fake_worker(monkeypatch, "slow")
-    asked = iter([False] * 3)
+def test_setting_cancel_stops_a_run_of_this_thread(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fake_worker(monkeypatch, "hang")
+    cancel = threading.Event()
+
+    def progress(done: float, what: str) -> None:
+        if what == "writing result":
+            cancel.set()
+
     with pytest.raises(RunCancelledError):
-        run.score(store, cancel=lambda: next(asked, True))
+        run.score(store, progress=progress, cancel=cancel)
     assert store.rows("SELECT state FROM run") == [{"state": "cancelled"}]
 
 

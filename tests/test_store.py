@@ -37,10 +37,14 @@ def test_a_step_that_fails_leaves_the_store_as_it_was(tmp_path: Path, monkeypatc
 
 
 def test_a_transaction_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
-    with Store(tmp_path / "s.duckdb") as store:
-        with pytest.raises(ZeroDivisionError), store.transaction() as cursor:
+    def stumble(store: Store) -> None:
+        with store.transaction() as cursor:
             cursor.execute("INSERT INTO reject VALUES (uuidv7(), 'a', 1, 'b', 'c', 'd')")
             raise ZeroDivisionError
+
+    with Store(tmp_path / "s.duckdb") as store:
+        with pytest.raises(ZeroDivisionError):
+            stumble(store)
         assert store.info()["rows"]["reject"] == 0
 
 

@@ -99,3 +99,9 @@ def _check(op: str, author: str, days: int) -> None:
         raise InputError("A decision carries a name, however yours is empty. Write it at the foot of the sidebar.")
     if op == "snooze" and not 1 <= days <= MAX_SNOOZE_DAYS:
         raise InputError(f"A snooze lasts 1 to {MAX_SNOOZE_DAYS} days, however {days} were asked for. Choose another length.")
+
+
+def banners_of(store: Store, batch_id: str, limit: int = 100) -> list[str]:
+    """Banners that an action was about."""
+    rows = store.rows("SELECT DISTINCT banner_id FROM triage_event WHERE batch_id = ? ORDER BY banner_id LIMIT ?", [batch_id, limit])
+    return [row["banner_id"] for row in rows]

@@ -1,7 +1,5 @@
 """Everything about one banner."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -88,11 +86,3 @@ def runs_of(store: Store, banner_id: str, limit: int = 20) -> list[Row]:
            FROM result r JOIN run_info i USING (run_id) WHERE r.banner_id = ? ORDER BY i.finished_at DESC LIMIT ?""",
         [banner_id, limit],
     )
-
-
-def other_reference(store: Store, run_id: str, grid_id: int) -> NDArray[Any] | None:
-    """(1600,) shares of a whole grid's own reference, for the fault `other_grid`."""
-    found = store.rows(
-        "SELECT p FROM reference WHERE run_id = ? AND grid_id = ? AND n_products IS NULL AND domain IS NULL LIMIT 1", [run_id, grid_id]
-    )
-    return np.asarray(found[0]["p"], dtype=np.float64) if found else None

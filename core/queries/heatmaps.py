@@ -12,7 +12,7 @@ from core.store import Store
 
 
 def counts_of(store: Store, banner_ids: Sequence[str], run: Row | None = None) -> dict[str, NDArray[np.int64]]:
-    """(1600,) counts by banner_id, zeros where a banner has no click. `run` limits to its window and to what was ingested before it began."""
+    """(1600,) counts by banner_id, zeros where there is no click. `run` limits to its window and to what was ingested before it."""
     dense = {banner_id: np.zeros(N_BINS, dtype=np.int64) for banner_id in banner_ids}
     if not dense:
         return dense

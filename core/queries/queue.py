@@ -64,7 +64,7 @@ def page(store: Store, run_id: str, queue: QueueFilter, number: int = 1, size: i
         f"""WITH cut AS (SELECT r.banner_id, row_number() OVER (ORDER BY {SORTS[queue.sort]}) AS place {FROM} WHERE {where}
                          ORDER BY place LIMIT ? OFFSET ?)
             SELECT r.banner_id, r.grid_id, r.n_products, r.domain, r.n_clicks, r.p_value, r.p_broken, r.position, r.n_agree, r.n_detectors,
-                   r.fault, r.fault_size, r.sentence, r.since, coalesce(t.state, 'open') AS state, cut.place
+                   r.reference_id, r.fault, r.fault_size, r.sentence, r.since, coalesce(t.state, 'open') AS state, cut.place
             {FROM} JOIN cut USING (banner_id) WHERE r.run_id = ? ORDER BY cut.place""",
         [*values, size, (number - 1) * size, run_id],
     )

@@ -1,0 +1,20 @@
+"""The dashboard: navigation, the store, and the one place where an error becomes a message. `streamlit run app.py`."""
+
+import streamlit as st
+
+from core.errors import HeatproofError
+from core.ui import components, nav, state, thumbnails
+
+st.session_state["through_app"] = True
+st.set_page_config(page_title="Heatproof", page_icon=thumbnails.icon(), layout="wide", initial_sidebar_state=232)
+st.html("<style>.stMainBlockContainer { padding-left: 2.4rem; padding-right: 2.4rem; }</style>")
+
+page = nav.navigation()
+failure = st.session_state.pop("failure", None)
+if failure:
+    components.failed(failure)
+try:
+    state.sidebar_foot(state.shown())
+    page.run()
+except HeatproofError as error:
+    components.failed(error)

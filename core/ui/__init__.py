@@ -1,0 +1,14 @@
+"""The only Streamlit code in core.
+
+text        numbers, times and hostile strings as a reader should see them
+palette     the colours, once
+maps        counts to arrays to draw: smoothed, expected, signed difference
+charts      Plotly figures
+svg tables  small pictures and HTML tables, for pages and for the report
+thumbnails  PNG data URLs
+state       the open store, the run shown, who you are, actions
+reads       cached reads
+components  sentences, empty states, the table one can pick from
+report      CSV and HTML files
+jobs        ingests and runs in the background
+"""

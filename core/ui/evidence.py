@@ -1,0 +1,100 @@
+"""What the banner page shows beside the pictures: the best template, detectors, brushed cells, history."""
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.queries import banner
+from core.settings import N_COLS
+from core.ui import maps, reads, text
+from core.ui.maps import Map
+from core.ui.state import Shown
+
+Row = dict[str, Any]
+
+
+def template(run: Shown, found: Row) -> Map | None:
+    """(40, 40) shares of the diagnosed fault's layout; None where no fault was diagnosed."""
+    if not found["fault"] or not found["fault_detail"]:
+        return None
+    own = reads.reference(run.path, run.run_id, found["reference_id"])
+    if own is None:
+        return None
+    from core.templates import template_of  # brings scipy: only where a template is drawn
+
+    detail = json.loads(found["fault_detail"])
+    other = reads.reference(run.path, run.run_id, int(detail["reference_id"])) if found["fault"] == "other_grid" else None
+    return maps.as_map(template_of(own[1], found["fault"], detail, other[1] if other else None))
+
+
+def detector_rows(run: Shown, banner_id: str) -> list[Row]:
+    """Scores of a banner with their percentile 0..100 in the run."""
+    quantiles = reads.quantiles(run.path, run.run_id)
+    return [
+        row | {"percentile": _percentile(quantiles[row["detector"]], row["normalised"])}
+        for row in reads.scores(run.path, run.run_id, banner_id)
+    ]
+
+
+def _percentile(quantiles: NDArray[np.float64], value: float) -> float:
+    return 100 * float(np.interp(value, quantiles, np.linspace(0, 1, len(quantiles))))
+
+
+def detector_table(rows: list[Row]) -> list[Row]:
+    """The same as text."""
+    return [
+        {
+            "family": text.fault(r["family"]),
+            "detector": text.fault(r["detector"]),
+            "score": text.decimal(r["score"], 3),
+            "normalised": text.decimal(r["normalised"], 2),
+            "percentile": text.decimal(r["percentile"], 1),
+            "p-value": text.p_value(r["p_value"]),
+        }
+        for r in rows
+    ]
+
+
+def cell_rows(cells: NDArray[np.int64], seen: Map, hoped: Map, counts: NDArray[np.int64]) -> list[Row]:
+    """A row a brushed cell, fullest first: place, clicks, expected, z, days with a click."""
+    flat, expected = seen.ravel()[cells], hoped.ravel()[cells]
+    days = (counts[:, cells] > 0).sum(axis=0)
+    z = (flat - expected) / np.sqrt(np.maximum(expected, 1e-9))
+    order = np.argsort(-flat, kind="stable")
+    return [
+        {
+            "row": int(cells[k] // N_COLS),
+            "column": int(cells[k] % N_COLS),
+            "clicks": int(flat[k]),
+            "expected": round(float(expected[k]), 2),
+            "z": round(float(z[k]), 1),
+            "days": int(days[k]),
+        }
+        for k in order
+    ]
+
+
+def history_rows(run: Shown, banner_id: str) -> list[Row]:
+    """Decisions and runs, newest first, in words."""
+    decided = [
+        (
+            r["happened_at"],
+            r["op"] + (" (undone)" if r["undone"] else "") + (f" until {text.day(r['until'].date())}" if r["until"] else ""),
+            r["author"],
+            r["note"] or "",
+        )
+        for r in banner.history(run.store, banner_id)
+    ]
+    scored = [
+        (
+            r["finished_at"],
+            f"flagged as number {r['position']:,}: {text.fault(r['fault'])}" if r["flagged"] else "scored, not flagged",
+            "run",
+            f"p {text.p_value(r['p_value'])}, {r['n_clicks']:,} clicks",
+        )
+        for r in banner.runs_of(run.store, banner_id)
+    ]
+    rows = sorted([*decided, *scored], key=lambda r: r[0], reverse=True)
+    return [{"when": text.ago(at), "what": what, "who": who, "note": note, "at": text.absolute(at)} for at, what, who, note in rows]

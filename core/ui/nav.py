@@ -1,0 +1,42 @@
+"""The pages there are, in their groups."""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from core.ui import components, state
+from core.ui.state import Shown
+
+
+def navigation() -> Any:
+    """Navigation in the sidebar; returns the page to run."""
+    return st.navigation(
+        {
+            "Watch": [st.Page("pages/overview.py", title="Overview", icon=":material/monitoring:", default=True)],
+            "Work": [st.Page("pages/triage.py", title="Triage", icon=":material/checklist:")],
+            "Understand": [st.Page("pages/banner.py", title="Banner", icon=":material/ads_click:")],
+            "Decide & run": [st.Page("pages/data.py", title="Data", icon=":material/database:")],
+        }
+    )
+
+
+def through_app() -> None:
+    """Starts over through `app.py` where a page was run without it.
+
+    Streamlit takes a folder named pages for its older kind of app until `st.navigation` was called once, so the very first
+    visit after a start would show a bare page if it came by a deep link.
+    """
+    if not st.session_state.get("through_app"):
+        navigation()
+        st.rerun()
+
+
+def show(page: Callable[[Shown], None]) -> None:
+    """Shows a page about a run, or what to do where there is none."""
+    through_app()
+    run = state.shown()
+    if run is None:
+        components.no_run()
+    else:
+        page(run)

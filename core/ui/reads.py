@@ -1,0 +1,111 @@
+"""Cached reads. A finished run never changes, so most are keyed by store path, run and filter; what depends on decisions also by
+a token that changes with each of them, and lives for a minute since a snooze ends by itself."""
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from core.queries import banner, heatmaps, overview, queue, runs
+from core.queries.queue import QueueFilter
+from core.ui import state
+from core.ui.state import Shown
+from core.ui.thumbnails import Thumbnails
+
+Row = dict[str, Any]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def facets(path: str, run_id: str) -> dict[str, list[Any]]:
+    """Choices of the filters."""
+    return runs.facets(state.at_path(path), run_id)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def grids(path: str, run_id: str, min_clicks: int, grid: int | None, domain: str | None) -> list[Row]:
+    """Rates per grid."""
+    return overview.grids(state.at_path(path), run_id, min_clicks, grid, domain)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def days(path: str, run_id: str) -> list[Row]:
+    """Daily rates of every grid."""
+    return overview.days(state.at_path(path), run_id)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def cells(path: str, run_id: str, grid: int, min_clicks: int, domain: str | None) -> list[Row]:
+    """Rates of a grid by product count and domain."""
+    return overview.cells(state.at_path(path), run_id, grid, min_clicks, domain)
+
+
+@st.cache_data(max_entries=256, ttl=60, show_spinner=False)
+def reviewed(path: str, run_id: str, token: str, min_clicks: int, grid: int | None, domain: str | None) -> Row:
+    """How far the flagged banners are worked through."""
+    return overview.reviewed(state.at_path(path), run_id, min_clicks, grid, domain)
+
+
+@st.cache_data(max_entries=256, ttl=60, show_spinner=False)
+def page(path: str, run_id: str, token: str, chosen: QueueFilter, number: int) -> list[Row]:
+    """A page of the queue."""
+    return queue.page(state.at_path(path), run_id, chosen, number)
+
+
+@st.cache_data(max_entries=256, ttl=60, show_spinner=False)
+def totals(path: str, run_id: str, token: str, chosen: QueueFilter) -> Row:
+    """Size of the queue."""
+    return queue.totals(state.at_path(path), run_id, chosen)
+
+
+@st.cache_data(max_entries=256, ttl=60, show_spinner=False)
+def neighbours(path: str, run_id: str, token: str, chosen: QueueFilter, banner_id: str) -> Row | None:
+    """Previous and next in the queue."""
+    return queue.neighbours(state.at_path(path), run_id, chosen, banner_id)
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def counts(path: str, run_id: str, banner_id: str, _run: Row) -> NDArray[np.int64]:
+    """(1600,) counts of a banner in the run's window."""
+    return heatmaps.counts_of(state.at_path(path), [banner_id], _run)[banner_id]
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def daily(path: str, run_id: str, banner_id: str, _run: Row) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Days and (n_days, 1600) counts of a banner."""
+    return heatmaps.days_of(state.at_path(path), banner_id, _run)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def reference(path: str, run_id: str, reference_id: int) -> tuple[Row, NDArray[np.float64]] | None:
+    """A group's expected shares."""
+    return banner.reference(state.at_path(path), run_id, reference_id)
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def scores(path: str, run_id: str, banner_id: str) -> list[Row]:
+    """Every detector's score of a banner."""
+    return banner.scores(state.at_path(path), run_id, banner_id)
+
+
+@st.cache_data(max_entries=16, show_spinner="Ranking the run's scores once …")
+def quantiles(path: str, run_id: str) -> dict[str, NDArray[np.float64]]:
+    """Per detector the quantiles of the run, for percentiles."""
+    return banner.score_quantiles(state.at_path(path), run_id)
+
+
+@st.cache_resource
+def _thumbnails() -> Thumbnails:
+    return Thumbnails()
+
+
+def thumbnails(run: Shown, banner_ids: list[str]) -> dict[str, str]:
+    """Pictures of banners by id."""
+    return _thumbnails().of(
+        f"{run.path} {run.run_id}", banner_ids, state.is_dark(), lambda ids: heatmaps.counts_of(run.store, ids, run.run)
+    )
+
+
+def token(run: Shown) -> str:
+    """Changes with every decision."""
+    return runs.decisions_token(run.store)

@@ -1,0 +1,126 @@
+"""What a page knows before it draws: the open store, the run shown, who acts, the theme. And how an action is done."""
+
+import getpass
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from core import settings
+from core.errors import HeatproofError
+from core.queries import runs
+from core.store import Store
+from core.ui import palette, text
+from core.ui.palette import Theme
+
+NEWEST = "newest"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The finished run on the screen."""
+
+    store: Store
+    path: str
+    run_id: str
+    run: dict[str, Any]
+
+    @property
+    def last_day(self) -> Any:
+        """Last day of the run's window."""
+        return self.run["last_day"]
+
+
+@st.cache_resource(max_entries=8, show_spinner="Opening the store …", on_release=lambda store: store.close())
+def _open(path: str) -> Store:
+    return Store(path)
+
+
+def store() -> Store:
+    """The one open store of this process. Raises StoreError where it cannot be opened."""
+    return _open(str(settings.store_path()))
+
+
+def at_path(path: str) -> Store:
+    """The open store by its path, for cached reads that take the path as their key."""
+    return _open(path)
+
+
+def is_dark() -> bool:
+    """Whether the reader sees the dark theme."""
+    return st.context.theme.type == "dark"
+
+
+def theme() -> Theme:
+    """The colours of the theme that the reader sees."""
+    return palette.DARK if is_dark() else palette.LIGHT
+
+
+def author() -> str:
+    """The name that decisions carry."""
+    return str(st.session_state.get("author") or _login_name())
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without a user entry
+        return "analyst"
+
+
+def shown() -> Shown | None:
+    """The run on the screen, None where the store has no finished run."""
+    opened = store()
+    found = runs.finished_runs(opened)
+    if not found:
+        return None
+    wanted = st.session_state.get("run") or st.query_params.get("run") or NEWEST
+    run = next((r for r in found if run_label(r) == wanted), found[0])
+    return Shown(opened, str(opened.path), run["run_id"], run)
+
+
+def run_label(run: dict[str, Any]) -> str:
+    """A run in the list of runs and in the URL: when it finished."""
+    return f"{run['finished_at']:%Y-%m-%d %H:%M:%S}"
+
+
+def sidebar_foot(run: Shown | None) -> None:
+    """Store, run with its age, the cut in force, who you are."""
+    with st.sidebar:
+        st.space("small")
+        opened = store()
+        if run is not None:
+            st.selectbox(
+                "Run shown",
+                [NEWEST, *(run_label(r) for r in runs.finished_runs(opened))],
+                key="run",
+                bind="query-params",
+                help="Finished runs, by the time they finished (UTC).",
+            )
+            st.caption(
+                f"{text.ago(run.run['finished_at'])} · {run.run['n_banners']:,} banners · "
+                f"{text.day(run.run['first_day'])} to {text.day(run.run['last_day'])}",
+                help=f"finished {text.absolute(run.run['finished_at'])}",
+            )
+            st.caption(
+                f"Cut in force: {text.percent(run.run['fdr'], 0)} false alarms, no labels",
+                help="The default cut of a run (Benjamini-Hochberg): among the flagged about this share is expected to be in order.",
+            )
+        st.text_input(
+            "Your name",
+            value=_login_name(),
+            key="author",
+            max_chars=60,
+            persist_state="session",
+            help="Your decisions carry this name. This is a local app for one person: the name is not checked.",
+        )
+        st.caption(f"Store: {text.markdown(opened.path.name)}", help=text.markdown(opened.path))
+
+
+def act(function: Callable[..., Any], *args: Any) -> None:
+    """Runs a callback; an error for the user is kept for `app.py` to show, since callbacks run before it."""
+    try:
+        function(*args)
+    except HeatproofError as error:
+        st.session_state["failure"] = str(error)

@@ -1,0 +1,189 @@
+"""Working the queue: the filter in the URL, the current banner, decisions with auto-advance and undo. Shared by Triage and Banner."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from core import triage
+from core.queries import queue
+from core.queries.queue import PAGE_SIZE, SORTS, STATUSES, QueueFilter
+from core.ui import components, reads, state, text
+from core.ui.state import Shown
+
+TABLE = "queue"
+P_CHOICES = ["0.0001", "0.001", "0.005", "0.01", "0.05"]
+CLICK_CHOICES = ["30", "100", "300", "1000", "3000"]
+DONE = {"confirm": "Confirmed", "dismiss": "Dismissed", "snooze": "Snoozed", "reopen": "Reopened"}
+PARAMS = ("grid", "domain", "products", "fault", "clicks", "p", "status", "sort")
+
+
+def queue_of(params: Mapping[str, Any]) -> QueueFilter:
+    """The filter that URL parameters or widget values describe; what cannot be read counts as not set."""
+    status, order = params.get("status"), params.get("sort")
+    return QueueFilter(
+        grid=_number(params.get("grid"), int),
+        domain=params.get("domain") or None,
+        products=_number(params.get("products"), int),
+        fault=_fault(params.get("fault")),
+        min_clicks=_number(params.get("clicks"), int) or 0,
+        max_p=_number(params.get("p"), float),
+        status=status if status in STATUSES else "open",
+        sort=order if order in SORTS else "strongest",
+    )
+
+
+def params_of(chosen: QueueFilter) -> dict[str, str]:
+    """The filter as URL parameters; defaults are left out."""
+    values = {
+        "grid": chosen.grid,
+        "domain": chosen.domain,
+        "products": chosen.products,
+        "fault": text.fault(chosen.fault) if chosen.fault else None,
+        "clicks": chosen.min_clicks or None,
+        "p": f"{chosen.max_p:g}" if chosen.max_p is not None else None,
+        "status": None if chosen.status == "open" else chosen.status,
+        "sort": None if chosen.sort == "strongest" else chosen.sort,
+    }
+    return {key: str(value) for key, value in values.items() if value is not None}
+
+
+def _number(value: Any, kind: type) -> Any:
+    try:
+        return kind(value) if value not in (None, "") else None
+    except ValueError:
+        return None
+
+
+def _fault(value: Any) -> str | None:
+    return str(value).replace(" ", "_") if value else None
+
+
+def filters(run: Shown) -> QueueFilter:
+    """One row of selects, all in the URL."""
+    known = reads.facets(run.path, run.run_id)
+    menus: list[tuple[str, str, list[str], str, int]] = [
+        ("Grid", "grid", [str(g) for g in known["grids"]], "all grids", 128),
+        ("Domain", "domain", known["domains"], "all domains", 180),
+        ("Products", "products", [str(n) for n in known["products"]], "any", 100),
+        ("Fault", "fault", [text.fault(f) for f in known["faults"]], "any fault", 140),
+        ("Clicks ≥", "clicks", CLICK_CHOICES, "any", 100),
+        ("p ≤", "p", P_CHOICES, "any", 100),
+    ]
+    values: dict[str, Any] = {}
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        for label, key, options, none, width in menus:
+            kept = st.session_state.get(key) or st.query_params.get(key)
+            if kept and key in {"clicks", "p"} and kept not in options:
+                options = [*options, str(kept)]
+            values[key] = st.selectbox(
+                label, options, index=None, placeholder=none, key=key, bind="query-params", width=width, on_change=first_page
+            )
+        values["status"] = st.selectbox("Status", STATUSES, key="status", bind="query-params", width=122, on_change=first_page)
+        values["sort"] = st.selectbox("Sort", list(SORTS), key="sort", bind="query-params", width=136, on_change=first_page)
+        chosen = queue_of(values)
+        n = len(params_of(chosen)) - ("sort" in params_of(chosen))
+        if n:
+            st.button(f"{text.plural(n, 'filter')} · clear", type="tertiary", on_click=clear, key="clear_triage")
+    return chosen
+
+
+def clear() -> None:
+    """Sets every filter of the queue back."""
+    st.session_state.update(dict.fromkeys(PARAMS[:6]) | {"status": "open"})
+    first_page()
+
+
+def first_page() -> None:
+    """Another filter starts at its first page, with nothing ticked."""
+    st.session_state["page"] = 1
+    st.session_state.pop("at", None)
+    components.untick(TABLE)
+
+
+def decide(run: Shown, chosen: QueueFilter, banner_id: str, op: triage.Op) -> None:
+    """Writes one decision and moves on to the banner that followed."""
+    around = queue.neighbours(run.store, run.run_id, chosen, banner_id)
+    batch = triage.decide(run.store, run.run_id, [banner_id], op, state.author(), days=snooze_days(), note=_note())
+    _say(batch, text.markdown(banner_id))
+    if batch.n_banners and around:
+        go_to(around["next"] or around["previous"], around["place"] + (chosen.status == "all" and bool(around["next"])))
+
+
+def decide_ticked(run: Shown, banner_ids: list[str], op: triage.Op) -> None:
+    """The same decision for every ticked banner."""
+    batch = triage.decide(run.store, run.run_id, banner_ids, op, state.author(), days=snooze_days(), note=_note())
+    _say(batch, text.plural(batch.n_banners, "banner"))
+    components.untick(TABLE)
+
+
+def decide_all(run: Shown, chosen: QueueFilter, op: triage.Op) -> None:
+    """The same decision for the whole filtered queue, on all its pages."""
+    batch = triage.decide_all(run.store, run.run_id, chosen, op, state.author(), days=snooze_days(), note=_note())
+    _say(batch, text.plural(batch.n_banners, "banner"))
+    first_page()
+
+
+def undo(run: Shown) -> None:
+    """Takes the last decision of this person back and returns to its banner."""
+    batch = triage.undo(run.store, state.author())
+    if batch is None:
+        st.toast("Nothing to undo: no decision under your name still holds.", icon=":material/undo:")
+        return
+    st.toast(f"Undone: {DONE[batch.op].lower()} {text.plural(batch.n_banners, 'banner')}.", icon=":material/undo:")
+    banners = triage.banners_of(run.store, batch.batch_id, limit=2)
+    if len(banners) == 1:
+        go_to(banners[0], None)
+
+
+def go_to(banner_id: str | None, place: int | None) -> None:
+    """Makes a banner the current one, on its page of the queue."""
+    st.session_state["at"] = banner_id
+    if place is not None and "page" in st.session_state:
+        st.session_state["page"] = (place - 1) // PAGE_SIZE + 1
+
+
+def snooze_days() -> int:
+    """Length of a snooze as chosen beside the buttons."""
+    return int(st.session_state.get("snooze_days", 7))
+
+
+def _note() -> str | None:
+    note = str(st.session_state.get("note") or "").strip()
+    st.session_state["note"] = ""
+    return note or None
+
+
+def _say(batch: triage.Batch, what: str) -> None:
+    if batch.n_banners:
+        st.toast(f"{DONE[batch.op]} {what}. Undo with Z.", icon=":material/check:")
+    else:
+        st.toast("Nothing changed: that decision holds already.", icon=":material/info:")
+
+
+def buttons(run: Shown, chosen: QueueFilter, row: dict[str, Any], *, opens: bool = True) -> bool:
+    """The decisions about one banner, each with its key. True where the banner shall be opened."""
+    name = row["banner_id"]
+    days = snooze_days()
+    choices: list[tuple[str, triage.Op, str, str]] = [
+        ("Confirm", "confirm", "B", "It is broken"),
+        ("Dismiss", "dismiss", "D", "It is in order: a false alarm"),
+        (f"Snooze {days} d", "snooze", "S", f"Hide it for {text.plural(days, 'day')}"),
+    ]
+    after = triage.STATE_AFTER
+    with st.container(horizontal=True, gap="small"):
+        for label, op, key, why in choices:
+            holds = row["state"] == after[op] and op != "snooze"
+            st.button(
+                label, key=f"{op}_{name}", shortcut=key, help=why, disabled=holds, on_click=state.act, args=(decide, run, chosen, name, op),
+                type="primary" if op == "confirm" else "secondary",
+            )  # fmt: skip
+        if row["state"] != "open":
+            args = (decide, run, chosen, name, "reopen")
+            st.button("Reopen", key=f"reopen_{name}", help="Back into the open queue", on_click=state.act, args=args)
+        opened = opens and st.button("Open", key="open_banner", shortcut="E", help="Everything about this banner, on a page of its own")
+        st.button("Undo", key="undo", shortcut="Z", help="Takes your last decision back", on_click=state.act, args=(undo, run))
+        with st.popover("", icon=":material/edit_note:", help="Note and length of a snooze"):
+            st.text_input("Note for the next decision", key="note", max_chars=500)
+            st.selectbox("Snooze for days", [1, 3, 7, 14, 30], index=2, key="snooze_days", persist_state="session")
+    return opened

@@ -1,0 +1,160 @@
+"""Triage: what do I look at next, and what is wrong with it?"""
+
+import math
+
+import streamlit as st
+
+from core.queries import queue
+from core.queries.queue import PAGE_SIZE, QueueFilter
+from core.queries.runs import Row
+from core.ui import charts, components, maps, nav, reads, report, state, tables, text, work
+from core.ui.state import Shown
+
+MODES = ["clicks", "difference", "expected"]
+
+
+def first_line(n: Row, chosen: QueueFilter) -> str:
+    """86 flagged banners open, about 9 of them expected to be false alarms."""
+    which = "" if chosen.status == "all" else f" {chosen.status}"
+    filtered = "" if n["n"] == n["flagged"] else f" of {n['flagged']:,} in this run"
+    words = f"{text.plural(n['n'], 'flagged banner')}{which}{filtered}"
+    if n["n"] and chosen.status in ("open", "all"):
+        about = f"about {n['false_expected']:.0f}" if n["false_expected"] >= 0.5 else "hardly one"
+        words += f", {about} of them expected to be {'a false alarm' if round(n['false_expected']) == 1 else 'false alarms'}"
+    return words + "."
+
+
+def pick() -> None:
+    """Makes the picked row the current banner."""
+    st.session_state["at"] = components.picked(work.TABLE)
+
+
+def queue_page(run: Shown, chosen: QueueFilter, token: str, n: int) -> tuple[list[Row], int]:
+    """Rows of the page in the URL."""
+    n_pages = max(1, math.ceil(n / PAGE_SIZE))
+    asked = st.session_state.get("page") or st.query_params.get("page", "1")
+    number = min(max(1, int(asked)), n_pages) if str(asked).isdigit() else 1
+    return reads.page(run.path, run.run_id, token, chosen, number), n_pages
+
+
+def left(run: Shown, chosen: QueueFilter, rows: list[Row], current: str, n: int, n_pages: int) -> None:
+    """The queue with its pages, bulk actions and export."""
+    pictures = reads.thumbnails(run, [r["banner_id"] for r in rows])
+    ids = {r["banner_id"] for r in rows}
+    ticked = [b for b in components.ticked(work.TABLE) if b in ids]
+    table = tables.queue_table(rows, pictures, current, ticked, run.last_day)
+    components.pick_table(table, work.TABLE, on_pick=pick, height=560, token=f"{chosen} {rows[0]['place']}")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if n_pages > 1:
+            if (st.session_state.get("page") or 1) > n_pages:
+                st.session_state["page"] = n_pages
+            st.pagination(n_pages, key="page", bind="query-params", on_change=turned)
+        if ticked:
+            bulk(run, ticked)
+        else:
+            whole_filter(run, chosen, n)
+        st.download_button(
+            "CSV", lambda: report.csv_file(queue.export(run.store, run.run_id, chosen)), "heatproof-queue.csv", "text/csv",
+            icon=":material/download:", on_click="ignore", help=f"All {n:,} banners in this filter, with their reasons",
+        )  # fmt: skip
+
+
+def turned() -> None:
+    """Another page: its first banner, nothing ticked."""
+    st.session_state.pop("at", None)
+    components.untick(work.TABLE)
+
+
+def bulk(run: Shown, ticked: list[str]) -> None:
+    """One decision for the ticked banners."""
+    for op, label in (("confirm", "Confirm"), ("dismiss", "Dismiss"), ("snooze", "Snooze")):
+        st.button(f"{label} {len(ticked):,} selected", key=f"bulk_{op}", on_click=state.act, args=(work.decide_ticked, run, ticked, op))
+
+
+def whole_filter(run: Shown, chosen: QueueFilter, n: int) -> None:
+    """One decision for everything that the filter lets through."""
+    with st.popover(f"All {n:,} in this filter", help="One decision for all pages of this queue; one undo takes it back"):
+        for op, label in (("confirm", "Confirm"), ("dismiss", "Dismiss"), ("snooze", "Snooze"), ("reopen", "Reopen")):
+            st.button(f"{label} all {n:,}", key=f"all_{op}", width="stretch", on_click=state.act, args=(work.decide_all, run, chosen, op))
+
+
+def right(run: Shown, chosen: QueueFilter, row: Row) -> None:
+    """The current banner: map, reason, how sure, decisions."""
+    name, place = (
+        text.markdown(row["banner_id"]),
+        f"{row['grid_id']} · {text.plural(row['n_products'], 'product')} · {text.markdown(row['domain'])}",
+    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"**{name}** · {place}")
+        mode = st.segmented_control(
+            "Map", MODES, default=MODES[0], key="map", bind="query-params", label_visibility="collapsed", required=True
+        )
+    heatmap(run, row, mode or MODES[0])
+    st.markdown(text.markdown(tables.why(row)))
+    st.caption(
+        f"{row['n_agree']} of {row['n_detectors']} detectors agree · p {text.markdown(text.p_value(row['p_value']))} · "
+        f"{text.percent(row['p_broken'], 0)} likely broken · {row['n_clicks']:,} clicks · {row['state']}"
+    )
+    if work.buttons(run, chosen, row):
+        st.switch_page("pages/banner.py", query_params={"banner": row["banner_id"], **work.params_of(chosen)})
+
+
+def heatmap(run: Shown, row: Row, mode: str) -> None:
+    """The large map; clicks and expected stand on one scale."""
+    seen = maps.as_map(reads.counts(run.path, run.run_id, row["banner_id"], run.run))
+    found = reads.reference(run.path, run.run_id, row["reference_id"])
+    if found is None and mode != "clicks":
+        st.info("This run kept no reference for the banner's group, so there is nothing to compare with.")
+        return
+    hoped = maps.as_map(found[1]) * seen.sum() if found else seen
+    top = maps.limit(seen, hoped)
+    if mode == "difference":
+        figure = charts.difference(maps.difference_z(seen, hoped), state.theme(), height=360)
+    else:
+        figure = charts.counts(seen if mode == "clicks" else hoped, state.theme(), state.is_dark(), top=top, height=360)
+    components.plot(figure, "triage_map", f"{mode} of the banner as a 40 by 40 heatmap")
+
+
+def triage_page(run: Shown) -> None:
+    """The whole page."""
+    top = st.container()
+    chosen = work.filters(run)
+    token = reads.token(run)
+    n = reads.totals(run.path, run.run_id, token, chosen)
+    with top:
+        components.sentence(text.markdown(first_line(n, chosen)))
+    if not n["n"]:
+        nothing(n["flagged"], chosen)
+        st.button("Undo", key="undo", shortcut="Z", on_click=state.act, args=(work.undo, run))
+        return
+    rows, n_pages = queue_page(run, chosen, token, n["n"])
+    at = st.session_state.get("at") or st.query_params.get("at")
+    row = next((r for r in rows if r["banner_id"] == at), rows[0])
+    st.query_params["at"] = row["banner_id"]
+    west, east = st.columns([0.56, 0.44], gap="medium")
+    with west:
+        left(run, chosen, rows, row["banner_id"], n["n"], n_pages)
+    with east:
+        right(run, chosen, row)
+
+
+def nothing(flagged: int, chosen: QueueFilter) -> None:
+    """The empty queue: worked through, or filtered away."""
+    if not flagged:
+        components.empty(
+            "No banner is flagged in this run", "Nothing looks broken at the cut in force.", page="pages/overview.py", label="Overview"
+        )
+    elif len(work.params_of(chosen)):
+        components.empty(
+            "No banner passes these filters", f"The run flagged {text.plural(flagged, 'banner')}. Clear the filters to see more."
+        )
+    else:
+        components.empty(
+            "The queue is worked through",
+            f"All {flagged:,} flagged banners are decided or snoozed.",
+            page="pages/overview.py",
+            label="Overview",
+        )
+
+
+nav.show(triage_page)

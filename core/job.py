@@ -70,6 +70,8 @@ WINDOW = """FROM heatmap_day h JOIN banner b USING (banner_id)
 
 def check_request(store: Store, request: Request) -> None:
     """Raises InputError where the store holds nothing that the request asks for."""
+    if request.detectors == []:
+        raise InputError("A run takes at least one detector, however none was named. Name some, or leave the choice to the default run.")
     for grid_id in request.grids or []:
         if not store.rows("SELECT 1 FROM banner WHERE grid_id = ? LIMIT 1", [grid_id]):
             known = [row["grid_id"] for row in store.rows("SELECT DISTINCT grid_id FROM banner ORDER BY grid_id LIMIT 20")]

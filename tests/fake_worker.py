@@ -1,11 +1,12 @@
 """A worker that keeps the job folder's contract and computes next to nothing, so that runs can be tested by themselves.
 
 `python tests/fake_worker.py JOBDIR`. A banner's every score is its number of clicks; banners with 100 clicks or more are flagged.
-FAKE_WORKER says how it behaves: ok, slow (waits between its steps), error (a user's), crash, hang, incomplete, miscounted.
+FAKE_WORKER says how it behaves: ok, slow (waits between its steps), error (a user's), crash, killed, hang, incomplete, miscounted.
 """
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -44,6 +45,8 @@ def main(job: Path, behaviour: str) -> None:
         sys.exit(2)
     if behaviour == "crash":
         raise ZeroDivisionError("a planted bug")
+    if behaviour == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
     con = duckdb.connect()
     con.execute("CREATE TABLE banners AS " + BANNERS.format(job=job))
     for i, (table, sql) in enumerate(TABLES.items()):

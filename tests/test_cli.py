@@ -89,6 +89,7 @@ def test_info_makes_no_store(tmp_path: Path) -> None:
     [
         (["score", "--grid", "abc"], "however 'abc' is not"),
         (["score", "--grid", "7"], "grid 7 has none"),
+        (["score", "--detectors", ","], "however none was named"),
         (["score", "--from", "2027-01-01"], "clicks are of 2026-11-01 to 2026-11-02"),
         (["evaluate", "--truth", "nowhere.csv"], "needs a finished run"),
         (["export", "scores", "x.xlsx"], "however it is x.xlsx"),

@@ -1,5 +1,6 @@
 """A run that is killed leaves nothing half-done, and the next one completes."""
 
+import json
 import os
 import random
 import signal
@@ -63,3 +64,16 @@ def test_kill_minus_nine_at_random_moments(tmp_path: Path, monkeypatch: pytest.M
         run.score(store)
         assert check_nothing_is_half_done(store) == n_finished + 1
         assert not run._runs_folder(store).exists()
+
+
+def test_an_orphaned_worker_ends_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    with Store(tmp_path / "s.duckdb") as store:
+        fill(store)
+        job.write_job(store, folder, job.Request())
+    asked = json.loads((folder / "job.json").read_text())
+    assert asked["parent_pid"] == os.getpid()
+    (folder / "job.json").write_text(json.dumps({**asked, "parent_pid": 2**22 + 1}))  # above the largest process id there can be
+    done = subprocess.run([sys.executable, "-m", "core.worker", str(folder)], cwd=ROOT, timeout=60, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert not (folder / "out" / "summary.json").exists()

@@ -40,7 +40,7 @@ SPOT_SD = 0.018
 EDGE_DEPTH = 0.035
 CORNER_SD = 0.024
 CORNER_AT = 0.04
-MAX_OTHER = 150
+MAX_OTHER = 600
 MIN_REMOVED, MAX_REMOVED = 0.06, 0.8
 """A region is worth a template where it holds between these shares of the reference."""
 
@@ -254,7 +254,7 @@ def _sources() -> tuple[Matrix, list[str], list[Detail]]:
     details += [("close_corner", {"x": x, "y": y, "share": s}) for x in (near, far) for y in (near, far) for s in SHARES]
     at = np.round((np.arange(20) + 0.5) / 20, 3)
     spots = [(float(x), float(y)) for x in at for y in at if not (min(x, 1 - x) < 0.08 and min(y, 1 - y) < 0.08)]
-    details += [("hot_spot", {"x": x, "y": y, "share": s}) for x, y in spots for s in (0.4, 0.75)]
+    details += [("hot_spot", {"x": x, "y": y, "share": s}) for x, y in spots for s in SHARES]
     return np.array([_source(n, d) for n, d in details]), [n for n, _ in details], [d for _, d in details]
 
 

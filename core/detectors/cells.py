@@ -1,8 +1,10 @@
 """Sums over the cells of a banner that the count statistics share, computed once a resolution.
 
-Only cells with clicks are visited; what a statistic says about empty cells follows from the totals.
+At the stored resolution only cells with clicks are visited; coarser ones are few enough to be dense, a block of banners at a time.
+What a statistic says about empty cells follows from the totals.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,18 +21,22 @@ from core.reference import Reference, fit_reference
 from core.settings import N_COLS, N_ROWS, n_threads
 
 Vector = NDArray[np.float64]
-CHUNK = 1 << 16
-"""Cells a step: the temporaries of one step stay in the processor's cache."""
+Block = Callable[[int, int], Vector]
+BLOCK = 512
+"""Banners a step: the temporaries of one step stay in the processor's cache."""
 N_TABLE = 4096
-"""Counts up to here have their logarithm and factorial in a table."""
+"""Counts below this have n log n and log n! in a table."""
+
+_k = np.arange(N_TABLE, dtype=np.float64)
+_K_LOG_K = np.where(_k > 0, _k * np.log(np.maximum(_k, 1)), 0).astype(np.float64)
+_LOG_FACTORIAL = gammaln(_k + 1)
 
 
 @dataclass(frozen=True, eq=False)
 class CellSums:
-    """(n,) sums over cells j with n_j > 0 of a banner of N clicks under its reference p.
+    """(n,) sums over the cells j of a banner of `n` clicks under its reference p.
 
-    log_p: Σ n log p; log_n: Σ n log n; log_factorial: Σ log n!; chi: Σ n² / p; covered: Σ p; js: Σ f log f/m + p log p/m,
-    f = n / N, m = (f + p) / 2.
+    log_p: Σ n_j log p_j; log_n: Σ n_j log n_j; log_factorial: Σ log n_j!; chi: Σ n_j² / p_j.
     """
 
     n: Vector
@@ -38,8 +44,6 @@ class CellSums:
     log_n: Vector
     log_factorial: Vector
     chi: Vector
-    covered: Vector
-    js: Vector
 
 
 _cache: WeakKeyDictionary[Heatmaps, dict[tuple[int, int], CellSums]] = WeakKeyDictionary()
@@ -57,62 +61,90 @@ def cell_sums(heatmaps: Heatmaps, reference: Reference, size: int) -> CellSums:
     kept = _cache.setdefault(heatmaps, {})
     key = (id(reference), size)
     if key not in kept:
-        kept[key] = _sums(heatmaps.coarser(size), pooled(reference, size), reference.rows(heatmaps))
+        p = np.ascontiguousarray(pooled(reference, size), dtype=np.float32)
+        rows = reference.rows(heatmaps)
+        block = _sparse_block(heatmaps, p, rows) if size == N_ROWS else _dense_block(heatmaps, p, rows, size)
+        kept[key] = CellSums(heatmaps.n_clicks, *over_blocks(len(heatmaps), 4, block))
     return kept[key]
 
 
-def _sums(heatmaps: Heatmaps, p: NDArray[np.float64], rows: NDArray[np.int64]) -> CellSums:
-    counts = heatmaps.counts
-    out = np.zeros((6, len(heatmaps)))
-    tables = _Tables(np.ascontiguousarray(p.ravel(), dtype=np.float32), p.shape[1])
-    bounds = np.searchsorted(counts.indptr, np.arange(0, counts.nnz + CHUNK, CHUNK))
-    bounds = np.unique(np.append(np.minimum(bounds, len(heatmaps)), len(heatmaps)))
+def over_blocks(n: int, n_sums: int, block: Block) -> Vector:
+    """(n_sums, n) from `block(a, b)`, which gives (n_sums, b - a), on all threads."""
+    out = np.zeros((n_sums, n))
 
-    def work(k: int) -> None:
-        a, b = int(bounds[k]), int(bounds[k + 1])
-        s, e = int(counts.indptr[a]), int(counts.indptr[b])
-        if e > s:
-            sizes = np.diff(counts.indptr[a : b + 1])
-            out[:, a:b] = tables.sums(counts.indices[s:e], counts.data[s:e], rows[a:b], sizes, heatmaps.n_clicks[a:b])
+    def work(a: int) -> None:
+        b = min(a + BLOCK, n)
+        out[:, a:b] = block(a, b)
 
     with ThreadPoolExecutor(n_threads()) as pool:
-        list(pool.map(work, range(len(bounds) - 1)))
-    return CellSums(heatmaps.n_clicks, *out)
-
-
-class _Tables:
-    """Look-up tables of one resolution."""
-
-    def __init__(self, p: NDArray[np.float32], width: int) -> None:
-        self.width, self.p, self.log_p, self.inverse_p = width, p, np.log(p), 1 / p
-        k = np.arange(N_TABLE, dtype=np.float64)
-        self.k_log_k = np.where(k > 0, k * np.log(np.maximum(k, 1)), 0).astype(np.float32)
-        self.log_factorial = gammaln(k + 1).astype(np.float32)
-
-    def sums(self, bins: NDArray[Any], n: NDArray[np.float32], rows: NDArray[np.int64], sizes: NDArray[Any], total: Vector) -> Vector:
-        at = bins + np.repeat((rows * self.width).astype(np.int32), sizes)
-        p = self.p[at]
-        f = n * np.repeat((1 / np.maximum(total, 1)).astype(np.float32), sizes)
-        m = (f + p) * np.float32(0.5)
-        whole = n.astype(np.int32)
-        large = whole >= N_TABLE
-        small = np.where(large, 0, whole)
-        k_log_k, factorial = self.k_log_k[small], self.log_factorial[small]
-        if large.any():
-            k_log_k[large], factorial[large] = n[large] * np.log(n[large]), gammaln(n[large] + 1)
-        log_m = np.log(m)
-        js = f * (np.log(f) - log_m) + p * (self.log_p[at] - log_m)
-        terms = np.stack([n * self.log_p[at], k_log_k, factorial, n * n * self.inverse_p[at], p, js])
-        return _row_sums(terms, sizes)
-
-
-def _row_sums(terms: NDArray[np.float32], sizes: NDArray[Any]) -> Vector:
-    """(6, m) sums of consecutive runs of `sizes`; an empty run sums to 0."""
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    filled = sizes > 0
-    out = np.zeros((len(terms), len(sizes)))
-    out[:, filled] = np.add.reduceat(terms.astype(np.float64), starts[filled], axis=1)
+        list(pool.map(work, range(0, n, BLOCK)))
     return out
+
+
+def _sparse_block(heatmaps: Heatmaps, p: NDArray[np.float32], rows: NDArray[np.int64]) -> Block:
+    log_p, inverse_p = np.log(p).ravel(), (1 / p).ravel()
+
+    def block(a: int, b: int) -> Vector:
+        at, n, sizes = cells(heatmaps, rows, a, b)
+        of_row = np.repeat(np.arange(b - a), sizes)
+        many = np.flatnonzero(n > 1)
+        linear, square = row_sums(n * log_p[at], sizes), row_sums(n * n * inverse_p[at], sizes)
+        return np.stack([linear, *_count_sums(n[many], of_row[many], b - a), square])
+
+    return block
+
+
+def _dense_block(heatmaps: Heatmaps, p: NDArray[np.float32], rows: NDArray[np.int64], size: int) -> Block:
+    log_p, inverse_p = np.log(p), 1 / p
+
+    def block(a: int, b: int) -> Vector:
+        n = dense(heatmaps, size, a, b)
+        many = np.flatnonzero((n > 1).ravel())
+        linear = np.einsum("ij,ij->i", n, log_p[rows[a:b]])
+        square = np.einsum("ij,ij->i", n * n, inverse_p[rows[a:b]])
+        return np.stack([linear, *_count_sums(n.ravel()[many], many // n.shape[1], b - a), square])
+
+    return block
+
+
+def cells(heatmaps: Heatmaps, rows: NDArray[np.int64], a: int, b: int) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Cells with clicks of banners a to b: index into the references laid end to end, clicks, and how many cells a banner has."""
+    counts = heatmaps.counts
+    s, e = counts.indptr[a], counts.indptr[b]
+    sizes = np.diff(counts.indptr[a : b + 1])
+    return counts.indices[s:e] + np.repeat(rows[a:b] * counts.shape[1], sizes), counts.data[s:e], sizes
+
+
+def dense(heatmaps: Heatmaps, size: int, a: int, b: int) -> NDArray[np.float32]:
+    """(b - a, size * size) counts of banners a to b at a coarser resolution."""
+    counts, width = heatmaps.counts, size * size
+    s, e = counts.indptr[a], counts.indptr[b]
+    coarse = pooling(heatmaps.n_rows, heatmaps.n_cols, size).indices
+    start = np.repeat(np.arange(b - a) * width, np.diff(counts.indptr[a : b + 1]))
+    flat = np.bincount(coarse[counts.indices[s:e]] + start, counts.data[s:e], minlength=(b - a) * width)
+    return flat.astype(np.float32).reshape(b - a, width)
+
+
+def row_sums(terms: NDArray[Any], sizes: NDArray[np.int64]) -> Vector:
+    """(m,) sums of consecutive runs of `sizes`; an empty run sums to 0."""
+    filled = sizes > 0
+    out = np.zeros(len(sizes))
+    starts = np.cumsum(sizes) - sizes
+    if len(terms):
+        out[filled] = np.add.reduceat(terms, starts[filled], dtype=np.float64)
+    return out
+
+
+def _count_sums(n: NDArray[np.float32], of_row: NDArray[np.int64], n_rows: int) -> tuple[Vector, Vector]:
+    """Σ n log n and Σ log n! a row, from the cells with more than one click: one click adds nothing to either."""
+    if not n.size or n.max() < N_TABLE:
+        whole = n.astype(np.int32)
+        terms = _K_LOG_K[whole], _LOG_FACTORIAL[whole]
+    else:
+        k = n.astype(np.float64)
+        terms = k * np.log(k), gammaln(k + 1)
+    first, second = (np.bincount(of_row, t, minlength=n_rows).astype(np.float64) for t in terms)
+    return first, second
 
 
 @dataclass

@@ -1,13 +1,15 @@
 """Divergences between a banner's shares and its reference."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.detectors.base import Groups, Reads, Scores
-from core.detectors.cells import CellStatistic, cell_sums
+from core.detectors.cells import CellStatistic, cell_sums, cells, dense, over_blocks, pooled, row_sums
 from core.heatmaps import Heatmaps
+from core.settings import N_ROWS
 
 
 @dataclass
@@ -49,5 +51,22 @@ class JensenShannon(CellStatistic):
         return self._named("jensen_shannon")
 
     def _score(self, X: Heatmaps, groups: Groups) -> Scores:
-        sums = cell_sums(X, self.reference_, self.size)
-        return np.asarray((sums.js + (1 - sums.covered) * np.log(2)) / 2)
+        p = pooled(self.reference_, self.size).astype(np.float32)
+        rows = self.reference_.rows(X)
+        n = np.maximum(X.n_clicks, 1).astype(np.float32)
+
+        def sparse(a: int, b: int) -> Scores:
+            at, counts, sizes = cells(X, rows, a, b)
+            return row_sums(_gap(counts / np.repeat(n[a:b], sizes), p.ravel()[at]), sizes)[None]
+
+        def coarse(a: int, b: int) -> Scores:
+            return _gap(dense(X, self.size, a, b) / n[a:b, None], p[rows[a:b]]).sum(axis=1, dtype=np.float64)[None]
+
+        gap = over_blocks(len(X), 1, sparse if self.size == N_ROWS else coarse)[0]
+        return np.asarray(np.log(2) + gap / 2)
+
+
+def _gap(f: NDArray[Any], p: NDArray[np.float32]) -> NDArray[Any]:
+    """f log f + p log p - q log q with q = f + p: 0 where f = 0, and 2 JS - 2 log 2 in sum over all cells."""
+    q = f + p
+    return np.asarray(f * np.log(np.maximum(f, np.float32(1e-30))) + p * np.log(p) - q * np.log(q))

@@ -5,6 +5,7 @@ is the only type that `app.py` and `__main__` turn into a message; anything else
 
     HeatproofError
     ├── InputError        a file, column or option that cannot be used
+    ├── IngestCancelledError   somebody asked an ingest to stop
     ├── StoreError        the DuckDB file cannot be opened, read or restored
     │   └── StoreBusyError    another process holds it
     ├── RunError          a scoring run failed
@@ -19,6 +20,10 @@ class HeatproofError(Exception):
 
 class InputError(HeatproofError):
     """A file, a column or an option cannot be used as given."""
+
+
+class IngestCancelledError(HeatproofError):
+    """An ingest was cancelled; nothing of the file in work is in the store."""
 
 
 class StoreError(HeatproofError):

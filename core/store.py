@@ -9,7 +9,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -42,6 +42,8 @@ class Store:
         except duckdb.Error as error:
             raise _open_error(self.path, error) from error
         self._writing = threading.RLock()
+        self.ingesting = threading.Lock()
+        """Held by the one ingest that may run at a time: what it checked against the store stays true until it commits."""
         try:
             migrate(self._con)
         except duckdb.Error as error:
@@ -68,9 +70,12 @@ class Store:
             cursor.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor inside one write transaction: all of it is committed, or none. Writers of this process take turns."""
-        with self._writing, self.cursor() as cursor:
+    def transaction(self, cursor: duckdb.DuckDBPyConnection | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor inside one write transaction: all of it is committed, or none. Writers of this process take turns.
+
+        `cursor` is used where given, so that its temporary tables can be copied from; it stays open.
+        """
+        with self._writing, nullcontext(cursor) if cursor else self.cursor() as cursor:
             cursor.execute("BEGIN")
             try:
                 yield cursor

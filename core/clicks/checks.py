@@ -1,0 +1,180 @@
+"""The rules a row has to keep, as SQL expressions.
+
+`Row` writes them for one log: what its columns are called and of which type they are decides how each field is read.
+Reasons are the words that reports and the `reject` table use.
+"""
+
+from core.clicks.columns import PLACE, Match
+from core.clicks.source import Source
+from core.settings import N_COLS, N_ROWS
+
+FIRST_DAY, LAST_DAY = "1971-01-01", "2099-12-31"
+"""Clicks outside these days are times gone wrong (a zero epoch, a year mistyped); so a day also fits 16 bits."""
+
+MAX_COUNT = 2**31
+NO_TIME = "time outside 1971..2099"
+OTHER_BANNER = "banner_id belongs to another grid_id, n_products or domain"
+DUPLICATE = "duplicate click_id"
+
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
+_IN_TIME = f"m_clicked_at BETWEEN epoch_us(DATE '{FIRST_DAY}') AND epoch_us(TIMESTAMP '{LAST_DAY} 23:59:59.999999')"
+_SIZE = "BETWEEN 1e-9 AND 1e9"
+Fault = tuple[str, str, str]
+
+
+class Row:
+    """SQL for one row of a log: first its `measures`, read once, then what is made of these columns.
+
+    Fields are the columns `f_<ours>` of the relation it is used on, measures the columns `m_<ours>`: DOUBLE, and for
+    `m_clicked_at` microseconds since 1970 in UTC; NULL where they cannot be read.
+    """
+
+    def __init__(self, source: Source, match: Match, today: str) -> None:
+        self.match = match
+        self.types = dict(zip(source.names, source.types, strict=False))
+        self.today = today
+
+    def text(self, ours: str) -> str:
+        """The field as text."""
+        return f"f_{ours}" if self._type(ours) == "VARCHAR" else f"CAST(f_{ours} AS VARCHAR)"
+
+    def measures(self) -> str:
+        """Select list of all measures."""
+        measures = [f"{self._number(ours)} AS m_{ours}" for ours in PLACE[self.match.layout]]
+        if "clicked_at" in self.match:
+            measures.append(f"{self._microseconds()} AS m_clicked_at")
+        else:
+            measures.append(f"epoch_us(DATE '{self.today}') AS m_clicked_at")
+        return ", ".join(measures)
+
+    def day(self) -> str:
+        """Days since 1970-01-01 in UTC; NULL where the time breaks a rule."""
+        return f"CASE WHEN {_IN_TIME} THEN m_clicked_at // 86400000000 END"
+
+    def bin(self) -> str:
+        """`row * 40 + col`; NULL where the place breaks a rule. 1.0 belongs to the last cell."""
+        if self.match.layout == "binned":
+            good = f"{_whole('m_row', 0, N_ROWS - 1)} AND {_whole('m_col', 0, N_COLS - 1)} AND {_whole('m_count', 1, MAX_COUNT)}"
+            return f"CASE WHEN {good} THEN CAST(m_row * {N_COLS} + m_col AS BIGINT) END"
+        x, y = self._shares()
+        cell = f"least({N_ROWS - 1}, floor({y} * {N_ROWS})) * {N_COLS} + least({N_COLS - 1}, floor({x} * {N_COLS}))"
+        good = f"{x} BETWEEN 0 AND 1 AND {y} BETWEEN 0 AND 1"
+        if self.match.layout == "pixels":
+            good = f"m_banner_width {_SIZE} AND m_banner_height {_SIZE} AND {good}"
+        return f"CASE WHEN {good} THEN CAST({cell} AS BIGINT) END"
+
+    def faults(self) -> list[Fault]:
+        """(condition, reason, value that broke it) of every rule on place and time, in the order they are tried."""
+        return [*(self._cell_faults() if self.match.layout == "binned" else self._place_faults()), *self._time_faults()]
+
+    def _type(self, ours: str) -> str:
+        return self.types.get(self.match.fields[ours], "VARCHAR")
+
+    def _number(self, ours: str) -> str:
+        kind = self._type(ours)
+        if kind == "DOUBLE":
+            return f"f_{ours}"
+        if kind in _NUMBERS or kind == "FLOAT" or kind.startswith("DECIMAL"):
+            return f"CAST(f_{ours} AS DOUBLE)"
+        return f"TRY_CAST({self.text(ours)} AS DOUBLE)"
+
+    def _microseconds(self) -> str:
+        kind = self._type("clicked_at")
+        if kind.startswith("TIMESTAMP") or kind == "DATE":
+            return "TRY(epoch_us(f_clicked_at))"
+        if kind != "VARCHAR":
+            return _epoch(self._number("clicked_at"))
+        return f"coalesce({_instant('f_clicked_at')}, {_instant(_tidy('f_clicked_at'))}, {_epoch(self._number('clicked_at'))})"
+
+    def _shares(self) -> tuple[str, str]:
+        """(x, y) as shares of the banner."""
+        if self.match.layout == "pixels":
+            return "m_click_x_px / m_banner_width", "m_click_y_px / m_banner_height"
+        return "m_click_x_rel", "m_click_y_rel"
+
+    def _place_faults(self) -> list[Fault]:
+        x, y, *sizes = PLACE[self.match.layout]
+        faults = [(_empty(self.text(n)), "coordinate empty", self.text(n)) for n in (x, y)]
+        faults += [(f"coalesce(isnan(m_{n}), true)", "coordinate not a number", self.text(n)) for n in (x, y)]
+        faults += [(f"NOT coalesce(m_{n} {_SIZE}, false)", f"{n} not a positive number", self.text(n)) for n in sizes]
+        shares = zip(self._shares(), (x, y), strict=True)
+        faults += [(f"NOT ({share} BETWEEN 0 AND 1)", "coordinate outside 0..1", self.text(n)) for share, n in shares]
+        return faults
+
+    def _cell_faults(self) -> list[Fault]:
+        faults = []
+        for n, last in (("row", N_ROWS - 1), ("col", N_COLS - 1)):
+            faults.append((f"NOT coalesce({_whole(f'm_{n}', -(10**9), 10**9)}, false)", f"{n} not a whole number", self.text(n)))
+            faults.append((f"NOT (m_{n} BETWEEN 0 AND {last})", f"{n} outside 0..{last}", self.text(n)))
+        good = f"coalesce({_whole('m_count', 1, MAX_COUNT)}, false)"
+        return [*faults, (f"NOT {good}", "count not a positive whole number", self.text("count"))]
+
+    def _time_faults(self) -> list[Fault]:
+        if "clicked_at" not in self.match:
+            return []
+        text = self.text("clicked_at")
+        return [
+            (_empty(text), "time empty", text),
+            ("m_clicked_at IS NULL", "time unreadable", text),
+            (f"NOT ({_IN_TIME})", NO_TIME, text),
+        ]
+
+
+def banner_faults(has_id: bool) -> list[Fault]:
+    """(condition, reason, value) of every rule on the text columns banner_id, grid_id, n_products, domain."""
+    whole = r"'[+-]?[0-9]{1,18}(\.0*)?'"
+    faults = [(_empty("banner_id"), "banner_id empty", "banner_id")] if has_id else []
+    for name in ("grid_id", "n_products"):
+        faults.append((_empty(name), f"{name} empty", name))
+        faults.append((f"NOT regexp_full_match(trim({name}), {whole})", f"{name} not a number", name))
+    faults.append((f"NOT ({as_integer('n_products')} BETWEEN 1 AND 32767)", "n_products outside 1..32767", "n_products"))
+    return [*faults, (_empty("domain"), "domain empty", "domain")]
+
+
+def as_integer(name: str) -> str:
+    """A text column that keeps `banner_faults` as BIGINT."""
+    return f"TRY_CAST(split_part(trim({name}), '.', 1) AS BIGINT)"
+
+
+def first_fault(faults: list[Fault], part: int) -> str:
+    """CASE over `faults`: the reason (part 1) or the value (part 2) of the first that holds."""
+    whens = " ".join(f"WHEN {fault[0]} THEN {quoted(fault[1]) if part == 1 else fault[2]}" for fault in faults)
+    return f"CASE {whens} END" if faults else "NULL"
+
+
+def quoted(text: str) -> str:
+    """A string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _empty(text: str) -> str:
+    return f"coalesce(trim({text}, E' \\t\\r\\n') = '', true)"
+
+
+def _whole(number: str, low: int, high: int) -> str:
+    return f"({number} BETWEEN {low} AND {high} AND {number} = floor({number}))"
+
+
+def _instant(text: str) -> str:
+    """Microseconds of an ISO 8601 time; one without a zone is UTC (the cursor's TimeZone)."""
+    return f"epoch_us(TRY_CAST({text} AS TIMESTAMPTZ))"
+
+
+def _tidy(text: str) -> str:
+    """Forms of ISO 8601 that DuckDB does not read, brought to the one it does. Only tried where the plain reading failed."""
+    tidy = f"upper(trim({text}, E' \\t\\r\\n'))"
+    for pattern, by in (
+        (r"^([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2}):?([0-9]{2}):?([0-9]{2})", r"\1-\2-\3T\4:\5:\6"),
+        (r"^([0-9]{4})([0-9]{2})([0-9]{2})$", r"\1-\2-\3"),
+        (r"([0-9]) +(Z|UTC|[+-][0-9:]+)$", r"\1\2"),
+        (r"([T ][0-9]{2}:[0-9]{2})(Z|[+-][0-9:]+)$", r"\1:00\2"),
+        (r"(:[0-9]{2}),([0-9]+)", r"\1.\2"),
+    ):
+        tidy = f"regexp_replace({tidy}, '{pattern}', '{by}')"
+    return tidy
+
+
+def _epoch(number: str) -> str:
+    """Epoch seconds from 1e8 (1973), from 1e11 on milliseconds; smaller numbers are no times."""
+    scale = f"CASE WHEN {number} < 1e11 THEN 1000000 ELSE 1000 END"
+    return f"CASE WHEN {number} BETWEEN 1e8 AND 1e14 THEN CAST(floor({number} * ({scale})) AS BIGINT) END"

@@ -1,0 +1,236 @@
+"""Judges every row of one click log: accepted with its banner, day and bin, or rejected with a reason and its line.
+
+Everything happens in temporary tables of one cursor:
+
+    click_rows    view   the log's fields; `click_lines` also has each row's line and text, which costs more to read
+    click_banner  table  each combination of banner_id, grid_id, n_products, domain, what is wrong with it, its code
+    click_code    table  the banners, coded in the order of their ids
+    click_staged  table  accepted keys, with digests of click ids (only where they are needed twice)
+    click_reject  table  line, reason, value, raw
+
+The fast way reads the log twice: combinations, then keys. Only where these say that rows are missing are lines looked for.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from core.clicks.checks import DUPLICATE, OTHER_BANNER, Row, as_integer, banner_faults, first_fault, quoted
+from core.clicks.columns import Match
+from core.clicks.keys import Heat
+from core.clicks.reading import rows_sql
+from core.clicks.repair import MAX_RAW, repair
+from core.clicks.source import Source
+from core.clicks.work import Work
+
+MAX_KEYS = 50_000_000
+"""Keys sorted at a time: 400 MB."""
+
+BATCH = 250_000
+"""Rows of a streamed batch."""
+
+BANNER = ("banner_id", "grid_id", "n_products", "domain")
+NO_BANNERS = "SELECT NULL::VARCHAR AS banner_id, NULL::BIGINT AS grid_id, NULL::SMALLINT AS n_products, NULL::VARCHAR AS domain LIMIT 0"
+NO_CLICKS = "SELECT NULL::UHUGEINT AS click_key LIMIT 0"
+
+
+class Judge:
+    """Judges `source`; `known` and `seen` are queries for the banners and click digests that were there before.
+
+    After `judge()`: `n_rows`, `n_accepted`, `rejected` (reason -> rows) and the tables of this module. `folder` takes the
+    repaired text of a log that is not plain. `today` is the day of counts that have none, YYYY-MM-DD.
+    """
+
+    def __init__(
+        self, work: Work, source: Source, match: Match, folder: Path, today: str, *, known: str = NO_BANNERS, seen: str = NO_CLICKS
+    ) -> None:
+        self.work, self.source, self.match, self.folder = work, source, match, folder
+        self.known, self.seen = known, seen
+        self.row = Row(source, match, today)
+        self.banner_fields = [name for name in BANNER if name in match]
+        self.n_rows = self.n_accepted = 0
+        self.rejected: dict[str, int] = {}
+
+    def judge(self) -> None:
+        """Runs every pass; the accepted keys then wait in `parts()`."""
+        self._read_combinations()
+        self._code_banners()
+        self.work.stage(0.35, 0.65)
+        self._stage_keys(lines=False)
+        self.work.stage(0.65, 0.75)
+        n_duplicates = self._n_duplicates() if "click_id" in self.match else 0
+        if n_duplicates or self.n_accepted < self.n_rows:
+            self._find_rejects(n_duplicates > 0)
+        if self.n_accepted + sum(self.rejected.values()) != self.n_rows:
+            raise RuntimeError(f"{self.source.path}: {self.n_accepted} accepted, {self.rejected} rejected, {self.n_rows} read")
+
+    def parts(self) -> Iterator[Heat]:
+        """The accepted keys, sorted, at most about MAX_KEYS at a time, in ascending order from part to part."""
+        for low, high in self._ranges():
+            heat = self._load(f"key >= {low} AND key < {high}")
+            heat.sort()
+            yield heat
+
+    def _read_combinations(self) -> None:
+        """Counts rows by banner fields. Text that DuckDB does not read as one row a line is repaired, once."""
+        self.work.stage(0.05, 0.35)
+        if self.source.plain and self._try_combinations():
+            return
+        repaired = None
+        if self.source.kind != "parquet":
+            repaired = self.folder / f"repaired-{os.getpid()}-{threading.get_ident()}.parquet"
+            self.work.stage(0.05, 0.25)
+            repair(self.source, repaired, self.work.tick)
+            self.work.stage(0.25, 0.35)
+        self._make_views(repaired)
+        self._count_combinations()
+
+    def _try_combinations(self) -> bool:
+        self._make_views(None)
+        try:
+            self._count_combinations()
+        except duckdb.InvalidInputException:
+            if self.source.kind == "parquet":
+                raise
+            return False
+        n_header = 1 if self.source.kind == "csv" else 0
+        return self.source.kind == "parquet" or self.n_rows == self.source.n_lines - n_header
+
+    def _make_views(self, repaired: Path | None) -> None:
+        for view, lines in (("click_rows", False), ("click_lines", True)):
+            self.work.rows(f"CREATE OR REPLACE TEMP VIEW {view} AS {rows_sql(self.source, self.match, repaired, lines=lines)}")
+
+    def _count_combinations(self) -> None:
+        fields = ", ".join(f"f_{name}" for name in self.banner_fields)
+        self.work.rows(
+            f"CREATE OR REPLACE TEMP TABLE click_combination AS SELECT {fields}, problem, count(*) AS n FROM click_rows GROUP BY ALL"
+        )
+        self.n_rows = int(self.work.one("SELECT coalesce(sum(n), 0) FROM click_combination"))
+
+    def _code_banners(self) -> None:
+        """Checks the combinations and codes the banners."""
+        fields = ", ".join(f"f_{name}" for name in self.banner_fields)
+        texts = ", ".join(f"{self.row.text(name)} AS {name}" for name in self.banner_fields)
+        faults = banner_faults("banner_id" in self.match)
+        banner_id = "banner_id" if "banner_id" in self.match else "concat_ws('/', grid, products, domain)"
+        self.work.rows(f"""
+            CREATE OR REPLACE TEMP TABLE click_checked AS
+            SELECT {fields}, n, fault, CASE WHEN fault IS NOT NULL THEN {first_fault(faults, 2)} END AS value,
+                {banner_id} AS banner_id, grid AS grid_id, products AS n_products, domain
+            FROM (SELECT *, {first_fault(faults, 1)} AS fault,
+                    {as_integer("grid_id")} AS grid, {as_integer("n_products")} AS products
+                FROM (SELECT {fields}, {texts}, n FROM click_combination WHERE problem IS NULL))""")
+        self._choose_banners()
+        renamed = ", ".join(f"b.f_{name}" for name in self.banner_fields)
+        self.work.rows(f"""
+            CREATE OR REPLACE TEMP TABLE click_banner AS
+            SELECT {renamed}, coalesce(b.fault, CASE WHEN c.code IS NULL THEN {quoted(OTHER_BANNER)} END) AS fault,
+                coalesce(b.value, b.banner_id) AS value, CASE WHEN b.fault IS NULL THEN c.code END AS code
+            FROM click_checked b LEFT JOIN click_code c
+            ON b.banner_id = c.banner_id AND b.grid_id = c.grid_id AND b.n_products = c.n_products AND b.domain = c.domain""")
+
+    def _choose_banners(self) -> None:
+        """One grid, n_products and domain a banner_id: the store's, else the combination with the most rows of this log."""
+        same = "k.grid_id = t.grid_id AND k.n_products = t.n_products AND k.domain = t.domain"
+        self.work.rows(f"""
+            CREATE OR REPLACE TEMP TABLE click_code AS
+            WITH t AS (SELECT banner_id, grid_id, n_products, domain, sum(n) AS n FROM click_checked WHERE fault IS NULL GROUP BY ALL),
+            agreed AS (SELECT t.*, k.banner_id IS NULL AS is_new FROM t LEFT JOIN ({self.known}) k USING (banner_id)
+                WHERE k.banner_id IS NULL OR ({same})
+                QUALIFY row_number() OVER (PARTITION BY t.banner_id ORDER BY n DESC, t.grid_id, t.n_products, t.domain) = 1)
+            SELECT *, row_number() OVER (ORDER BY banner_id) - 1 AS code FROM agreed""")
+
+    def _join_fields(self) -> list[str]:
+        """The fields that tell combinations apart: banner_id alone where that is enough, as it nearly always is."""
+        if "banner_id" in self.match:
+            enough = "SELECT count(*) = count(DISTINCT f_banner_id) AND count(*) = count(code) FROM click_banner"
+            if self.work.one(enough):
+                return ["banner_id"]
+        return self.banner_fields
+
+    def _stage_keys(self, *, lines: bool) -> None:
+        """`click_staged`: `key` (NULL where place or time break a rule), `n` of a binned log, `click_key` of one with click ids, `line`."""
+        on = " AND ".join(f"r.f_{name} = b.f_{name}" for name in self._join_fields())
+        columns = [f"CAST(code AS BIGINT) * 4294967296 + ({self.row.day()}) * 65536 + ({self.row.bin()}) AS key"]
+        if self.match.layout == "binned":
+            columns.append("m_count AS n")
+        if "click_id" in self.match:
+            text = self.row.text("click_id")
+            columns.append(f"CASE WHEN {text} <> '' THEN md5_number({text}) END AS click_key")
+        columns += ["line"] if lines else []
+        self.work.rows(f"""
+            CREATE OR REPLACE TEMP TABLE click_staged AS SELECT {", ".join(columns)}
+            FROM (SELECT r.*, b.code, {self.row.measures()}
+                FROM {"click_lines" if lines else "click_rows"} r JOIN click_banner b ON {on}
+                WHERE r.problem IS NULL AND b.code IS NOT NULL)""")
+        self.n_accepted = int(self.work.one("SELECT count(key) FROM click_staged"))
+
+    def _load(self, condition: str) -> Heat:
+        """Staged keys (and counts) as arrays."""
+        n = int(self.work.one(f"SELECT count(*) FROM click_staged WHERE {condition}"))
+        keys = np.empty(n, np.int64)
+        counts = np.empty(n, np.int64) if self.match.layout == "binned" else None
+        size = 0
+        columns = "key" if counts is None else "key, CAST(n AS BIGINT) AS n"
+        for batch in self.work.con.execute(f"SELECT {columns} FROM click_staged WHERE {condition}").to_arrow_reader(BATCH):
+            self.work.check()
+            keys[size : size + len(batch)] = batch.column("key").to_numpy()
+            if counts is not None:
+                counts[size : size + len(batch)] = batch.column("n").to_numpy()
+            size += len(batch)
+        return Heat(keys, counts)
+
+    def _n_duplicates(self) -> int:
+        twice = int(self.work.one("SELECT count(click_key) - count(DISTINCT click_key) FROM click_staged WHERE key IS NOT NULL"))
+        return twice or int(self.work.one(f"SELECT count(*) FROM click_staged WHERE key IS NOT NULL AND click_key IN ({self.seen})"))
+
+    def _find_rejects(self, duplicates: bool) -> None:
+        """The slow way: every row again, with its line."""
+        join = " AND ".join(f"r.f_{name} IS NOT DISTINCT FROM b.f_{name}" for name in self.banner_fields)
+        faults = [
+            ("problem IS NOT NULL", "", "NULL"),
+            ("fault IS NOT NULL", "", "fault_value"),
+            *self.row.faults(),
+        ]
+        self.work.rows(f"""
+            CREATE OR REPLACE TEMP TABLE click_reject AS
+            SELECT line, reason, left(value, {MAX_RAW}) AS value, raw
+            FROM (SELECT line, raw, coalesce(problem, fault, {first_fault(faults[2:], 1)}) AS reason, {first_fault(faults, 2)} AS value
+                FROM (SELECT r.*, b.fault, b.value AS fault_value, {self.row.measures()}
+                    FROM click_lines r LEFT JOIN click_banner b ON r.problem IS NULL AND {join}))
+            WHERE reason IS NOT NULL""")
+        if duplicates:
+            self._reject_duplicates()
+        counts = self.work.rows("SELECT reason, count(*) FROM click_reject GROUP BY 1 ORDER BY 2 DESC, 1")
+        self.rejected = {reason: int(n) for reason, n in counts}
+
+    def _reject_duplicates(self) -> None:
+        """Of a click id the first accepted line counts, or none where it was counted before."""
+        self._stage_keys(lines=True)
+        self.work.rows(f"""
+            CREATE OR REPLACE TEMP TABLE click_again AS
+            WITH ids AS (SELECT click_key, line FROM click_staged WHERE key IS NOT NULL AND click_key IS NOT NULL),
+            twice AS (SELECT click_key, min(line) AS first FROM ids GROUP BY 1 HAVING count(*) > 1)
+            SELECT line FROM ids JOIN twice USING (click_key) WHERE line > first
+            UNION SELECT line FROM ids WHERE click_key IN ({self.seen})""")
+        self.work.rows("DELETE FROM click_staged WHERE line IN (SELECT line FROM click_again)")
+        self.work.rows(f"""
+            INSERT INTO click_reject SELECT line, {quoted(DUPLICATE)}, left({self.row.text("click_id")}, {MAX_RAW}), raw
+            FROM click_lines WHERE line IN (SELECT line FROM click_again)""")
+        self.n_accepted = int(self.work.one("SELECT count(key) FROM click_staged"))
+
+    def _ranges(self) -> list[tuple[int, int]]:
+        """[low, high) of keys, at banner borders, about MAX_KEYS keys each."""
+        if self.n_accepted <= MAX_KEYS:
+            return [(0, 1 << 62)]
+        cuts, size = [0], 0
+        for code, n in self.work.rows("SELECT key >> 32 AS code, count(*) FROM click_staged WHERE key IS NOT NULL GROUP BY 1 ORDER BY 1"):
+            if size and size + n > MAX_KEYS:
+                cuts.append(code)
+                size = 0
+            size += n
+        return [(low << 32, high << 32) for low, high in zip(cuts, [*cuts[1:], 1 << 30], strict=True)]

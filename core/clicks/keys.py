@@ -1,0 +1,81 @@
+"""From clicks to bins: one number a click, sorted, then counted where equal numbers stand together.
+
+key = banner code * 2**32 + day * 2**16 + bin, day since 1970-01-01. Sorting numbers and counting runs is much cheaper than
+grouping text, and the sorted order is the order of the store.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from core.errors import InputError
+
+BLOCK = 1 << 20
+"""Keys counted at a time: small enough for the caches."""
+
+SCHEMA = pa.schema(
+    [
+        ("banner_id", pa.string()),
+        ("day", pa.date32()),
+        ("n_clicks", pa.uint32()),
+        ("bins", pa.list_(pa.uint16())),
+        ("counts", pa.list_(pa.uint32())),
+    ]
+)
+
+
+@dataclass
+class Heat:
+    """Keys (n,) int64, ascending; `counts` (n,) int64 clicks each, or None where each is one click."""
+
+    keys: np.ndarray
+    counts: np.ndarray | None = None
+
+    def sort(self) -> None:
+        """Brings the keys, and their counts with them, into ascending order, in place."""
+        if self.counts is None:
+            self.keys.sort()
+            return
+        order = np.argsort(self.keys, kind="stable")
+        self.keys, self.counts = self.keys[order], self.counts[order]
+
+
+def heat_batches(heat: Heat, banner_ids: pa.Array) -> Iterator[pa.RecordBatch]:
+    """Rows of `heatmap_day` (SCHEMA) from sorted keys, by banner code and day; `banner_ids` by code."""
+    start, n = 0, len(heat.keys)
+    while start < n:
+        stop = _edge(heat.keys, min(start + BLOCK, n))
+        counts = None if heat.counts is None else heat.counts[start:stop]
+        yield _batch(heat.keys[start:stop], counts, banner_ids)
+        start = stop
+
+
+def _edge(keys: np.ndarray, stop: int) -> int:
+    """The first place from `stop` on where another banner or day begins."""
+    if stop == len(keys):
+        return stop
+    return int(np.searchsorted(keys, ((keys[stop - 1] >> 16) + 1) << 16, side="left"))
+
+
+def _batch(keys: np.ndarray, counts: np.ndarray | None, banner_ids: pa.Array) -> pa.RecordBatch:
+    first = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])  # (cells,) where each cell's clicks begin
+    cells = keys[first]
+    n = np.diff(first, append=len(keys)) if counts is None else np.add.reduceat(counts, first)
+    heatmap = cells >> 16
+    begin = np.concatenate([[0], np.flatnonzero(heatmap[1:] != heatmap[:-1]) + 1])  # (rows,) where each heatmap's cells begin
+    clicks = np.add.reduceat(n, begin)
+    if clicks.max() >= 2**32:
+        raise InputError(f"A banner has fewer than 2**32 clicks a day, however counts add up to {clicks.max()}. Check the count column.")
+    offsets = pa.array(np.append(begin, len(cells)).astype(np.int32))
+    return pa.record_batch(
+        [
+            banner_ids.take(pa.array(heatmap[begin] >> 16)),
+            pa.array((heatmap[begin] & 0xFFFF).astype(np.int32)).cast(pa.date32()),
+            pa.array(clicks.astype(np.uint32)),
+            pa.ListArray.from_arrays(offsets, pa.array((cells & 0xFFFF).astype(np.uint16))),
+            pa.ListArray.from_arrays(offsets, pa.array(n.astype(np.uint32))),
+        ],
+        schema=SCHEMA,
+    )

@@ -1,0 +1,232 @@
+"""One click log as it lies on the disk: its format, its columns, and what its bytes are like.
+
+The bytes are read once before anything else, for their hash, and once as text to learn whether they are plain: UTF-8,
+one row a line, no line too long. A plain log is read by DuckDB as it is; any other goes through `repair` first.
+"""
+
+import codecs
+import csv
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+import duckdb
+import numpy as np
+
+from core.errors import InputError
+
+Kind = Literal["csv", "jsonl", "parquet"]
+Tick = Callable[[float], None]
+
+MAX_LINE = 65_536
+"""Bytes of the longest line that is read; a longer one is rejected."""
+
+CHUNK = 1 << 20
+SUFFIXES: dict[str, Kind] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_DELIMITERS = (",", "\t", ";", "|")
+_GZIP_RATIO = 5
+"""How many bytes of text a packed byte stands for, roughly: progress only."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A click log. `types` are DuckDB's (Parquet only); `n_lines` counts physical lines of a text file."""
+
+    path: Path
+    kind: Kind
+    gz: bool
+    n_bytes: int
+    names: tuple[str, ...]
+    types: tuple[str, ...] = ()
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    n_lines: int = 0
+    quoted: bool = False
+    plain: bool = True
+
+
+def find_files(paths: list[Path]) -> list[Path]:
+    """The click logs among `paths`, folders walked in order of name. Raises InputError where there are none."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and _kind(p) and not _hidden(p.relative_to(path))]
+            if not inside:
+                raise InputError(f"A folder holds click logs ({', '.join(SUFFIXES)}, also .gz), however {path} holds none.")
+            files += inside
+        elif path.exists():
+            files.append(path)
+        else:
+            raise InputError(f"A click log is a file or a folder, however {path} does not exist. Check the path.")
+    if not files:
+        raise InputError("Ingesting needs at least one click log, however none was named. Name a file or a folder.")
+    return list(dict.fromkeys(files))
+
+
+def hash_bytes(path: Path, tick: Tick) -> str:
+    """BLAKE2b-256 of the file's bytes, in hexadecimal."""
+    digest, done, size = hashlib.blake2b(digest_size=32), 0, max(path.stat().st_size, 1)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            done += len(chunk)
+            tick(done / size)
+    return digest.hexdigest()
+
+
+def open_source(con: duckdb.DuckDBPyConnection, path: Path, tick: Tick = lambda share: None) -> Source:
+    """Looks at one file. Raises InputError where it is empty, of no known format, damaged, or not text."""
+    kind = _kind(path)
+    if kind is None:
+        raise InputError(f"A click log ends in {', '.join(SUFFIXES)}, also with .gz; however {path.name} does not. Rename it.")
+    try:
+        n_bytes = path.stat().st_size
+        if n_bytes == 0:
+            raise InputError(f"A click log has a header and rows, however {path.name} is empty. Export it again.")
+        source = Source(path, kind, path.suffix.lower() == ".gz", n_bytes, ())
+        return _open_parquet(con, source) if kind == "parquet" else _open_text(source, tick)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path.name} should be whole gzip data, however it is damaged: {error}. Copy it again.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}. Check its rights.") from error
+
+
+def open_bytes(source: Source) -> BinaryIO:
+    """The text of a source as bytes, unpacked."""
+    return cast(BinaryIO, gzip.open(source.path)) if source.gz else source.path.open("rb")
+
+
+def split_header(line: str, delimiter: str) -> list[str]:
+    """Column names of a header line."""
+    try:
+        return [name.strip() for name in next(csv.reader([line], delimiter=delimiter, strict=True), [])]
+    except csv.Error as error:
+        raise InputError(f"The first line of a CSV names its columns, however it cannot be read ({error}): {line[:200]!r}.") from error
+
+
+def _kind(path: Path) -> Kind | None:
+    name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    kind = SUFFIXES.get(name.suffix.lower())
+    return None if kind == "parquet" and name != path else kind
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _open_parquet(con: duckdb.DuckDBPyConnection, source: Source) -> Source:
+    try:
+        columns = con.execute("DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = false)", [literal(source.path)]).fetchall()
+    except duckdb.Error as error:
+        raise InputError(f"{source.path.name} should be Parquet, however DuckDB cannot open it: {str(error).splitlines()[0]}") from error
+    return replace(source, names=tuple(c[0] for c in columns), types=tuple(c[1] for c in columns))
+
+
+def literal(path: Path) -> str:
+    """The path with its own wildcards escaped: DuckDB would read `[1]` in a name as a pattern."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in str(path))
+
+
+def _open_text(source: Source, tick: Tick) -> Source:
+    with open_bytes(source) as file:
+        head = file.read(1 << 18)
+    encoding = _encoding(head)
+    lines = [line for line in re.split(r"\r\n|\n|\r", head.decode(encoding, "replace")) if line.strip()]
+    if not lines:
+        raise InputError(f"A click log has rows, however {source.path.name} holds none. Export it again.")
+    if "\x00" in lines[0] or "\ufffd" in lines[0] or len(lines[0]) > MAX_LINE:
+        raise InputError(
+            f"A click log begins with a line of UTF-8 text, however {source.path.name} begins with {head[:40]!r}. Export it as UTF-8 text."
+        )
+    source = replace(source, encoding=encoding)
+    if source.kind == "csv":
+        delimiter = max(_DELIMITERS, key=lines[0].count)
+        source = replace(source, delimiter=delimiter, names=tuple(split_header(lines[0], delimiter)))
+    else:
+        source = replace(source, names=tuple(_keys(lines[:1000], source.path.name)))
+    return _profile(source, tick)
+
+
+def _encoding(head: bytes) -> str:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"
+
+
+def _keys(lines: list[str], name: str) -> list[str]:
+    """Keys of the first objects, in order of appearance."""
+    if lines[0].lstrip().startswith("["):
+        raise InputError(f"JSON clicks stand one object a line, however {name} begins with a list. Write JSON Lines instead.")
+    keys: dict[str, None] = {}
+    for line in lines:
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            keys.update(dict.fromkeys(value))
+    return list(keys)
+
+
+def _profile(source: Source, tick: Tick) -> Source:
+    """Reads all text once: number of lines, quotes, and whether DuckDB may read it as it is."""
+    n_lines = n_quotes = n_returns = n_pairs = 0
+    plain = source.encoding == "utf-8"
+    odd = [b"\x00", b"\x01", b"\x02", b"\n\r\n"]
+    odd += [mark for mark in (b' "', b'" ', b'\t"', b'"\t') if source.delimiter.encode() not in mark]
+    last_newline, offset, last = -1, 0, b"\n"
+    for chunk in _decoded(source, tick):
+        if chunk is None:
+            plain = False
+            continue
+        ends = np.flatnonzero(np.frombuffer(chunk, np.uint8) == 10) + offset
+        gaps = np.diff(ends, prepend=last_newline)
+        edge = last + chunk
+        n_lines += len(ends)
+        n_quotes += chunk.count(b'"')
+        n_returns += chunk.count(b"\r")
+        n_pairs += edge.count(b"\r\n")
+        plain &= not any(mark in edge for mark in odd)
+        plain &= not len(gaps) or (gaps.min() > 1 and gaps.max() <= MAX_LINE)
+        if len(ends):
+            last_newline = int(ends[-1])
+        offset += len(chunk)
+        plain &= offset - last_newline <= MAX_LINE
+        last = chunk[-1:]
+    n_lines += last != b"\n"
+    plain &= n_returns == 0 or n_returns == n_pairs == n_lines - (last != b"\n")
+    return replace(source, n_lines=n_lines, quoted=n_quotes > 0, plain=bool(plain))
+
+
+def _decoded(source: Source, tick: Tick) -> Iterator[bytes | None]:
+    """Chunks of the text; None once where it turns out not to be UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    valid, done = True, 0
+    with open_bytes(source) as file:
+        while chunk := file.read(CHUNK):
+            done += len(chunk)
+            tick(min(done / source.n_bytes / (_GZIP_RATIO if source.gz else 1), 1.0))
+            try:
+                if valid and not (chunk.isascii() and not decoder.getstate()[0]):
+                    decoder.decode(chunk)
+            except UnicodeDecodeError:
+                valid = False
+                yield None
+            yield chunk
+    if valid and decoder.getstate()[0]:
+        yield None

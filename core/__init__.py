@@ -10,6 +10,6 @@ LAYERS: list[set[str]] = [
     | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "scoring", "results"},
     {"worker"},
     {"schema", "store", "queries", "triage"},
-    {"run", "job", "evaluate", "export", "ingest", "console", "demo", "info", "__main__"},
+    {"run", "job", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"},
     {"ui"},
 ]

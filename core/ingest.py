@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from core.clicks import Judge, Match, Work, find_files, hash_bytes, heat_batches, match, open_source
 from core.clicks.keys import SCHEMA
+from core.clicks.source import undamaged
 from core.clicks.work import Progress
 from core.errors import InputError
 from core.store import Store, to_json
@@ -115,11 +116,12 @@ def _share(progress: Progress | None, before: int, size: int, total: int) -> Pro
 def _ingest_file(
     store: Store, path: Path, mapping: Mapping[str, str] | None, progress: Progress | None, cancel: threading.Event | None
 ) -> FileResult:
-    started = _now()
+    started = now()
     with store.cursor() as cursor, scratch(store) as folder:
         work = Work(cursor, progress, cancel)
         work.stage(0.0, 0.02)
-        digest = hash_bytes(path, work.tick)
+        with undamaged(path):
+            digest = hash_bytes(path, work.tick)
         work.stage(0.02, 0.05)
         source = open_source(cursor, path, work.tick)
         found = match(source.names, mapping)
@@ -193,7 +195,7 @@ def _write(store: Store, work: Work, judge: Judge, content_hash: str, started: d
         counts = [source.n_bytes, judge.n_rows, judge.n_accepted, sum(judge.rejected.values()), n_banners, first, last]
         work.rows(
             f"INSERT INTO ingest VALUES ({', '.join('?' * 13)})",
-            [ingest_id, str(source.path), content_hash, *counts, to_json(found.fields), started, _now()],
+            [ingest_id, str(source.path), content_hash, *counts, to_json(found.fields), started, now()],
         )
     return FileResult(
         str(source.path),
@@ -208,7 +210,7 @@ def _write(store: Store, work: Work, judge: Judge, content_hash: str, started: d
         _text(last),
         found.layout,
         found.fields,
-        round((_now() - started).total_seconds(), 3),
+        round((now() - started).total_seconds(), 3),
     )
 
 
@@ -222,7 +224,8 @@ def _insert_heat(work: Work, judge: Judge, ingest_id: str) -> None:
         work.con.unregister("click_heat")
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """Naive UTC, as everywhere in the store."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 

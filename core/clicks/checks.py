@@ -175,6 +175,9 @@ def _tidy(text: str) -> str:
 
 
 def _epoch(number: str) -> str:
-    """Epoch seconds from 1e8 (1973), from 1e11 on milliseconds; smaller numbers are no times."""
-    scale = f"CASE WHEN {number} < 1e11 THEN 1000000 ELSE 1000 END"
-    return f"CASE WHEN {number} BETWEEN 1e8 AND 1e14 THEN CAST(floor({number} * ({scale})) AS BIGINT) END"
+    """Epoch seconds from 1e8 (1973), from 1e11 on milliseconds; smaller numbers are no times.
+
+    The lambda names `number` once: written out three times it would be computed for every row, where it is rarely needed.
+    """
+    scaled = "floor(t * (CASE WHEN t < 1e11 THEN 1000000 ELSE 1000 END))"
+    return f"list_transform([{number}], lambda t: CASE WHEN t BETWEEN 1e8 AND 1e14 THEN CAST({scaled} AS BIGINT) END)[1]"

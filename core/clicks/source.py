@@ -12,6 +12,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
@@ -94,12 +95,19 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, tick: Tick = lambda 
     kind = _kind(path)
     if kind is None:
         raise InputError(f"A click log ends in {', '.join(SUFFIXES)}, also with .gz; however {path.name} does not. Rename it.")
-    try:
+    with undamaged(path):
         n_bytes = path.stat().st_size
         if n_bytes == 0:
             raise InputError(f"A click log has a header and rows, however {path.name} is empty. Export it again.")
         source = Source(path, kind, path.suffix.lower() == ".gz", n_bytes, ())
         return _open_parquet(con, source) if kind == "parquet" else _open_text(source, tick)
+
+
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Turns what goes wrong while a file's bytes are read into an InputError."""
+    try:
+        yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path.name} should be whole gzip data, however it is damaged: {error}. Copy it again.") from error
     except OSError as error:

@@ -28,7 +28,11 @@ def header(run: Shown, facts: Row, found: Row | None) -> None:
     if found is not None:
         parts += [text.plural(found["n_clicks"], "click"), f"{text.day(run.run['first_day'])} to {text.day(run.run['last_day'])}"]
         flag = f"flagged, {palette.SIGNS[found['state']]} {found['state']}" if found["flagged"] else "not flagged"
-        parts += [flag, f"p {text.markdown(text.p_value(found['p_value']))}", f"{text.percent(found['p_broken'], 0)} likely broken"]
+        parts += [
+            flag,
+            f"p {text.markdown(text.p_value(found['p_value']))}",
+            f"{text.markdown(text.likely(found['p_broken']))} likely broken",
+        ]
         parts += [f"number {found['position']:,} of {run.run['n_banners']:,}"]
     st.markdown(" · ".join(parts))
 

@@ -113,7 +113,9 @@ def overview(run: Shown) -> None:
     top = st.container()
     n_days, grid, domain, least = filters(run)
     rows = reads.grids(run.path, run.run_id, least, grid, domain)
-    words = rates.sentence(rows, previous_run(run) if (grid, domain) == (None, None) else None, run.last_day)
+    by_day = rates.daily(reads.days(run.path, run.run_id), n_days)
+    shown = rates.grid_rows(rows, by_day)
+    words = rates.sentence(rows, shown, previous_run(run) if (grid, domain) == (None, None) else None, run.last_day)
     with top:
         components.sentence(text.markdown(words))
     if not rows:
@@ -121,8 +123,6 @@ def overview(run: Shown) -> None:
         return
     review = reads.reviewed(run.path, run.run_id, reads.token(run), least, grid, domain)
     cards(run, rows, review, sum(r["false_expected"] for r in rows))
-    by_day = rates.daily(reads.days(run.path, run.run_id), n_days)
-    shown = rates.grid_rows(rows, by_day)
     chosen = st.session_state.get("drill")
     if chosen not in [r.grid_id for r in shown]:
         chosen = shown[0].grid_id

@@ -93,7 +93,7 @@ def right(run: Shown, chosen: QueueFilter, row: Row) -> None:
     st.markdown(text.markdown(tables.why(row)))
     st.caption(
         f"{row['n_agree']} of {row['n_detectors']} detectors agree · p {text.markdown(text.p_value(row['p_value']))} · "
-        f"{text.percent(row['p_broken'], 0)} likely broken · {row['n_clicks']:,} clicks · {row['state']}"
+        f"{text.markdown(text.likely(row['p_broken']))} likely broken · {row['n_clicks']:,} clicks · {row['state']}"
     )
     if work.buttons(run, chosen, row):
         st.switch_page("pages/banner.py", query_params={"banner": row["banner_id"], **work.params_of(chosen)})

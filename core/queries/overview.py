@@ -18,19 +18,28 @@ def _where(run_id: str, min_clicks: int, grid: int | None, domain: str | None) -
 
 
 def grids(store: Store, run_id: str, min_clicks: int, grid: int | None = None, domain: str | None = None) -> list[Row]:
-    """A row a grid: n scored, flagged, new on the run's last day, expected false alarms, its most frequent fault and that one's share."""
+    """A row a grid: n scored, flagged, new on the run's last day, expected false alarms, its most frequent fault and that one's count."""
     where, values = _where(run_id, min_clicks, grid, domain)
-    return store.rows(
-        f"""WITH kept AS (SELECT grid_id, flagged, p_broken, since, fault FROM result WHERE {where}),
-            fault_n AS (SELECT grid_id, fault, count(*) AS n FROM kept WHERE flagged AND fault IS NOT NULL GROUP BY ALL),
-            main AS (SELECT grid_id, arg_max(fault, (n, fault)) AS fault, max(n) AS fault_n FROM fault_n GROUP BY grid_id)
-            SELECT k.grid_id, count(*) AS n, count(*) FILTER (k.flagged) AS flagged,
-                   count(*) FILTER (k.flagged AND k.since = (SELECT last_day FROM run_info WHERE run_id = ?)) AS new,
-                   coalesce(sum(1 - k.p_broken) FILTER (k.flagged), 0) AS false_expected,
-                   any_value(m.fault) AS fault, any_value(m.fault_n) AS fault_n
-            FROM kept k LEFT JOIN main m USING (grid_id) GROUP BY k.grid_id ORDER BY k.grid_id""",
-        [*values, run_id],
+    scored = store.rows(f"SELECT grid_id, count(*) AS n FROM result WHERE {where} GROUP BY grid_id ORDER BY grid_id", values)
+    flagged = store.rows(
+        f"""SELECT grid_id, fault, count(*) AS n, sum(1 - p_broken) AS false_expected,
+                   count(*) FILTER (since = (SELECT last_day FROM run_info WHERE run_id = ?)) AS new
+            FROM result WHERE {where} AND flagged GROUP BY ALL ORDER BY n DESC, fault""",
+        [run_id, *values],
     )
+    return [row | _of_flagged([f for f in flagged if f["grid_id"] == row["grid_id"]]) for row in scored]
+
+
+def _of_flagged(by_fault: list[Row]) -> Row:
+    """Sums over a grid's faults, most frequent first."""
+    named = [f for f in by_fault if f["fault"] is not None]
+    return {
+        "flagged": sum(f["n"] for f in by_fault),
+        "new": sum(f["new"] for f in by_fault),
+        "false_expected": float(sum(f["false_expected"] for f in by_fault)),
+        "fault": named[0]["fault"] if named else None,
+        "fault_n": named[0]["n"] if named else None,
+    }
 
 
 def days(store: Store, run_id: str) -> list[Row]:

@@ -58,16 +58,23 @@ FROM = "FROM result r LEFT JOIN triage_current t USING (banner_id)"
 
 
 def page(store: Store, run_id: str, queue: QueueFilter, number: int = 1, size: int = PAGE_SIZE) -> list[Row]:
-    """Page `number` (1-based) of the queue. Its banners are cut out first, then dressed: paging stays cheap."""
+    """Page `number` (1-based) of the queue. Places are found first, then dressed: a run stands sorted by position."""
     where, values = queue.where(run_id)
-    return store.rows(
-        f"""WITH cut AS (SELECT r.banner_id, row_number() OVER (ORDER BY {SORTS[queue.sort]}) AS place {FROM} WHERE {where}
-                         ORDER BY place LIMIT ? OFFSET ?)
-            SELECT r.banner_id, r.grid_id, r.n_products, r.domain, r.n_clicks, r.p_value, r.p_broken, r.position, r.n_agree, r.n_detectors,
-                   r.reference_id, r.fault, r.fault_size, r.sentence, r.since, coalesce(t.state, 'open') AS state, cut.place
-            {FROM} JOIN cut USING (banner_id) WHERE r.run_id = ? ORDER BY cut.place""",
-        [*values, size, (number - 1) * size, run_id],
+    cut = store.rows(
+        f"SELECT r.position, coalesce(t.state, 'open') AS state {FROM} WHERE {where} ORDER BY {SORTS[queue.sort]} LIMIT ? OFFSET ?",
+        [*values, size, (number - 1) * size],
     )
+    if not cut:
+        return []
+    places = [row["position"] for row in cut]
+    dressed = store.rows(
+        f"""SELECT banner_id, grid_id, n_products, domain, n_clicks, p_value, p_broken, position, n_agree, n_detectors, reference_id, fault,
+                   fault_size, sentence, since
+            FROM result WHERE run_id = ? AND flagged AND position BETWEEN ? AND ? AND position IN ({", ".join("?" for _ in places)})""",
+        [run_id, min(places), max(places), *places],
+    )
+    by_place = {row["position"]: row for row in dressed}
+    return [by_place[c["position"]] | {"state": c["state"], "place": (number - 1) * size + k} for k, c in enumerate(cut, 1)]
 
 
 def totals(store: Store, run_id: str, queue: QueueFilter) -> Row:

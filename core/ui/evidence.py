@@ -31,15 +31,15 @@ def template(run: Shown, found: Row) -> Map | None:
 
 def detector_rows(run: Shown, banner_id: str) -> list[Row]:
     """Scores of a banner with their percentile 0..100 in the run."""
-    quantiles = reads.quantiles(run.path, run.run_id)
+    ranks = reads.ranks(run.path, run.run_id)
     return [
-        row | {"percentile": _percentile(quantiles[row["detector"]], row["normalised"])}
+        row | {"percentile": _percentile(ranks[row["detector"]], row["normalised"])}
         for row in reads.scores(run.path, run.run_id, banner_id)
     ]
 
 
-def _percentile(quantiles: NDArray[np.float64], value: float) -> float:
-    return 100 * float(np.interp(value, quantiles, np.linspace(0, 1, len(quantiles))))
+def _percentile(ranks: NDArray[np.float64], value: float) -> float:
+    return 100 * float(np.searchsorted(ranks, value, side="right")) / len(ranks)
 
 
 def detector_table(rows: list[Row]) -> list[Row]:
@@ -87,14 +87,6 @@ def history_rows(run: Shown, banner_id: str) -> list[Row]:
         )
         for r in banner.history(run.store, banner_id)
     ]
-    scored = [
-        (
-            r["finished_at"],
-            f"flagged as number {r['position']:,}: {text.fault(r['fault'])}" if r["flagged"] else "scored, not flagged",
-            "run",
-            f"p {text.p_value(r['p_value'])}, {r['n_clicks']:,} clicks",
-        )
-        for r in banner.runs_of(run.store, banner_id)
-    ]
+    scored = [(r["finished_at"], "flagged", "run", f"{r['n_clicks']:,} clicks") for r in banner.flagged_in(run.store, banner_id)]
     rows = sorted([*decided, *scored], key=lambda r: r[0], reverse=True)
     return [{"when": text.ago(at), "what": what, "who": who, "note": note, "at": text.absolute(at)} for at, what, who, note in rows]

@@ -49,7 +49,10 @@ class IngestJob:
         except HeatproofError as error:
             self.error, self.state = str(error), "cancelled" if self._cancelled.is_set() else "failed"
         except BaseException as error:
-            self.error, self.state = f"{type(error).__name__}: the ingest stopped by a bug, its traceback is in the log of the app.", "failed"
+            self.error, self.state = (
+                f"{type(error).__name__}: the ingest stopped by a bug, its traceback is in the log of the app.",
+                "failed",
+            )
             raise
         finally:
             if self._owned:  # copies of uploads; a path of the user's own is never touched
@@ -74,7 +77,9 @@ def start(store: Store, paths: list[Path], mapping: Mapping[str, str], *, owned:
     """Starts an ingest; `owned` files are deleted at its end. Raises InputError while another one is going."""
     going = current(store)
     if going and going.state == "running":
-        raise InputError(f"A store takes in one batch at a time, however {', '.join(going.names)} is at {going.done:.0%}. Wait for it or cancel it.")
+        raise InputError(
+            f"A store takes in one batch at a time, however {', '.join(going.names)} is at {going.done:.0%}. Wait for it or cancel it."
+        )
     job = IngestJob(store, paths, mapping, owned=owned)
     _jobs()[str(store.path)] = job
     job.start()

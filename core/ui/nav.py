@@ -27,7 +27,7 @@ def through_app() -> None:
     Streamlit takes a folder named pages for its older kind of app until `st.navigation` was called once, so the very first
     visit after a start would show a bare page if it came by a deep link.
     """
-    if not st.session_state.get("through_app"):
+    if not st.session_state.pop("through_app", False):
         navigation()
         st.rerun()
 

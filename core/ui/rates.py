@@ -78,7 +78,7 @@ def axis_top(rows: Sequence[GridRow]) -> float:
     return max((r.high for r in rows if r.n >= settings.MIN_BANNERS), default=0.1) * 1.03
 
 
-def sentence(rows: Sequence[Row], previous: Row | None, last_day: date | None) -> str:
+def sentence(rows: Sequence[Row], shown: Sequence[GridRow], previous: Row | None, last_day: date | None) -> str:
     """61 of 3,030 banners look broken (2.0 %, 95 % interval 1.6–2.6); 12 are new on 14 Nov; grid 333346 holds most of them."""
     n, flagged, new = (sum(r[k] for r in rows) for k in ("n", "flagged", "new"))
     if n == 0:
@@ -90,8 +90,13 @@ def sentence(rows: Sequence[Row], previous: Row | None, last_day: date | None) -
         words += f", after {text.percent(previous['n_flagged'] / previous['n_banners'])} in the run before"
     if new:
         words += f"; {new:,} {'is' if new == 1 else 'are'} new on {text.day(last_day)}"
+    firing = [r for r in shown if r.state == "firing"]
+    if len(firing) == 1:
+        words += f"; grid {firing[0].grid_id} " + firing[0].state_text.replace("firing", "stands out")
+    elif firing:
+        words += f"; {len(firing)} of {len(shown)} grids stand out"
     worst = max(rows, key=lambda r: r["flagged"])
-    if len(rows) > 1 and flagged and worst["flagged"] > 0.3 * flagged:
+    if len(rows) > 1 and flagged and worst["flagged"] > 0.3 * flagged and not firing:
         part = "most" if worst["flagged"] > flagged / 2 else text.percent(worst["flagged"] / flagged, 0)
         words += f"; grid {worst['grid_id']} holds {part} of them"
     return words + "."

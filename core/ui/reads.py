@@ -89,9 +89,9 @@ def scores(path: str, run_id: str, banner_id: str) -> list[Row]:
 
 
 @st.cache_data(max_entries=16, show_spinner="Ranking the run's scores once …")
-def quantiles(path: str, run_id: str) -> dict[str, NDArray[np.float64]]:
-    """Per detector the quantiles of the run, for percentiles."""
-    return banner.score_quantiles(state.at_path(path), run_id)
+def ranks(path: str, run_id: str) -> dict[str, NDArray[np.float64]]:
+    """Per detector sorted scores of the run, for percentiles."""
+    return banner.score_sample(state.at_path(path), run_id)
 
 
 @st.cache_resource

@@ -87,7 +87,7 @@ def queue_table(
     """The queue: tick box, thumbnail, banner, why it was flagged, p-value, clicks, since, state."""
     head = (
         '<tr><th><input type="checkbox" data-check-all aria-label="all on this page"></th><th></th><th>banner</th><th>why</th>'
-        '<th class="num">p</th><th class="num">clicks</th><th>since</th><th></th></tr>'
+        '<th class="num">p</th><th class="num">clicks</th><th>since</th></tr>'
     )
     body = "".join(_queue_row(r, thumbnails.get(r["banner_id"], ""), current, r["banner_id"] in checked, last_day) for r in rows)
     return f'<div class="hp"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'
@@ -98,14 +98,14 @@ def _queue_row(row: dict[str, Any], thumbnail: str, current: str | None, ticked:
     picture = f'<img src="{thumbnail}" alt="">' if thumbnail else ""
     place = f"{row['grid_id']} · {markup(_short(row['domain'], 22))} · {row['n_products']}"
     new = ' <span class="new">new</span>' if row["since"] is not None and row["since"] == last_day else ""
-    sign = palette.SIGNS[row["state"]]
+    mark = "" if row["state"] == "open" else f'<span class="{row["state"]}" title="{row["state"]}">{palette.SIGNS[row["state"]]}</span> '
     return (
         f'<tr data-pick="{name}" tabindex="0" aria-selected="{str(row["banner_id"] == current).lower()}">'
         f'<td><input type="checkbox" data-check="{name}" aria-label="select {name}" {"checked" if ticked else ""}></td>'
-        f"<td>{picture}</td><td title='{name}'><b>{markup(_short(row['banner_id'], 26))}</b>"
-        f'<br><span class="muted">{place}</span></td><td class="wide">{markup(why(row).split(" (next best")[0])}</td>'
+        f"<td>{picture}</td><td title='{name}'>{mark}<b>{markup(_short(row['banner_id'], 26))}</b>"
+        f'<br><span class="muted">{place}</span></td><td class="wide"><div>{markup(why(row).split(" (next best")[0])}</div></td>'
         f'<td class="num">{text.markup(text.p_value(row["p_value"]))}</td><td class="num">{row["n_clicks"]:,}</td>'
-        f'<td>{text.day(row["since"])}{new}</td><td class="{row["state"]}" title="{row["state"]}">{sign}</td></tr>'
+        f"<td>{text.day(row['since'])}{new}</td></tr>"
     )
 
 

@@ -41,6 +41,13 @@ def p_value(p: float | None) -> str:
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
+def likely(p: float | None) -> str:
+    """A probability in percent that never claims certainty: > 99 %, < 1 %."""
+    if p is None or math.isnan(p):
+        return UNKNOWN
+    return "> 99 %" if p > 0.99 else "< 1 %" if p < 0.01 else f"{100 * p:.0f} %"
+
+
 def times(nats: float) -> str:
     """A likelihood ratio of e**nats in words: 14 times, 1,200 times, 10^9 times."""
     if nats < 13.8:

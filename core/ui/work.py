@@ -171,7 +171,7 @@ def buttons(run: Shown, chosen: QueueFilter, row: dict[str, Any], *, opens: bool
         (f"Snooze {days} d", "snooze", "S", f"Hide it for {text.plural(days, 'day')}"),
     ]
     after = triage.STATE_AFTER
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="xsmall"):
         for label, op, key, why in choices:
             holds = row["state"] == after[op] and op != "snooze"
             st.button(

@@ -1,0 +1,155 @@
+"""How long a page of the dashboard takes on a store of one million banners. Limit: 300 ms at the 95th percentile, warm.
+
+    python -m benchmarks.pages [--store FILE] [--banners 1000000] [--repeats 30] [--json]
+
+The real server is started on the store and driven over HTTP by Streamlit's agent API: each time is a whole rerun of the page as a
+session sees it, with every query, figure and picture, until its last element is sent. A browser's own drawing is not in it. Warm: each
+view was asked for twice before. "another … each time" asks for something that no cache holds yet.
+
+The store is made by SQL: a million banners in 50 grids and 400 domains, 14 days each (14 million rows of 4 bins), one finished run with
+12 detectors, 6 % flagged. Exit status 1 where a view is over the limit.
+"""
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.store import Store
+
+LIMIT_MS = 300.0
+ROOT = Path(__file__).parents[1]
+
+FILL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+
+
+def build(path: Path, n: int) -> None:
+    """A store with n banners, by SQL alone."""
+    with Store(path) as store, store.cursor() as cursor:
+        for statement in FILL.split(";\n"):
+            if statement.strip():
+                cursor.execute(statement, {"n": n} if "$n" in statement else None)
+        cursor.execute("CHECKPOINT")
+
+
+@contextmanager
+def served(path: Path) -> Iterator[Callable[..., dict[str, Any]]]:
+    """The dashboard on that store; gives a function that sends one interaction and returns its answer."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.enableAgentApi", "true"]
+    server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "HEATPROOF_STORE": str(path)}, stdout=subprocess.DEVNULL)
+    session: dict[str, str] = {}
+
+    def ask(**body: Any) -> dict[str, Any]:
+        data = json.dumps(session | body).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/_stcore/agent/interact", data, {"Content-Type": "application/json"}, method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            waiting, found = answer.status == 202, json.loads(answer.read())
+        if waiting:
+            session["session_id"] = found["session_id"]
+            return ask()
+        if found.get("status") == "error" or "session_id" not in found:
+            raise RuntimeError(f"The page failed: {json.dumps(found)[:2000]}")
+        session["session_id"] = found["session_id"]
+        return found
+
+    try:
+        for _ in range(150):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield ask
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def views(store: Path) -> dict[str, Callable[[int], dict[str, Any]]]:
+    """Views by name: from the number of the repetition to what is sent."""
+    with Store(store) as opened:
+        rows = opened.rows("SELECT banner_id FROM result WHERE flagged ORDER BY hash(banner_id) LIMIT 500")
+        n_flagged = opened.rows("SELECT count(*) AS n FROM result WHERE flagged")[0]["n"]
+    last = -(-n_flagged // 50)
+    return {
+        "overview": lambda k: {"page": "", "query_params": {}},
+        "overview, another filter each time": lambda k: {"page": "", "query_params": {"least": [str(31 + k)]}},
+        "triage, first page": lambda k: {"page": "triage", "query_params": {}},
+        "triage, last page": lambda k: {"page": "triage", "query_params": {"page": [str(last)]}},
+        "triage, another page each time": lambda k: {"page": "triage", "query_params": {"page": [str(2 + 17 * k)]}},
+        "triage, another filter each time": lambda k: {"page": "triage", "query_params": {"grid": [str(300000 + k)], "clicks": ["100"]}},
+        "banner, another one each time": lambda k: {"page": "banner", "query_params": {"banner": [rows[k]["banner_id"]]}},
+    }
+
+
+def measure(ask: Callable[..., dict[str, Any]], body: Callable[[int], dict[str, Any]], repeats: int) -> list[float]:
+    """Milliseconds a repetition; the first two are warm-up."""
+    out = []
+    for k in range(repeats + 2):
+        began = time.perf_counter()
+        ask(**body(k))
+        out.append(1000 * (time.perf_counter() - began))
+    return out[2:]
+
+
+def decisions(ask: Callable[..., dict[str, Any]], repeats: int) -> list[float]:
+    """Confirming the current banner, which shows the next one: a write, and every cached count of the queue is void."""
+    out = []
+    found = ask(page="triage", query_params={})
+    for _ in range(repeats + 2):
+        key = next(a["key"] for a in found["actions"] if str(a.get("key", "")).startswith("confirm_"))
+        began = time.perf_counter()
+        found = ask(trigger={"key": key})
+        out.append(1000 * (time.perf_counter() - began))
+    return out[2:]
+
+
+def main() -> int:
+    """Builds, measures, prints; 1 where a view is over the limit."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, help="kept and used again")
+    parser.add_argument("--banners", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = args.store or Path(folder) / "million.duckdb"
+        if not path.exists():
+            began = time.perf_counter()
+            build(path, args.banners)
+            print(
+                f"built {args.banners:,} banners in {time.perf_counter() - began:.0f} s, {path.stat().st_size / 1e6:,.0f} MB",
+                file=sys.stderr,
+            )
+        asked = views(path)
+        with served(path) as ask:
+            times = {name: measure(ask, body, args.repeats) for name, body in asked.items()}
+            times["triage, confirm and show the next"] = decisions(ask, args.repeats)
+    table = {name: {"p50": float(np.quantile(t, 0.5)), "p95": float(np.quantile(t, 0.95))} for name, t in times.items()}
+    if args.json:
+        print(json.dumps({"limit_ms": LIMIT_MS, "repeats": args.repeats, "views": table}))
+    else:
+        print(f"{'view':<40}{'p50 ms':>9}{'p95 ms':>9}   limit {LIMIT_MS:.0f} ms, {args.repeats} repeats, warm")
+        for name, row in table.items():
+            print(f"{name:<40}{row['p50']:>9.0f}{row['p95']:>9.0f}   {'ok' if row['p95'] <= LIMIT_MS else 'OVER'}")
+    return int(any(row["p95"] > LIMIT_MS for row in table.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

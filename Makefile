@@ -4,6 +4,7 @@
 
 STORE := $(or $(HEATPROOF_STORE),data/heatproof.duckdb)
 PORT ?= 8501
+PYTEST_ARGS ?= -n 2
 HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),false,true)
 VENV := .venv
 BIN := $(VENV)/bin

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import run as runner
-from core.ui import state
+from core.ui import jobs, state
 from tests.stores import FIRST_DAY, HOSTILE
 from tests.ui.conftest import Open
 
@@ -178,3 +178,45 @@ def test_nothing_to_score_is_a_message(empty: Open) -> None:
     app = empty("data", tab="Runs")
     assert app.button(key="start_run").disabled
     assert runner.current(state.store()) is None
+
+
+def test_a_click_log_is_previewed_ingested_and_scored_next(empty: Open, tmp_path: Path) -> None:
+    log = tmp_path / "clicks.csv"
+    rows = [f"b{k % 5},7,2,=cmd.example,{(k % 40) / 40},0.5,2026-11-01T00:00:00Z" for k in range(200)] + [
+        "b1,7,2,x.example,7.5,0.5,2026-11-01T00:00:00Z"
+    ]
+    log.write_text("\n".join(["banner_id,grid_id,n_products,domain,click_x_rel,click_y_rel,clicked_at", *rows]))
+    app = empty("data")
+    app.text_input(key="path").set_value(str(log)).run()
+    assert "200 would be accepted and 1 rejected" in plain(texts(app))
+    app.button(key="ingest").click().run()
+    job = jobs.current(state.store())
+    assert job is not None
+    assert job.wait(30)
+    assert job.state == "finished", job.error
+    app.run()
+    assert "200 rows accepted, 1 rejected" in plain(app.success[0].value)
+    assert app.button(key="score_next")
+    app.text_input(key="path").set_value(str(log)).run()
+    app.button(key="ingest").click().run()
+    again = jobs.current(state.store())
+    assert again is not None
+    assert again.wait(30)
+    app.run()
+    assert "in the store before" in plain(app.success[0].value)
+
+
+def test_a_log_without_its_columns_says_which(empty: Open, tmp_path: Path) -> None:
+    log = tmp_path / "odd.csv"
+    log.write_text("who,where\n1,2\n")
+    app = empty("data")
+    app.text_input(key="path").set_value(str(log)).run()
+    assert not app.exception
+    assert "A click log needs the columns" in plain(app.warning[0].value)
+
+
+def test_a_path_that_is_not_there_is_a_message(empty: Open) -> None:
+    app = empty("data")
+    app.text_input(key="path").set_value("/nowhere/clicks.csv").run()
+    assert not app.exception
+    assert "does not exist" in plain(app.error[0].value)

@@ -3,13 +3,12 @@
 import streamlit as st
 
 from core.errors import HeatproofError
-from core.ui import components, nav, state, thumbnails
+from core.ui import components, nav, state
 
 st.session_state["through_app"] = True
-st.set_page_config(page_title="Heatproof", page_icon=thumbnails.icon(), layout="wide", initial_sidebar_state=232)
+page = nav.navigation()
 st.html("<style>.stMainBlockContainer { padding-left: 2.4rem; padding-right: 2.4rem; }</style>")
 
-page = nav.navigation()
 failure = st.session_state.pop("failure", None)
 if failure:
     components.failed(failure)

@@ -195,7 +195,7 @@ def history(run: Shown, banner_id: str) -> None:
     st.markdown("##### History")
     rows = evidence.history_rows(run, banner_id)
     if rows:
-        st.dataframe(rows, hide_index=True, alt="Decisions and runs", height=min(38 + 35 * len(rows), 250))
+        st.dataframe(rows, hide_index=True, alt="Decisions and runs")
     else:
         st.caption("No decision yet, and no finished run scored it.")
 
@@ -210,9 +210,9 @@ def scored(run: Shown, found: Row, facts: Row) -> None:
     west, east = st.columns(2, gap="large")
     with west:
         where_it_stands(run, found)
-        sides(seen, hoped)
     with east:
         over_time(run, found)
+        sides(seen, hoped)
         history(run, facts["banner_id"])
 
 

@@ -42,7 +42,15 @@ def _square(flat: bool) -> dict[str, Any]:
 
 def _bar(theme: Theme, title: str, flat: bool) -> dict[str, Any]:
     if flat:
-        place = {"orientation": "h", "y": 0, "yanchor": "top", "len": 1, "ticklabelposition": "outside", "ypad": 6}
+        place = {
+            "orientation": "h",
+            "y": 0,
+            "yanchor": "top",
+            "len": 1,
+            "ticklabelposition": "outside",
+            "ypad": 6,
+            "ticklabeloverflow": "allow",
+        }
         return place | {"thickness": 7, "outlinewidth": 0, "tickfont": {"color": theme.muted, "size": 11}}
     return {
         "thickness": 8,
@@ -78,9 +86,17 @@ def _ticks(top: float, log: bool, above: bool) -> dict[str, Any]:
     return {"tickvals": np.log1p(values) if log else np.array(values), "ticktext": labels}
 
 
+MAX_Z = 12.0
+"""Differences beyond this share the last colour: a single hot spot shall not bleach what is missing elsewhere."""
+
+
 def difference(z: Map, theme: Theme, *, height: int = 300, flat: bool = False) -> Figure:
-    """Signed difference: red more than expected, blue fewer, white at zero, symmetric and cut at the 99.5 % quantile (at least 4)."""
-    end = max(4.0, float(np.quantile(np.abs(z), 0.995)))
+    """Signed difference: red more than expected, blue fewer, white at zero, symmetric; its end lies between 4 and MAX_Z."""
+    end = float(np.ceil(np.clip(np.quantile(np.abs(z), 0.995), 4.0, MAX_Z)))
+    ticks = {
+        "tickvals": np.array([-end, -end / 2, 0, end / 2, end]),
+        "ticktext": [f"\u2264 \u2212{end:g}", f"\u2212{end / 2:g}", "0", f"{end / 2:g}", f"\u2265 {end:g}"],
+    }
     colours = palette.RD_BU
     trace = {
         "type": "heatmap",
@@ -89,7 +105,7 @@ def difference(z: Map, theme: Theme, *, height: int = 300, flat: bool = False) -
         "zmin": -end,
         "zmax": end,
         "colorscale": [(k / (len(colours) - 1), colour) for k, colour in enumerate(colours)],
-        "colorbar": _bar(theme, "z", flat),
+        "colorbar": _bar(theme, "z", flat) | ticks,
         "hovertemplate": "row %{y}, column %{x}<br>z = %{customdata:.2f}<extra></extra>",
     }
     return {"data": [trace], "layout": _layout(theme, height, **_square(flat))}

@@ -110,9 +110,7 @@ def runs_section(going: runner.RunHandle | None) -> None:
         components.empty("No run yet", "A run scores every banner and flags those that look broken.")
         return
     dead = {r["run_id"] for r in runner.interrupted_runs(state.store())}
-    st.dataframe(
-        [run_row(r, r["run_id"] in dead) for r in rows], hide_index=True, alt="Runs, newest first", height=min(38 + 35 * len(rows), 420)
-    )
+    st.dataframe([run_row(r, r["run_id"] in dead) for r in rows], hide_index=True, alt="Runs, newest first")
 
 
 def start_run() -> None:
@@ -126,7 +124,7 @@ def run_row(row: dict[str, Any], interrupted: bool) -> dict[str, str]:
     """A run in words; what only a finished run knows is unknown for the others."""
     finished = row["state"] == "finished"
     detail = json.loads(row["detail"]) if row["detail"] else {}
-    state_words = "interrupted: its process is gone" if interrupted else row["state"]
+    state_words = "interrupted: its process is gone" if interrupted else "running" if row["state"] == "started" else row["state"]
     window = f"{text.day(row['first_day'])} to {text.day(row['last_day'])}" if finished else text.UNKNOWN
     return {
         "when": text.ago(row["state_at"]),

@@ -5,12 +5,14 @@ from typing import Any
 
 import streamlit as st
 
-from core.ui import components, state
+from core.ui import components, state, thumbnails
 from core.ui.state import Shown
 
 
 def navigation() -> Any:
-    """Navigation in the sidebar; returns the page to run."""
+    """The window's title and width, and navigation in the sidebar; returns the page to run."""
+    # before the pages, whose icons would else become the window's: those are fetched from the internet
+    st.set_page_config(page_title="Heatproof", page_icon=thumbnails.icon(), layout="wide", initial_sidebar_state=232)
     return st.navigation(
         {
             "Watch": [st.Page("pages/overview.py", title="Overview", icon=":material/monitoring:", default=True)],

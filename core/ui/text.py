@@ -49,11 +49,11 @@ def likely(p: float | None) -> str:
 
 
 def times(nats: float) -> str:
-    """A likelihood ratio of e**nats in words: 14 times, 1,200 times, 10^9 times."""
-    if nats < 13.8:
-        ratio = math.exp(nats)
-        return f"{ratio:.1f} times" if ratio < 10 else f"{float(f'{ratio:.2g}'):,.0f} times"
-    return f"10^{nats / math.log(10):.0f} times"
+    """A likelihood ratio of e**nats in words: 14 times, 1,200 times, over a million times."""
+    if nats > math.log(1e6):
+        return "over a million times"
+    ratio = math.exp(nats)
+    return f"{ratio:.1f} times" if ratio < 10 else f"{float(f'{ratio:.2g}'):,.0f} times"
 
 
 def plural(n: int, one: str, many: str | None = None) -> str:

@@ -92,6 +92,7 @@ def views(store: Path) -> dict[str, Callable[[int], dict[str, Any]]]:
         "overview, another filter each time": lambda k: {"page": "", "query_params": {"least": [str(31 + k)]}},
         "triage, first page": lambda k: {"page": "triage", "query_params": {}},
         "triage, last page": lambda k: {"page": "triage", "query_params": {"page": [str(last)]}},
+        "triage, filtered": lambda k: {"page": "triage", "query_params": {"grid": ["300049"], "clicks": ["100"], "fault": ["shifted"]}},
         "triage, another page each time": lambda k: {"page": "triage", "query_params": {"page": [str(2 + 17 * k)]}},
         "triage, another filter each time": lambda k: {"page": "triage", "query_params": {"grid": [str(300000 + k)], "clicks": ["100"]}},
         "banner, another one each time": lambda k: {"page": "banner", "query_params": {"banner": [rows[k]["banner_id"]]}},

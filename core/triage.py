@@ -31,13 +31,21 @@ class Batch(NamedTuple):
 def decide(store: Store, run_id: str, banner_ids: Sequence[str], op: Op, author: str, *, days: int = 7, note: str | None = None) -> Batch:
     """Confirms, dismisses, snoozes (for `days`) or reopens banners of a run. Raises InputError for ids that the run did not score."""
     wanted = sorted(set(banner_ids))
-    marks = ", ".join("?" for _ in wanted) or "NULL"
-    found = store.rows(f"SELECT count(*) AS n FROM result WHERE run_id = ? AND banner_id IN ({marks})", [run_id, *wanted])[0]["n"]
-    if found != len(wanted):
-        raise InputError(
-            f"A decision is about banners that the run scored, however {len(wanted) - found} of {len(wanted)} were not. Reload the page."
-        )
-    return _write(store, run_id, f"r.run_id = ? AND r.banner_id IN ({marks})", [run_id, *wanted], op, author, days, note)
+    places = _positions(store, run_id, wanted)
+    if len(places) != len(wanted):
+        unknown = f"{len(wanted) - len(places)} of {len(wanted)}"
+        raise InputError(f"A decision is about banners that the run scored, however {unknown} were not. Reload the page.")
+    where = f"r.run_id = ? AND r.position IN ({', '.join('?' for _ in places) or 'NULL'})"
+    return _write(store, run_id, where, [run_id, *places], op, author, days, note)
+
+
+def _positions(store: Store, run_id: str, wanted: list[str]) -> list[int]:
+    """Where the banners stand in the run: a run stands sorted by it, so what follows finds them at once."""
+    sql = f"SELECT position FROM result WHERE run_id = ? {{}} AND banner_id IN ({', '.join('?' for _ in wanted) or 'NULL'})"
+    found = store.rows(sql.format("AND flagged"), [run_id, *wanted])
+    if len(found) < len(wanted):
+        found = store.rows(sql.format(""), [run_id, *wanted])
+    return [row["position"] for row in found]
 
 
 def decide_all(store: Store, run_id: str, queue: QueueFilter, op: Op, author: str, *, days: int = 7, note: str | None = None) -> Batch:

@@ -24,13 +24,17 @@ def similar_ids(store: Store, text: str, limit: int = 8) -> list[str]:
 
 def result(store: Store, run_id: str, banner_id: str) -> Row | None:
     """The run's row of a banner with its triage state; None where the run did not score it."""
-    found = store.rows(
-        """SELECT r.* EXCLUDE (run_id, fault_detail), r.fault_detail::VARCHAR AS fault_detail, coalesce(t.state, 'open') AS state,
-                  t.until, t.author, t.happened_at AS state_at
-           FROM result r LEFT JOIN triage_current t USING (banner_id) WHERE r.run_id = ? AND r.banner_id = ?""",
-        [run_id, banner_id],
-    )
-    return found[0] if found else None
+    for among in ("AND r.flagged", ""):  # the few flagged stand together at the front of a run, the others cost a pass over it
+        found = store.rows(
+            f"""SELECT r.* EXCLUDE (run_id, fault_detail), r.fault_detail::VARCHAR AS fault_detail
+                FROM result r WHERE r.run_id = ? {among} AND r.banner_id = ?""",
+            [run_id, banner_id],
+        )
+        if found:
+            sql = "SELECT state, until, author, happened_at AS state_at FROM triage_current WHERE banner_id = ?"
+            decided = store.rows(sql, [banner_id]) or [{"state": "open", "until": None, "author": None, "state_at": None}]
+            return found[0] | decided[0]
+    return None
 
 
 def reference(store: Store, run_id: str, reference_id: int) -> tuple[Row, NDArray[np.float64]] | None:

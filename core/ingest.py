@@ -160,7 +160,7 @@ def readable(path: Path) -> Iterator[None]:
 
 def _content_hash(digest: str, found: Match) -> str:
     meaning = json.dumps([found.layout, sorted(found.fields.items())])
-    return hashlib.blake2b(f"{digest} {meaning}".encode(), digest_size=32).hexdigest()
+    return hashlib.sha256(f"{digest} {meaning}".encode()).hexdigest()
 
 
 def _known_file(work: Work, path: Path, found: Match, ingest_id: Any) -> FileResult:

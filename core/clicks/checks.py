@@ -11,6 +11,7 @@ from core.settings import N_COLS, N_ROWS
 FIRST_DAY, LAST_DAY = "1971-01-01", "2099-12-31"
 """Clicks outside these days are times gone wrong (a zero epoch, a year mistyped); so a day also fits 16 bits."""
 
+DAY_US = 86_400_000_000
 MAX_COUNT = 2**31
 NO_TIME = "time outside 1971..2099"
 OTHER_BANNER = "banner_id belongs to another grid_id, n_products or domain"
@@ -47,21 +48,30 @@ class Row:
             measures.append(f"epoch_us(DATE '{self.today}') AS m_clicked_at")
         return ", ".join(measures)
 
-    def day(self) -> str:
-        """Days since 1970-01-01 in UTC; NULL where the time breaks a rule."""
-        return f"CASE WHEN {_IN_TIME} THEN m_clicked_at // 86400000000 END"
-
-    def bin(self) -> str:
-        """`row * 40 + col`; NULL where the place breaks a rule. 1.0 belongs to the last cell."""
+    def is_good(self) -> str:
+        """Condition: place and time keep every rule."""
         if self.match.layout == "binned":
-            good = f"{_whole('m_row', 0, N_ROWS - 1)} AND {_whole('m_col', 0, N_COLS - 1)} AND {_whole('m_count', 1, MAX_COUNT)}"
-            return f"CASE WHEN {good} THEN CAST(m_row * {N_COLS} + m_col AS BIGINT) END"
+            place = f"{_whole('m_row', 0, N_ROWS - 1)} AND {_whole('m_col', 0, N_COLS - 1)} AND {_whole('m_count', 1, MAX_COUNT)}"
+        else:
+            x, y = self._shares()
+            sizes = "".join(f"m_{n} {_SIZE} AND " for n in PLACE[self.match.layout][2:])
+            place = f"{sizes}{x} BETWEEN 0 AND 1 AND {y} BETWEEN 0 AND 1"
+        return f"{place} AND {_IN_TIME}"
+
+    def cell(self) -> str:
+        """`day * 65536 + row * 40 + col` of a good row, days since 1970-01-01 in UTC. 1.0 belongs to the last cell."""
+        day = f"m_clicked_at // {DAY_US} * 65536"
+        if self.match.layout == "binned":
+            return f"{day} + CAST(m_row * {N_COLS} + m_col AS BIGINT)"
         x, y = self._shares()
-        cell = f"least({N_ROWS - 1}, floor({y} * {N_ROWS})) * {N_COLS} + least({N_COLS - 1}, floor({x} * {N_COLS}))"
-        good = f"{x} BETWEEN 0 AND 1 AND {y} BETWEEN 0 AND 1"
-        if self.match.layout == "pixels":
-            good = f"m_banner_width {_SIZE} AND m_banner_height {_SIZE} AND {good}"
-        return f"CASE WHEN {good} THEN CAST({cell} AS BIGINT) END"
+        row = f"CASE WHEN {y} < 1 THEN floor({y} * {N_ROWS}) ELSE {N_ROWS - 1} END"
+        col = f"CASE WHEN {x} < 1 THEN floor({x} * {N_COLS}) ELSE {N_COLS - 1} END"
+        return f"{day} + CAST(({row}) * {N_COLS} + ({col}) AS BIGINT)"
+
+    def is_cheap(self) -> bool:
+        """No measure has to be read from text."""
+        names = [*PLACE[self.match.layout], *(["clicked_at"] if "clicked_at" in self.match else [])]
+        return all(self._type(ours) != "VARCHAR" for ours in names)
 
     def faults(self) -> list[Fault]:
         """(condition, reason, value that broke it) of every rule on place and time, in the order they are tried."""

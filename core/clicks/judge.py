@@ -129,7 +129,7 @@ class Judge:
         self.work.rows(f"""
             CREATE OR REPLACE TEMP TABLE click_banner AS
             SELECT {renamed}, coalesce(b.fault, CASE WHEN c.code IS NULL THEN {quoted(OTHER_BANNER)} END) AS fault,
-                coalesce(b.value, b.banner_id) AS value, CASE WHEN b.fault IS NULL THEN c.code END AS code
+                coalesce(b.value, b.banner_id) AS value, CASE WHEN b.fault IS NULL THEN CAST(c.code AS BIGINT) * 4294967296 END AS first_key
             FROM click_checked b LEFT JOIN click_code c
             ON b.banner_id = c.banner_id AND b.grid_id = c.grid_id AND b.n_products = c.n_products AND b.domain = c.domain""")
 
@@ -147,7 +147,7 @@ class Judge:
     def _join_fields(self) -> list[str]:
         """The fields that tell combinations apart: banner_id alone where that is enough, as it nearly always is."""
         if "banner_id" in self.match:
-            enough = "SELECT count(*) = count(DISTINCT f_banner_id) AND count(*) = count(code) FROM click_banner"
+            enough = "SELECT count(*) = count(DISTINCT f_banner_id) AND count(*) = count(first_key) FROM click_banner"
             if self.work.one(enough):
                 return ["banner_id"]
         return self.banner_fields
@@ -155,7 +155,10 @@ class Judge:
     def _stage_keys(self, *, lines: bool) -> None:
         """`click_staged`: `key` (NULL where place or time break a rule), `n` of a binned log, `click_key` of one with click ids, `line`."""
         on = " AND ".join(f"r.f_{name} = b.f_{name}" for name in self._join_fields())
-        columns = [f"CAST(code AS BIGINT) * 4294967296 + ({self.row.day()}) * 65536 + ({self.row.bin()}) AS key"]
+        good, key = self.row.is_good(), f"first_key + {self.row.cell()}"
+        # A WHERE is the faster way, but DuckDB would read every measure twice, which only numbers can afford.
+        key, where = (key, f"WHERE {good}") if self.row.is_cheap() else (f"CASE WHEN {good} THEN {key} END", "")
+        columns = [f"{key} AS key"]
         if self.match.layout == "binned":
             columns.append("m_count AS n")
         if "click_id" in self.match:
@@ -164,9 +167,9 @@ class Judge:
         columns += ["line"] if lines else []
         self.work.rows(f"""
             CREATE OR REPLACE TEMP TABLE click_staged AS SELECT {", ".join(columns)}
-            FROM (SELECT r.*, b.code, {self.row.measures()}
+            FROM (SELECT r.*, b.first_key, {self.row.measures()}
                 FROM {"click_lines" if lines else "click_rows"} r JOIN click_banner b ON {on}
-                WHERE r.problem IS NULL AND b.code IS NOT NULL)""")
+                WHERE r.problem IS NULL AND b.first_key IS NOT NULL) {where}""")
         self.n_accepted = int(self.work.one("SELECT count(key) FROM click_staged"))
 
     def _load(self, condition: str) -> Heat:

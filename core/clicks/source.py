@@ -80,8 +80,8 @@ def find_files(paths: list[Path]) -> list[Path]:
 
 
 def hash_bytes(path: Path, tick: Tick) -> str:
-    """BLAKE2b-256 of the file's bytes, in hexadecimal."""
-    digest, done, size = hashlib.blake2b(digest_size=32), 0, max(path.stat().st_size, 1)
+    """SHA-256 of the file's bytes, in hexadecimal."""
+    digest, done, size = hashlib.sha256(), 0, max(path.stat().st_size, 1)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)

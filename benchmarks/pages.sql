@@ -17,6 +17,9 @@ INSERT INTO result SELECT '00000000-0000-7000-8000-000000000001', banner_id, gri
   row_number() OVER (ORDER BY flagged DESC, u), 9, 12, CASE WHEN flagged THEN CASE WHEN u < 0.5 THEN 'shifted' ELSE 'uniform' END END,
   0.2, CASE WHEN flagged THEN '{"dx": 0.2, "dy": 0.1, "share": 0.4}' END, 6.0, 'scaled', 2.0, CASE WHEN flagged THEN 'Its clicks fall anywhere (next best: a shift).' END,
   CASE WHEN flagged THEN DATE '2026-11-01' + (u * 13)::INT END FROM fact ORDER BY flagged DESC, u;
+INSERT INTO heatmap SELECT r.run_id, r.banner_id, r.position, list(bin ORDER BY bin), list(n ORDER BY bin) FROM result r
+  JOIN (SELECT banner_id, bin, sum(n)::UINTEGER AS n FROM (SELECT banner_id, unnest(h.bins) AS bin, unnest(h.counts) AS n FROM heatmap_day h
+  JOIN fact USING (banner_id) WHERE flagged) GROUP BY ALL) USING (banner_id) GROUP BY ALL ORDER BY r.position;
 INSERT INTO run_detector SELECT '00000000-0000-7000-8000-000000000001', printf('detector_%02d', d), printf('family %d', d // 3), 'heatmaps', 1, 1, $n, NULL FROM range(12) t(d);
 INSERT INTO score SELECT '00000000-0000-7000-8000-000000000001', banner_id, printf('detector_%02d', d), u, -ln(u + 1e-9), u FROM fact, range(12) s(d) ORDER BY banner_id, d;
 INSERT INTO evidence SELECT '00000000-0000-7000-8000-000000000001', banner_id, DATE '2026-11-01' + d::INT, 4, u FROM fact, range(14) s(d) WHERE flagged ORDER BY banner_id, d;

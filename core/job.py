@@ -28,8 +28,14 @@ from core import settings
 from core.errors import InputError, RunCancelledError, RunError
 from core.store import Store
 
-TABLES = ("result", "score", "evidence", "reference", "run_detector", "run_day")
-ORDER = {"result": "position", "score": "banner_id, detector", "evidence": "banner_id, day", "reference": "reference_id"}
+TABLES = ("result", "score", "heatmap", "evidence", "reference", "run_detector", "run_day")
+ORDER = {
+    "result": "position",
+    "score": "banner_id, detector",
+    "heatmap": "position",
+    "evidence": "banner_id, day",
+    "reference": "reference_id",
+}
 WORKER = (sys.executable, "-m", "core.worker")
 STOP_S = 5.0
 """Seconds a cancelled worker has to end by itself."""

@@ -130,6 +130,12 @@ def m002_runs() -> str:
         score DOUBLE NOT NULL,
         normalised DOUBLE NOT NULL,
         p_value DOUBLE NOT NULL);
+    CREATE TABLE heatmap (                -- flagged banners as the run scored them; stands sorted by position, as queues show them
+        run_id UUID NOT NULL,
+        banner_id VARCHAR NOT NULL,
+        position INTEGER NOT NULL,
+        bins USMALLINT[] NOT NULL,
+        counts UINTEGER[] NOT NULL);
     CREATE TABLE evidence (               -- flagged banners: what each day says for the diagnosed fault
         run_id UUID NOT NULL,
         banner_id VARCHAR NOT NULL,

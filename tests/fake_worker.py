@@ -23,6 +23,8 @@ TABLES = {
         'edge' AS runner_up, 1.0 AS margin, 'A hot spot.' AS sentence, NULL::DATE AS since FROM banners""",
     "score": """SELECT banner_id, d AS detector, n_clicks::DOUBLE AS score, n_clicks::DOUBLE AS normalised, 1.0 / n_clicks AS p_value
         FROM banners, (VALUES ('chi_squared'), ('multinomial')) t(d) ORDER BY n_clicks""",
+    "heatmap": """SELECT banner_id, row_number() OVER (ORDER BY banner_id)::INTEGER AS position, [0::USMALLINT] AS bins,
+        [n_clicks::UINTEGER] AS counts FROM banners WHERE n_clicks >= 100""",
     "evidence": "SELECT banner_id, DATE '2026-11-01' AS day, n_clicks, 1.0 AS log_odds FROM banners WHERE n_clicks >= 100",
     "reference": """SELECT 0 AS reference_id, min(grid_id) AS grid_id, NULL::SMALLINT AS n_products,
         NULL::VARCHAR AS domain, count(*) AS n_banners, sum(n_clicks)::BIGINT AS n_clicks,

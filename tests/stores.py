@@ -155,6 +155,11 @@ def _fill_results(cursor: Any, run_id: str, facts: dict[str, Any], strength: Any
         row = {"run_id": [run_id] * n, "banner_id": facts["banner_id"], "detector": [name] * n}
         _insert(cursor, "score", row | {"score": 3 * z + 10, "normalised": z, "p_value": np.exp(-np.maximum(z, 0))})
     _fill_days(cursor, run_id, facts, since)
+    cursor.execute(
+        """INSERT INTO heatmap SELECT r.run_id, r.banner_id, r.position, list(bin ORDER BY bin), list(n ORDER BY bin) FROM result r
+           JOIN (SELECT banner_id, bin, sum(n)::UINTEGER AS n FROM (SELECT banner_id, unnest(bins) AS bin, unnest(counts) AS n FROM heatmap_day)
+           GROUP BY ALL) USING (banner_id) WHERE r.flagged GROUP BY ALL ORDER BY r.position"""
+    )
 
 
 def _fill_days(cursor: Any, run_id: str, facts: dict[str, Any], since: list[date | None]) -> None:

@@ -17,10 +17,11 @@ MAX_LOOKUPS = 120
 def counts_of(store: Store, banner_ids: Sequence[str], run: Row | None = None) -> dict[str, NDArray[np.int64]]:
     """(1600,) counts by banner_id, zeros where there is no click. `run` limits to its window and to what was ingested before it."""
     dense = {banner_id: np.zeros(N_BINS, dtype=np.int64) for banner_id in banner_ids}
-    if not dense:
+    kept = _kept(store, dense, run) if run is not None else set()
+    ids = [banner_id for banner_id in dense if banner_id not in kept]
+    if not ids:
         return dense
     window, values = _window(store, run)
-    ids = list(dense)
     # equality skips what a sorted ingest cannot hold, a list of ids reads every name: better only where ids meet many ingests
     n_ingests = store.rows("SELECT count(*) AS n FROM ingest")[0]["n"]
     groups = [[name] for name in ids] if len(ids) * n_ingests <= MAX_LOOKUPS else [ids]
@@ -31,6 +32,17 @@ def counts_of(store: Store, banner_ids: Sequence[str], run: Row | None = None) -
             found = cursor.execute(sql.format(named), [*group, *values]).fetchnumpy()
             _add(dense, found, group)
     return dense
+
+
+def _kept(store: Store, dense: dict[str, NDArray[np.int64]], run: Row) -> set[str]:
+    """Fills in the banners whose heatmap the run kept, those it flagged; returns their ids."""
+    sql = f"""SELECT banner_id, unnest(bins) AS bin, unnest(counts) AS n FROM heatmap
+        WHERE run_id = ? AND banner_id IN ({", ".join("?" for _ in dense) or "NULL"})"""
+    with store.cursor() as cursor:
+        found = cursor.execute(sql, [run["run_id"], *dense]).fetchnumpy()
+    kept = set(found["banner_id"].astype(str).tolist())
+    _add(dense, found, sorted(kept))
+    return kept
 
 
 def _add(dense: dict[str, NDArray[np.int64]], found: dict[str, Any], group: list[str]) -> None:

@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
-from core.clicks import Judge, Match, Work, find_files, hash_bytes, heat_batches, match, open_source
-from core.clicks.keys import SCHEMA
+from core.clicks import Judge, Match, Work, find_files, hash_bytes, match, open_source
 from core.clicks.source import undamaged
 from core.clicks.work import Progress
 from core.errors import InputError
@@ -132,6 +130,8 @@ def _ingest_file(
         judge = Judge(work, source, found, folder, started.date().isoformat(), known=KNOWN, seen=SEEN)
         with readable(path):
             judge.judge()
+        work.stage(0.75, 0.88)
+        judge.write_heat()
         result = _write(store, work, judge, content_hash, started)
         work.stage(1.0, 1.0)
         return result
@@ -175,14 +175,15 @@ def _write(store: Store, work: Work, judge: Judge, content_hash: str, started: d
     source, found = judge.source, judge.match
     ingest_id = str(work.one("SELECT uuidv7()"))
     with store.transaction(work.con):
-        _insert_heat(work, judge, ingest_id)
+        work.stage(0.88, 0.97)
+        work.rows("INSERT INTO heatmap_day SELECT ?::UUID, banner_id, day, n_clicks, bins, counts FROM click_heat", [ingest_id])
         work.stage(0.97, 0.99)
-        summary = "SELECT count(DISTINCT banner_id), coalesce(sum(n_clicks), 0), min(day), max(day) FROM heatmap_day WHERE ingest_id = ?"
-        n_banners, n_clicks, first, last = work.rows(summary, [ingest_id])[0]
+        summary = "SELECT count(DISTINCT banner_id), coalesce(sum(n_clicks), 0), min(day), max(day) FROM click_heat"
+        n_banners, n_clicks, first, last = work.rows(summary)[0]
         work.rows(
             """INSERT INTO banner SELECT banner_id, grid_id, n_products, domain, ?::UUID FROM click_code
-            WHERE is_new AND banner_id IN (SELECT banner_id FROM heatmap_day WHERE ingest_id = ?) ORDER BY banner_id""",
-            [ingest_id, ingest_id],
+            WHERE is_new AND banner_id IN (SELECT banner_id FROM click_heat) ORDER BY banner_id""",
+            [ingest_id],
         )
         if "click_id" in found:
             work.rows(
@@ -212,16 +213,6 @@ def _write(store: Store, work: Work, judge: Judge, content_hash: str, started: d
         found.fields,
         round((now() - started).total_seconds(), 3),
     )
-
-
-def _insert_heat(work: Work, judge: Judge, ingest_id: str) -> None:
-    """Rows of `heatmap_day`, in the order of banner_id and day."""
-    names = work.con.execute("SELECT banner_id FROM click_code ORDER BY code").to_arrow_table().column(0).combine_chunks()
-    work.stage(0.75, 0.97)
-    for heat in judge.parts():
-        work.con.register("click_heat", pa.RecordBatchReader.from_batches(SCHEMA, heat_batches(heat, names)))
-        work.rows("INSERT INTO heatmap_day SELECT ?::UUID, banner_id, day, n_clicks, bins, counts FROM click_heat", [ingest_id])
-        work.con.unregister("click_heat")
 
 
 def now() -> datetime:

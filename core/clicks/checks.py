@@ -19,6 +19,7 @@ DUPLICATE = "duplicate click_id"
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
 _IN_TIME = f"m_clicked_at BETWEEN epoch_us(DATE '{FIRST_DAY}') AND epoch_us(TIMESTAMP '{LAST_DAY} 23:59:59.999999')"
+_WHOLE = r"'[+-]?[0-9]{1,18}(\.0*)?'"
 _SIZE = "BETWEEN 1e-9 AND 1e9"
 Fault = tuple[str, str, str]
 
@@ -47,6 +48,25 @@ class Row:
         else:
             measures.append(f"epoch_us(DATE '{self.today}') AS m_clicked_at")
         return ", ".join(measures)
+
+    def integer(self, ours: str) -> str:
+        """grid_id or n_products as BIGINT; only where it keeps `banner_faults`."""
+        if self._type(ours) in _NUMBERS:
+            return f"TRY_CAST(f_{ours} AS BIGINT)"
+        return f"TRY_CAST(split_part(trim({self.text(ours)}), '.', 1) AS BIGINT)"
+
+    def banner_faults(self) -> list[Fault]:
+        """The same as `faults` for banner_id, grid_id, n_products and domain."""
+        faults = [(_empty(self.text("banner_id")), "banner_id empty", self.text("banner_id"))] if "banner_id" in self.match else []
+        for n in ("grid_id", "n_products"):
+            text = self.text(n)
+            is_whole = f"regexp_full_match(trim({text}), {_WHOLE})" if self._type(n) not in _NUMBERS else f"{self.integer(n)} IS NOT NULL"
+            is_empty = f"f_{n} IS NULL" if self._type(n) in _NUMBERS else _empty(text)
+            faults += [(is_empty, f"{n} empty", text)]
+            faults += [(f"NOT ({is_whole})", f"{n} not a number", text)]
+        n_products = self.integer("n_products")
+        faults.append((f"NOT ({n_products} BETWEEN 1 AND 32767)", "n_products outside 1..32767", self.text("n_products")))
+        return [*faults, (_empty(self.text("domain")), "domain empty", self.text("domain"))]
 
     def is_good(self) -> str:
         """Condition: place and time keep every rule."""
@@ -128,22 +148,6 @@ class Row:
             ("m_clicked_at IS NULL", "time unreadable", text),
             (f"NOT ({_IN_TIME})", NO_TIME, text),
         ]
-
-
-def banner_faults(has_id: bool) -> list[Fault]:
-    """(condition, reason, value) of every rule on the text columns banner_id, grid_id, n_products, domain."""
-    whole = r"'[+-]?[0-9]{1,18}(\.0*)?'"
-    faults = [(_empty("banner_id"), "banner_id empty", "banner_id")] if has_id else []
-    for name in ("grid_id", "n_products"):
-        faults.append((_empty(name), f"{name} empty", name))
-        faults.append((f"NOT regexp_full_match(trim({name}), {whole})", f"{name} not a number", name))
-    faults.append((f"NOT ({as_integer('n_products')} BETWEEN 1 AND 32767)", "n_products outside 1..32767", "n_products"))
-    return [*faults, (_empty("domain"), "domain empty", "domain")]
-
-
-def as_integer(name: str) -> str:
-    """A text column that keeps `banner_faults` as BIGINT."""
-    return f"TRY_CAST(split_part(trim({name}), '.', 1) AS BIGINT)"
 
 
 def first_fault(faults: list[Fault], part: int) -> str:

@@ -7,31 +7,28 @@ Everything happens in temporary tables of one cursor:
     click_code    table  the banners, coded in the order of their ids
     click_staged  table  accepted keys, with digests of click ids (only where they are needed twice)
     click_reject  table  line, reason, value, raw
+    click_heat    table  the rows of `heatmap_day`
 
 The fast way reads the log twice: combinations, then keys. Only where these say that rows are missing are lines looked for.
 """
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
-import numpy as np
+import pyarrow as pa
 
-from core.clicks.checks import DUPLICATE, OTHER_BANNER, Row, as_integer, banner_faults, first_fault, quoted
+from core.clicks.checks import DUPLICATE, OTHER_BANNER, Row, first_fault, quoted
 from core.clicks.columns import Match
-from core.clicks.keys import Heat
+from core.clicks.keys import SCHEMA, Heat, heat_batches
 from core.clicks.reading import rows_sql
 from core.clicks.repair import MAX_RAW, repair
 from core.clicks.source import Source
 from core.clicks.work import Work
 
-MAX_KEYS = 50_000_000
-"""Keys sorted at a time: 400 MB."""
-
-BATCH = 250_000
-"""Rows of a streamed batch."""
+MAX_KEYS = 25_000_000
+"""Keys sorted at a time: 200 MB."""
 
 BANNER = ("banner_id", "grid_id", "n_products", "domain")
 NO_BANNERS = "SELECT NULL::VARCHAR AS banner_id, NULL::BIGINT AS grid_id, NULL::SMALLINT AS n_products, NULL::VARCHAR AS domain LIMIT 0"
@@ -56,7 +53,7 @@ class Judge:
         self.rejected: dict[str, int] = {}
 
     def judge(self) -> None:
-        """Runs every pass; the accepted keys then wait in `parts()`."""
+        """Runs every pass but the last, `write_heat`."""
         self._read_combinations()
         self._code_banners()
         self.work.stage(0.35, 0.65)
@@ -68,12 +65,19 @@ class Judge:
         if self.n_accepted + sum(self.rejected.values()) != self.n_rows:
             raise RuntimeError(f"{self.source.path}: {self.n_accepted} accepted, {self.rejected} rejected, {self.n_rows} read")
 
-    def parts(self) -> Iterator[Heat]:
-        """The accepted keys, sorted, at most about MAX_KEYS at a time, in ascending order from part to part."""
-        for low, high in self._ranges():
-            heat = self._load(f"key >= {low} AND key < {high}")
-            heat.sort()
-            yield heat
+    def write_heat(self) -> None:
+        """`click_heat`: banner_id, day, n_clicks, bins, counts, one row a banner and day, in this order."""
+        con = self.work.con
+        names = con.execute("SELECT banner_id FROM click_code ORDER BY code").to_arrow_table().column(0).combine_chunks()
+        con.register("click_batches", SCHEMA.empty_table())
+        self.work.rows("CREATE OR REPLACE TEMP TABLE click_heat AS FROM click_batches")
+        ranges = self._ranges()
+        for index, (low, high) in enumerate(ranges):
+            heat = self._load(low, high)
+            con.register("click_batches", pa.RecordBatchReader.from_batches(SCHEMA, heat_batches(heat, names)))
+            self.work.rows("INSERT INTO click_heat FROM click_batches")
+            self.work.tick((index + 1) / len(ranges))
+        con.unregister("click_batches")
 
     def _read_combinations(self) -> None:
         """Counts rows by banner fields. Text that DuckDB does not read as one row a line is repaired, once."""
@@ -114,16 +118,16 @@ class Judge:
     def _code_banners(self) -> None:
         """Checks the combinations and codes the banners."""
         fields = ", ".join(f"f_{name}" for name in self.banner_fields)
-        texts = ", ".join(f"{self.row.text(name)} AS {name}" for name in self.banner_fields)
-        faults = banner_faults("banner_id" in self.match)
-        banner_id = "banner_id" if "banner_id" in self.match else "concat_ws('/', grid, products, domain)"
+        faults = self.row.banner_faults()
+        domain = self.row.text("domain")
+        banner_id = self.row.text("banner_id") if "banner_id" in self.match else "concat_ws('/', grid_id, n_products, domain)"
         self.work.rows(f"""
             CREATE OR REPLACE TEMP TABLE click_checked AS
             SELECT {fields}, n, fault, CASE WHEN fault IS NOT NULL THEN {first_fault(faults, 2)} END AS value,
-                {banner_id} AS banner_id, grid AS grid_id, products AS n_products, domain
-            FROM (SELECT *, {first_fault(faults, 1)} AS fault,
-                    {as_integer("grid_id")} AS grid, {as_integer("n_products")} AS products
-                FROM (SELECT {fields}, {texts}, n FROM click_combination WHERE problem IS NULL))""")
+                {banner_id} AS banner_id, grid_id, n_products, domain
+            FROM (SELECT {fields}, n, {self.row.integer("grid_id")} AS grid_id, {self.row.integer("n_products")} AS n_products,
+                    {domain} AS domain, {first_fault(faults, 1)} AS fault
+                FROM click_combination WHERE problem IS NULL)""")
         self._choose_banners()
         renamed = ", ".join(f"b.f_{name}" for name in self.banner_fields)
         self.work.rows(f"""
@@ -172,20 +176,14 @@ class Judge:
                 WHERE r.problem IS NULL AND b.first_key IS NOT NULL) {where}""")
         self.n_accepted = int(self.work.one("SELECT count(key) FROM click_staged"))
 
-    def _load(self, condition: str) -> Heat:
-        """Staged keys (and counts) as arrays."""
-        n = int(self.work.one(f"SELECT count(*) FROM click_staged WHERE {condition}"))
-        keys = np.empty(n, np.int64)
-        counts = np.empty(n, np.int64) if self.match.layout == "binned" else None
-        size = 0
-        columns = "key" if counts is None else "key, CAST(n AS BIGINT) AS n"
-        for batch in self.work.con.execute(f"SELECT {columns} FROM click_staged WHERE {condition}").to_arrow_reader(BATCH):
-            self.work.check()
-            keys[size : size + len(batch)] = batch.column("key").to_numpy()
-            if counts is not None:
-                counts[size : size + len(batch)] = batch.column("n").to_numpy()
-            size += len(batch)
-        return Heat(keys, counts)
+    def _load(self, low: int, high: int) -> Heat:
+        """Staged keys (and counts) from `low` to below `high` as arrays, sorted."""
+        self.work.check()
+        columns = "key, CAST(n AS BIGINT) AS n" if self.match.layout == "binned" else "key"
+        arrays = self.work.con.execute(f"SELECT {columns} FROM click_staged WHERE key >= {low} AND key < {high}").fetchnumpy()
+        heat = Heat(arrays["key"], arrays.get("n"))
+        heat.sort()
+        return heat
 
     def _n_duplicates(self) -> int:
         twice = int(self.work.one("SELECT count(click_key) - count(DISTINCT click_key) FROM click_staged WHERE key IS NOT NULL"))

@@ -4,7 +4,9 @@ key = banner code * 2**32 + day * 2**16 + bin, day since 1970-01-01. Sorting num
 grouping text, and the sorted order is the order of the store.
 """
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +14,7 @@ import pyarrow as pa
 
 from core.errors import InputError
 
-BLOCK = 1 << 20
+BLOCK = 1 << 19
 """Keys counted at a time: small enough for the caches."""
 
 SCHEMA = pa.schema(
@@ -43,13 +45,17 @@ class Heat:
 
 
 def heat_batches(heat: Heat, banner_ids: pa.Array) -> Iterator[pa.RecordBatch]:
-    """Rows of `heatmap_day` (SCHEMA) from sorted keys, by banner code and day; `banner_ids` by code."""
-    start, n = 0, len(heat.keys)
-    while start < n:
-        stop = _edge(heat.keys, min(start + BLOCK, n))
-        counts = None if heat.counts is None else heat.counts[start:stop]
-        yield _batch(heat.keys[start:stop], counts, banner_ids)
-        start = stop
+    """Rows of `heatmap_day` (SCHEMA) from sorted keys, by banner code and day; `banner_ids` by code. One block is counted ahead."""
+    with ThreadPoolExecutor(1) as pool:
+        ahead: deque[Future[pa.RecordBatch]] = deque()
+        start, n = 0, len(heat.keys)
+        while start < n or ahead:
+            while start < n and len(ahead) < 2:
+                stop = _edge(heat.keys, min(start + BLOCK, n))
+                counts = None if heat.counts is None else heat.counts[start:stop]
+                ahead.append(pool.submit(_batch, heat.keys[start:stop], counts, banner_ids))
+                start = stop
+            yield ahead.popleft().result()
 
 
 def _edge(keys: np.ndarray, stop: int) -> int:

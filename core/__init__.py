@@ -5,9 +5,10 @@ LAYERS is read by a test: a module may import from its own layer and from those 
 
 LAYERS: list[set[str]] = [
     {"settings", "errors"},
-    {"clicks", "heatmaps", "synthetic"},
+    {"clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images"},
     {"reference", "features", "anchors", "embeddings", "templates", "detectors", "normalise", "combine", "thresholds"}
     | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "scoring", "results"},
+    {"training"},
     {"worker"},
     {"schema", "store", "queries", "triage"},
     {"run", "job", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"},

@@ -1,0 +1,124 @@
+"""What every extractor keeps: images in, features out, the same alone and in any batch; weights that are named, never random.
+
+In: counts (n, 1600). Out: float32 (b, d), a batch at a time. torch comes in when one is loaded, not before.
+"""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from core.errors import ContractError
+from core.images import Images
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Features = NDArray[np.float32]
+Precision = Literal["float32", "bfloat16", "auto"]
+
+
+@dataclass(frozen=True)
+class Extractor(ABC):
+    """Base class; a dataclass whose fields say everything that its features depend on.
+
+    **Shape** `extract` turns counts (n, 1600) into float32 (n, n_dims).
+    `images` is how its network sees a heatmap; `batch` images go through it at a time, always so many; `precision` `auto` takes
+    bfloat16 where this machine multiplies it in hardware and the extractor gains from it.
+    """
+
+    images: Images = field(default_factory=Images)
+    batch: int = 32
+    precision: Precision = "auto"
+    gains_from_bfloat16: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """snake_case name in catalogue, command line, database and pages."""
+
+    @property
+    @abstractmethod
+    def n_dims(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def weights(self) -> str:
+        """Which weights these are, by name and revision or content hash; the same text always means the same numbers."""
+
+    @abstractmethod
+    def why_not(self) -> str | None:
+        """None where this extractor can run here, else what is missing and what to do. Quick: loads no weights."""
+
+    @abstractmethod
+    def _load(self) -> "nn.Module":
+        """The network with its weights. Raises InputError where they cannot be had."""
+
+    @abstractmethod
+    def _forward(self, network: "nn.Module", images: "Tensor") -> "Tensor":
+        """(b, n_dims) features of (b, c, side, side) images."""
+
+    @property
+    def key(self) -> str:
+        """Name and digest of all that the features depend on: where two keys are equal, features may be mixed."""
+        said = {"weights": self.weights, "images": asdict(self.images), "precision": self._dtype(), **self._key_parts()}
+        return f"{self.name}-{hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]}"
+
+    def _key_parts(self) -> dict[str, object]:
+        return {}
+
+    def _dtype(self) -> Literal["float32", "bfloat16"]:
+        if self.precision == "auto":
+            return "bfloat16" if self.gains_from_bfloat16 and has_fast_bfloat16() else "float32"
+        return self.precision
+
+    def stream(self, counts: csr_matrix) -> Iterator[Features]:
+        """Features of n heatmaps in their order, at most `batch` rows at a time. Raises InputError where weights cannot be had."""
+        import torch
+
+        if not counts.shape[0]:
+            return
+        network, dtype = loaded(self), getattr(torch, self._dtype())
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            for part in self.images.stream(counts, self.batch):
+                whole = np.zeros((self.batch, *part.shape[1:]), dtype=np.float32)  # a full batch: no score depends on its company
+                whole[: len(part)] = part
+                seen = torch.from_numpy(whole).contiguous(memory_format=torch.channels_last)
+                features = self._forward(network, seen).float().numpy()[: len(part)]
+                if features.shape[1:] != (self.n_dims,) or not np.isfinite(features).all():
+                    found = f"shape {features.shape} with {int((~np.isfinite(features)).sum())} that are not"
+                    raise ContractError(f"{self.name} gives {self.n_dims} finite features a banner, however it gave {found}.")
+                yield features
+
+    def extract(self, counts: csr_matrix) -> Features:
+        """(n, n_dims) features of n heatmaps; for many banners of a wide extractor take `stream`."""
+        parts = list(self.stream(counts))
+        return np.concatenate(parts) if parts else np.empty((0, self.n_dims), dtype=np.float32)
+
+
+@lru_cache(maxsize=2)
+def loaded(extractor: Extractor) -> "nn.Module":
+    """The extractor's network, ready to run; the last two stay in memory."""
+    import torch
+
+    from core import settings
+
+    torch.set_num_threads(settings.n_threads())
+    network = extractor._load().eval().requires_grad_(False)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+@lru_cache(maxsize=1)
+def has_fast_bfloat16() -> bool:
+    """Whether this machine multiplies bfloat16 in hardware (AMX or AVX-512 BF16); without it, bfloat16 is slower than float32."""
+    import torch
+
+    can = torch.cpu.get_capabilities()
+    return bool(can.get("amx_bf16") or can.get("avx512_bf16"))

@@ -2,6 +2,7 @@
 
 **Statistical**, counts against the reference, at 40x40, 20x20 and 10x10 cells: multinomial, chi_squared, kl_divergence,
 jensen_shannon. **Template**, counts against what faults would make of the reference: likelihood_ratio.
+**Features**, an extractor's features against the anchors of the group: cosine_<extractor>.
 """
 
 from dataclasses import replace
@@ -9,10 +10,12 @@ from typing import Any
 
 from core.detectors.base import Detector
 from core.detectors.chi_squared import ChiSquared
+from core.detectors.cosine import Cosine
 from core.detectors.kl_divergence import JensenShannon, KLDivergence
 from core.detectors.likelihood_ratio import LikelihoodRatio
 from core.detectors.multinomial import Multinomial
 from core.errors import InputError
+from core.features import EXTRACTORS
 
 _ALL: list[Detector] = [
     *[Multinomial(size=size) for size in (40, 20, 10)],
@@ -20,6 +23,7 @@ _ALL: list[Detector] = [
     *[KLDivergence(size=size) for size in (40, 20, 10)],
     *[JensenShannon(size=size) for size in (40, 20, 10)],
     LikelihoodRatio(),
+    *[Cosine(feature=name) for name in EXTRACTORS],
 ]
 
 CATALOGUE: dict[str, Detector] = {detector.name: detector for detector in _ALL}

@@ -22,7 +22,7 @@ import pyarrow as pa
 from core.clicks.checks import DUPLICATE, OTHER_BANNER, Row, first_fault, quoted
 from core.clicks.columns import Match
 from core.clicks.keys import SCHEMA, Heat, heat_batches
-from core.clicks.reading import rows_sql
+from core.clicks.reading import raw_sql, rows_sql
 from core.clicks.repair import MAX_RAW, repair
 from core.clicks.source import Source
 from core.clicks.work import Work
@@ -51,6 +51,7 @@ class Judge:
         self.banner_fields = [name for name in BANNER if name in match]
         self.n_rows = self.n_accepted = 0
         self.rejected: dict[str, int] = {}
+        self.raw = "NULL"
 
     def judge(self) -> None:
         """Runs every pass but the last, `write_heat`."""
@@ -105,6 +106,7 @@ class Judge:
         return self.source.kind == "parquet" or self.n_rows == self.source.n_lines - n_header
 
     def _make_views(self, repaired: Path | None) -> None:
+        self.raw = raw_sql(self.source, repaired)
         for view, lines in (("click_rows", False), ("click_lines", True)):
             self.work.rows(f"CREATE OR REPLACE TEMP VIEW {view} AS {rows_sql(self.source, self.match, repaired, lines=lines)}")
 
@@ -192,17 +194,15 @@ class Judge:
     def _find_rejects(self, duplicates: bool) -> None:
         """The slow way: every row again, with its line."""
         join = " AND ".join(f"r.f_{name} IS NOT DISTINCT FROM b.f_{name}" for name in self.banner_fields)
-        faults = [
-            ("problem IS NOT NULL", "", "NULL"),
-            ("fault IS NOT NULL", "", "fault_value"),
-            *self.row.faults(),
-        ]
+        faults = self.row.faults()
+        known = [("problem IS NOT NULL", "", "NULL"), ("fault IS NOT NULL", "", "fault_value")]
         self.work.rows(f"""
             CREATE OR REPLACE TEMP TABLE click_reject AS
-            SELECT line, reason, left(value, {MAX_RAW}) AS value, raw
-            FROM (SELECT line, raw, coalesce(problem, fault, {first_fault(faults[2:], 1)}) AS reason, {first_fault(faults, 2)} AS value
+            SELECT line, reason, left({first_fault([*known, *faults], 2)}, {MAX_RAW}) AS value, {self.raw} AS raw
+            FROM (SELECT *, CASE WHEN problem IS NOT NULL THEN problem WHEN fault IS NOT NULL THEN fault
+                    WHEN coalesce({self.row.is_good()}, false) THEN NULL ELSE {first_fault(faults, 1)} END AS reason
                 FROM (SELECT r.*, b.fault, b.value AS fault_value, {self.row.measures()}
-                    FROM click_lines r LEFT JOIN click_banner b ON r.problem IS NULL AND {join}))
+                    FROM click_lines r LEFT JOIN click_banner b ON {join}))
             WHERE reason IS NOT NULL""")
         if duplicates:
             self._reject_duplicates()
@@ -220,7 +220,7 @@ class Judge:
             UNION SELECT line FROM ids WHERE click_key IN ({self.seen})""")
         self.work.rows("DELETE FROM click_staged WHERE line IN (SELECT line FROM click_again)")
         self.work.rows(f"""
-            INSERT INTO click_reject SELECT line, {quoted(DUPLICATE)}, left({self.row.text("click_id")}, {MAX_RAW}), raw
+            INSERT INTO click_reject SELECT line, {quoted(DUPLICATE)}, left({self.row.text("click_id")}, {MAX_RAW}), {self.raw}
             FROM click_lines WHERE line IN (SELECT line FROM click_again)""")
         self.n_accepted = int(self.work.one("SELECT count(key) FROM click_staged"))
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.sparse import csr_matrix
 
-from core import settings
+from core import settings, templates
 from core.detectors import make
 from core.heatmaps import Heatmaps, bins_of
 from core.reference import Reference, fit_reference
@@ -105,6 +105,7 @@ def _bank(heatmaps: Heatmaps, reference: Reference) -> None:
     own = [k for k, g in enumerate(reference.groups) if g.n_products is None]
     missing = BANK - min(len(detector.bank(row).details) for row in own) + len(detector.others)
     rng = np.random.default_rng(2)
+    templates.MAX_OTHER = BANK  # a real bank takes fewer layouts of other grids; the limit is stated for 2,000 templates
     extra = {10_000 + k: rng.dirichlet(np.full(1600, 0.5)) + NOISE / 1600 for k in range(max(missing, 0))}
     make("likelihood_ratio", reference=reference, others=extra).fit(fresh, groups).score(fresh, groups)
 

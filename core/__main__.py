@@ -1,5 +1,6 @@
 """The command line: `python -m core VERB`. Results on stdout, progress and messages on stderr, exit 0, 1 (bug) or 2 (user)."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,8 +41,15 @@ app.add_typer(export_app, name="export")
 
 
 @app.callback()
-def main() -> None:
+def main(
+    ctx: typer.Context,
+    store: Annotated[Path | None, typer.Option("--store", help="The DuckDB file; may also stand after the verb.")] = None,
+) -> None:
     """Heatproof finds and explains broken ad banners from where people click on them."""
+    if store is not None:
+        before = os.environ.get("HEATPROOF_STORE", "")
+        os.environ["HEATPROOF_STORE"] = str(store)
+        ctx.call_on_close(lambda: os.environ.update(HEATPROOF_STORE=before))
 
 
 @export_app.callback()

@@ -92,6 +92,21 @@ def bins_of(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
     return row * N_COLS + col
 
 
+def heatmaps_of(
+    banner: NDArray[np.int64],
+    points: NDArray[np.float64],
+    banner_id: NDArray[Any],
+    grid_id: NDArray[np.int64],
+    n_products: NDArray[np.int16],
+    domain: NDArray[Any],
+) -> Heatmaps:
+    """Heatmaps of clicks at `points` (m, 2) in 0..1, each on the banner with index `banner` (m,)."""
+    bins = bins_of(points[:, 0], points[:, 1])
+    counts = csr_matrix((np.ones(len(bins), np.float32), (banner, bins)), shape=(len(banner_id), N_BINS))
+    counts.sum_duplicates()
+    return Heatmaps(banner_id, grid_id, n_products, domain, counts)
+
+
 def counts_of_lists(bins: pa.Array, counts: pa.Array) -> csr_matrix:
     """(n, 1600) CSR from two Arrow list columns of one length a row; the values are not copied through Python."""
     bins, counts = _one_chunk(bins), _one_chunk(counts)

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.sparse import csr_matrix
 
 Vector = NDArray[np.float64]
 
@@ -22,6 +23,11 @@ SPREAD = np.array([0.3, np.inf, 0.15, 1.0, 0.5, 0.3])
 """Standard deviations of normal priors around START: what a handful of banners cannot tell, these decide."""
 GROUP_PRIOR = 20.0
 """Banners with the overall share of broken ones that every group is credited with."""
+MAX_SCORE = 1000.0
+"""Beyond it both densities vanish; whoever scores higher is as surely broken."""
+FEW_CLICKS = 12
+"""Up to here a banner's own clicks set a limit to how odd it may look."""
+N_DRAWS = 4096
 
 
 @dataclass
@@ -56,7 +62,8 @@ class EmpiricalNull:
 
     def p_broken(self, scores: Vector, groups: NDArray[np.int64]) -> Vector:
         """(n,) posterior of being broken, with the share of broken banners estimated by EM in every group."""
-        null, other = _null_density(scores, self.theta_), _other_density(scores, self.theta_)
+        x = np.minimum(scores, MAX_SCORE)
+        null, other = _null_density(x, self.theta_), _other_density(x, self.theta_)
         codes, inverse = np.unique(groups, return_inverse=True)
         sizes = np.bincount(inverse)
         share = np.full(len(codes), self.share_)
@@ -66,6 +73,32 @@ class EmpiricalNull:
             posterior = prior * other / (prior * other + (1 - prior) * null + 1e-300)
             share = (np.bincount(inverse, posterior) + GROUP_PRIOR * self.share_) / (sizes + GROUP_PRIOR)
         return posterior
+
+
+def few_clicks_limit(counts: csr_matrix, p: Vector, rows: NDArray[np.int64]) -> Vector:
+    """(n,) highest score that banners `counts` (n, k) of at most FEW_CLICKS clicks may have under `p[rows]`; infinite for others.
+
+    It is the score whose p-value before any fit is the chance, by simulation, that as many clicks drawn from the reference are no
+    likelier than the banner's. One stray click is rare among a banner's clicks, but not among banners of one click.
+    """
+    n = np.asarray(counts.sum(axis=1), dtype=np.int64).ravel()
+    out = np.full(len(n), np.inf)
+    for row in np.unique(rows[n <= FEW_CLICKS]):
+        log_p = np.log(p[row])
+        draws = np.random.default_rng(int(row)).choice(len(log_p), (N_DRAWS, FEW_CLICKS), p=p[row])
+        sums = np.sort(np.cumsum(log_p[draws], axis=1), axis=0)
+        at = np.flatnonzero((rows == row) & (n <= FEW_CLICKS))
+        own = counts[at] @ log_p + 1e-4  # what is as likely up to rounding counts as no likelier
+        below = [np.searchsorted(sums[:, k - 1], x) if k else N_DRAWS for k, x in zip(n[at], own, strict=True)]
+        out[at] = _score_of((np.array(below) + 1) / (N_DRAWS + 1))
+    return out
+
+
+def _score_of(p_value: Vector) -> Vector:
+    """The score that has this p-value under the null that the fit starts from."""
+    c, s = np.exp(START[0]), np.exp(START[2])
+    inner = np.expm1(-np.log1p(-np.clip(p_value, 1e-12, 0.999)) / c)
+    return np.asarray(START[1] - s * np.log(inner))
 
 
 def _sigmoid(x: float) -> float:

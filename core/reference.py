@@ -19,7 +19,14 @@ from core.heatmaps import Heatmaps, pooling
 Matrix = NDArray[np.float64]
 
 TRIMMED = 0.15
-"""Share of a group's banners left out of its reference: those least like it. More than are ever broken, so that none shapes it."""
+"""Largest share of a grid's banners left out of its reference: outliers among those least like it. Others stay in: left out in vain,
+they would stand against a reference that holds all others' clicks but not theirs, and look odd for that alone."""
+MIN_TRIMMED = 8
+"""Banners below which nobody can say which of them are the outliers."""
+SPARSE = 0.8
+"""Divergence falls about with this power of the click count."""
+FAR_OUT = 4.0
+"""Robust standard deviations from which a banner is an outlier."""
 FLOOR = 0.01
 """Share of uniform clicks in every reference: nobody's banner is free of stray ones, and no cell is impossible."""
 SMOOTHING = (0.0, 0.5, 0.8, 1.2, 1.8, 2.6)
@@ -105,7 +112,7 @@ def _fit_grid(heatmaps: Heatmaps, grid_id: int) -> list[tuple[Group, Matrix]]:
 def smoothed(total: Matrix, sigma: float) -> Matrix:
     """(1600,) distribution of a click total: smoothed by a kernel of `sigma` cells, with the floor of stray clicks."""
     side = int(np.sqrt(len(total)))
-    image = total.reshape(side, side)
+    image = total.reshape(side, side) if total.any() else np.ones((side, side))
     image = gaussian_filter(image, sigma, mode="constant") if sigma else image
     return (1 - FLOOR) * image.ravel() / max(image.sum(), 1e-12) + FLOOR / len(total)
 
@@ -124,14 +131,14 @@ def _total(counts: csr_matrix) -> Matrix:
 
 
 def _typical(heatmaps: Heatmaps) -> NDArray[np.bool_]:
-    """(n,) mask of the banners that shape the reference: the least divergent at 10x10, compared among banners of like size."""
+    """(n,) mask of the banners that shape the reference: all but the outliers at 10x10, compared among banners of like size."""
     n = len(heatmaps)
     kept = np.ones(n, dtype=bool)
-    if n < 5:
+    if n < MIN_TRIMMED:
         return kept
     counts = (heatmaps.counts @ pooling(heatmaps.n_rows, heatmaps.n_cols, 10)).toarray().astype(np.float64)
     total = counts.sum(axis=1)
-    share = counts / total[:, None]
+    share = counts / np.maximum(total, 1)[:, None]
     order = np.argsort(total, kind="stable")
     strata = np.empty(n, dtype=np.int64)
     strata[order] = np.arange(n) * max(1, n // 60) // n
@@ -150,9 +157,17 @@ def _typical(heatmaps: Heatmaps) -> NDArray[np.bool_]:
         for k in range(strata.max() + 1):
             rows = np.flatnonzero(strata == k)
             kept[rows] = divergence[rows] <= np.quantile(divergence[rows], 1 - TRIMMED)
+        kept |= _no_outlier(divergence, total)
         if (kept == before).all():
             break
     return kept
+
+
+def _no_outlier(divergence: NDArray[np.float64], n_clicks: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(n,) mask of the banners whose divergence, freed from what few clicks make of it, is not far out."""
+    free = np.log(np.maximum(divergence, 1e-9)) + SPARSE * np.log(np.maximum(n_clicks, 1))
+    low, middle = np.quantile(free, [0.2, 0.5])
+    return np.asarray(free <= middle + FAR_OUT * (middle - low) / 0.8416)
 
 
 def _product_groups(heatmaps: Heatmaps) -> list[NDArray[np.int64]]:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
-from core import scoring
 from core.detectors import CATALOGUE
+from core.heatmaps import Heatmaps
+from core.onset import Days, daily_log_odds, onset
 from core.reference import Reference
 from core.scoring import Judged, Scored
 
@@ -66,34 +66,39 @@ def score_table(scored: list[Scored], judged: Judged, name: str) -> pa.Table:
     )
 
 
-def evidence_table(
-    part: Scored, flagged: NDArray[np.int64], codes: NDArray[np.int64], day: NDArray[Any], counts: csr_matrix, reference: Reference
-) -> tuple[pa.Table, list[Any]]:
-    """Table `evidence` of the banners at `flagged`, and the first day of each one's fault.
+def heatmap_table(heatmaps: Heatmaps, flagged: NDArray[np.int64], position: NDArray[np.int64]) -> pa.Table:
+    """Table `heatmap`: the counts of the banners at `flagged`, with their positions in the run."""
+    counts = heatmaps.counts[flagged].sorted_indices()
+    offsets = pa.array(counts.indptr.astype(np.int32))
+    return pa.table(
+        {
+            "banner_id": heatmaps.banner_id[flagged],
+            "position": position.astype(np.int32),
+            "bins": pa.ListArray.from_arrays(offsets, pa.array(counts.indices.astype(np.uint16))),
+            "counts": pa.ListArray.from_arrays(offsets, pa.array(counts.data.astype(np.uint32))),
+        }
+    )
 
-    `codes` (m,) ascending banner index, `day` (m,) and `counts` (m, 1600) of the rows as read, several a banner and day possible.
-    """
+
+def evidence_table(part: Scored, flagged: NDArray[np.int64], days: Days, reference: Reference) -> tuple[pa.Table, list[Any]]:
+    """Table `evidence` of the banners at `flagged`, and the first day of each one's fault."""
     columns: dict[str, list[Any]] = {name: [] for name in EVIDENCE.names}
     since = []
     for i in flagged:
-        a, b = np.searchsorted(codes, [i, i + 1])
-        at, inverse = np.unique(day[a:b], return_inverse=True)
-        merged = csr_matrix((np.ones(b - a, np.float32), (inverse, np.arange(b - a))), shape=(len(at), b - a)) @ counts[a:b]
-        diagnosis = part.diagnoses[i]
-        other = reference.p[diagnosis.detail["reference_id"]] if diagnosis.detail and "reference_id" in diagnosis.detail else None
-        log_odds = scoring.daily_log_odds(merged, reference.p[part.reference_id[i]], diagnosis, other)
-        since.append(at[scoring.onset(log_odds)].item())
+        at, counts = days.of(i)
+        log_odds = daily_log_odds(counts, reference.p[part.reference_id[i]], part.diagnoses[i], reference)
+        since.append(at[onset(log_odds)].item())
         columns["banner_id"] += [part.banner_id[i]] * len(at)
         columns["day"] += at.tolist()
-        columns["n_clicks"] += np.asarray(merged.sum(axis=1)).ravel().astype(int).tolist()
+        columns["n_clicks"] += np.asarray(counts.sum(axis=1)).ravel().astype(int).tolist()
         columns["log_odds"] += log_odds.tolist()
     return pa.table(columns, schema=EVIDENCE), since
 
 
-def run_day_table(grid_id: int, codes: NDArray[np.int64], day: NDArray[Any], since: NDArray[Any]) -> pa.Table:
+def run_day_table(grid_id: int, days: Days, since: NDArray[Any]) -> pa.Table:
     """Table `run_day` of one grid; `since` (n,) first day of each banner's fault, NaT where it is not flagged."""
-    at, inverse = np.unique(day, return_inverse=True)
-    pairs = np.unique(inverse * len(since) + codes)  # a banner counts once a day, however many rows it has
+    at, inverse = np.unique(days.day, return_inverse=True)
+    pairs = np.unique(inverse * len(since) + days.codes)  # a banner counts once a day, however many rows it has
     inverse, banner = np.divmod(pairs, len(since))
     broken = since[banner] <= at[inverse]  # NaT compares false
     return pa.table(

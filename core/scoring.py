@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from core.combine import combine_families
 from core.detectors import CATALOGUE, make
@@ -18,13 +17,13 @@ from core.detectors.likelihood_ratio import LikelihoodRatio
 from core.diagnosis import Diagnosis, diagnose
 from core.heatmaps import Heatmaps
 from core.normalise import Normaliser
-from core.null import EmpiricalNull, benjamini_hochberg
+from core.null import EmpiricalNull, benjamini_hochberg, few_clicks_limit
+from core.onset import Days, late_heatmaps
 from core.reference import Reference
-from core.templates import Detail, template_of
+from core.templates import Detail
 
 Vector = NDArray[np.float64]
 
-ONSET_GAIN = 3.0
 AGREE = 0.05
 """A detector agrees that a banner is odd where its own p-value is at most this."""
 
@@ -41,6 +40,8 @@ class Scored:
     reference_id: NDArray[np.int64]
     scores: dict[str, Vector]
     diagnoses: list[Diagnosis]
+    limit: Vector
+    """Highest normalised score that its clicks allow; infinite where they are not few."""
     seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Fit and score seconds a detector."""
 
@@ -63,7 +64,7 @@ def score_grid(heatmaps: Heatmaps, reference: Reference, names: list[str], step:
     """Scores and diagnoses the banners of one grid. `reference` holds the groups of every grid; a group's row is its id."""
     grid_id = int(heatmaps.grid_id[0])
     own, ids = reference.of_grid(grid_id)
-    others = {k: reference.p[k] for k, g in enumerate(reference.groups) if g.grid_id != grid_id and g.domain is None}
+    others = _other_layouts(reference, grid_id)
     groups = np.zeros(len(heatmaps), dtype=np.int64)
     scores: dict[str, Vector] = {}
     seconds: dict[str, tuple[float, float]] = {}
@@ -77,9 +78,24 @@ def score_grid(heatmaps: Heatmaps, reference: Reference, names: list[str], step:
         seconds[name] = (middle - start, time.perf_counter() - middle)
     step("diagnosis")
     diagnoses, rows = _diagnoses(heatmaps, own, others, reference)
-    return Scored(
-        heatmaps.banner_id, heatmaps.grid_id, heatmaps.n_products, heatmaps.domain, heatmaps.n_clicks, ids[rows], scores, diagnoses, seconds
-    )
+    what = (heatmaps.banner_id, heatmaps.grid_id, heatmaps.n_products, heatmaps.domain, heatmaps.n_clicks)
+    return Scored(*what, ids[rows], scores, diagnoses, few_clicks_limit(heatmaps.counts, own.p, rows), seconds)
+
+
+def diagnose_late(part: Scored, heatmaps: Heatmaps, days: Days, flagged: NDArray[np.int64], reference: Reference) -> None:
+    """Puts a new diagnosis, from the first day on, in the place of the old for those of `flagged` whose fault began late."""
+    rows, late = late_heatmaps(heatmaps, days, flagged, part.diagnoses, part.reference_id, reference)
+    if not len(rows):
+        return
+    grid_id = int(heatmaps.grid_id[0])
+    again, _ = _diagnoses(late, reference.of_grid(grid_id)[0], _other_layouts(reference, grid_id), reference)
+    for i, diagnosis in zip(rows.tolist(), again, strict=True):
+        if diagnosis.fault is not None:
+            part.diagnoses[i] = diagnosis
+
+
+def _other_layouts(reference: Reference, grid_id: int) -> dict[int, Vector]:
+    return {k: reference.p[k] for k, g in enumerate(reference.groups) if g.grid_id != grid_id and g.domain is None}
 
 
 def _diagnoses(
@@ -92,11 +108,15 @@ def _diagnoses(
     return diagnose(evidence, details, {k: g.grid_id for k, g in enumerate(reference.groups)}), evidence.rows
 
 
-def judge(scores: dict[str, Vector], grid_id: NDArray[np.int64], n_clicks: Vector, fdr: float) -> Judged:
-    """Normalises every detector's scores, combines them, and flags banners by Benjamini-Hochberg at `fdr`."""
+def judge(scores: dict[str, Vector], grid_id: NDArray[np.int64], n_clicks: Vector, limit: Vector, fdr: float) -> Judged:
+    """Normalises every detector's scores, combines them, and flags banners by Benjamini-Hochberg at `fdr`.
+
+    No normalised score passes `limit` (n,).
+    """
     _, groups = np.unique(grid_id, return_inverse=True)
-    normalised = {name: _normalised(s, groups, n_clicks) for name, s in scores.items()}
-    combined = _normalised(combine_families(normalised, {name: CATALOGUE[name].family for name in scores}), groups, n_clicks)
+    normalised = {name: np.minimum(_normalised(s, groups, n_clicks), limit) for name, s in scores.items()}
+    combined = combine_families(normalised, {name: CATALOGUE[name].family for name in scores})
+    combined = np.minimum(_normalised(combined, groups, n_clicks), limit)
     null = EmpiricalNull().fit(combined)
     p_value = null.p_values(combined)
     p_values = {name: EmpiricalNull().fit(z).p_values(z) for name, z in normalised.items()}
@@ -116,21 +136,3 @@ def judge(scores: dict[str, Vector], grid_id: NDArray[np.int64], n_clicks: Vecto
 
 def _normalised(scores: Vector, groups: NDArray[np.int64], n_clicks: Vector) -> Vector:
     return Normaliser().fit(scores, groups, n_clicks).transform(scores, groups, n_clicks)
-
-
-def daily_log_odds(counts: csr_matrix, reference: Vector, diagnosis: Diagnosis, other: Vector | None) -> Vector:
-    """(d,) log-likelihood of each day's counts (d, 1600) under the diagnosed template against the reference."""
-    if diagnosis.fault is None or diagnosis.detail is None:
-        return np.zeros(counts.shape[0])
-    template = template_of(reference, diagnosis.fault, diagnosis.detail, other)
-    return np.asarray(counts @ np.log(template / reference), dtype=np.float64)
-
-
-def onset(log_odds: Vector) -> int:
-    """Index of the first day of the fault: from there to the end the days' evidence is largest (a CUSUM read backwards).
-
-    The first day of all, unless leaving earlier days out is worth ONSET_GAIN nats: noise alone would often drop a day.
-    """
-    from_here = np.cumsum(log_odds[::-1])[::-1]
-    best = int(np.argmax(from_here)) if len(log_odds) else 0
-    return best if best and from_here[best] - from_here[0] > ONSET_GAIN else 0

@@ -20,7 +20,7 @@ MIN_CLICKS = 30
 
 def store_path() -> Path:
     """The DuckDB file in use: `HEATPROOF_STORE`, else `data/heatproof.duckdb` in the working directory."""
-    return Path(os.environ.get("HEATPROOF_STORE", "data/heatproof.duckdb"))
+    return Path(os.environ.get("HEATPROOF_STORE") or "data/heatproof.duckdb")
 
 
 def memory_limit() -> str:

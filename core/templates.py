@@ -40,7 +40,7 @@ SPOT_SD = 0.018
 EDGE_DEPTH = 0.035
 CORNER_SD = 0.024
 CORNER_AT = 0.04
-MAX_OTHER = 600
+MAX_OTHER = 120
 MIN_REMOVED, MAX_REMOVED = 0.06, 0.8
 """A region is worth a template where it holds between these shares of the reference."""
 

@@ -19,18 +19,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from core import results, scoring
 from core.detectors import default_names, make
 from core.errors import HeatproofError, InputError
 from core.heatmaps import Heatmaps, counts_of_lists
+from core.onset import Days
 from core.reference import Reference, fit_reference
 from core.scoring import Judged, Scored
 
-FIT_SHARE, SCORE_SHARE = 0.2, 0.9
-"""Share of the run that is done after fitting the references, and after scoring."""
+FIT_SHARE, SCORE_SHARE, WRITE_SHARE = 0.2, 0.85, 0.95
+"""Share of the run that is done after fitting the references, after scoring, and before writing."""
 
 
 def main(job: Path) -> None:
@@ -49,11 +49,10 @@ def main(job: Path) -> None:
     scored = _score(job, grids, reference, names)
     _say(SCORE_SHARE, "comparing all banners")
     grid_id, n_clicks = results.gathered(scored, "grid_id"), results.gathered(scored, "n_clicks")
-    judged = scoring.judge(
-        {name: np.concatenate([s.scores[name] for s in scored]) for name in names}, grid_id, n_clicks, float(asked["fdr"])
-    )
+    scores = {name: np.concatenate([s.scores[name] for s in scored]) for name in names}
+    judged = scoring.judge(scores, grid_id, n_clicks, results.gathered(scored, "limit"), float(asked["fdr"]))
     since, days = _write_days(job, scored, judged, reference)
-    _say(0.95, "writing results")
+    _say(WRITE_SHARE, "writing results")
     _write(job, "result", 0, results.result_table(scored, judged, since))
     for name in names:
         _write(job, "score", name, results.score_table(scored, judged, name))
@@ -80,12 +79,10 @@ def main(job: Path) -> None:
 
 @dataclass(frozen=True)
 class Grid:
-    """One grid's clicks: `heatmaps` (n) sorted by banner_id, summed over days; and the m rows as read: banner index, day, counts."""
+    """One grid's clicks: `heatmaps` sorted by banner_id, summed over days, and the rows as read."""
 
     heatmaps: Heatmaps
-    codes: NDArray[np.int64]
-    day: NDArray[Any]
-    counts: csr_matrix
+    days: Days
 
 
 def read_grid(job: Path, grid_id: int) -> Grid:
@@ -104,7 +101,7 @@ def read_grid(job: Path, grid_id: int) -> Grid:
         domain=rows["domain"].to_numpy()[first],
         counts=(summing @ counts).tocsr(),
     )
-    return Grid(heatmaps, codes, rows["day"].to_numpy().astype("datetime64[D]"), counts)
+    return Grid(heatmaps, Days(codes, rows["day"].to_numpy().astype("datetime64[D]"), counts))
 
 
 def _fit_references(job: Path, grids: list[int]) -> Reference:
@@ -133,17 +130,20 @@ def _write_days(job: Path, scored: list[Scored], judged: Judged, reference: Refe
     """Tables evidence and run_day; returns the first day of each banner's fault (None: not flagged), and first and last day of all."""
     since: list[Any] = []
     bounds: list[Any] = []
-    for part in scored:
+    for k, part in enumerate(scored):
+        _say(SCORE_SHARE + (WRITE_SHARE - SCORE_SHARE) * k / len(scored), f"finding since when ({k + 1} of {len(scored)})")
         grid_id, n = int(part.grid_id[0]), len(part.banner_id)
         grid = read_grid(job, grid_id)
         flagged = np.flatnonzero(judged.flagged[len(since) : len(since) + n])
-        evidence, began = results.evidence_table(part, flagged, grid.codes, grid.day, grid.counts, reference)
+        scoring.diagnose_late(part, grid.heatmaps, grid.days, flagged, reference)
+        evidence, began = results.evidence_table(part, flagged, grid.days, reference)
         own = np.full(n, "NaT", dtype="datetime64[D]")
         own[flagged] = np.array(began, dtype="datetime64[D]")
         _write(job, "evidence", grid_id, evidence)
-        _write(job, "run_day", grid_id, results.run_day_table(grid_id, grid.codes, grid.day, own))
+        _write(job, "heatmap", grid_id, results.heatmap_table(grid.heatmaps, flagged, judged.position[len(since) + flagged]))
+        _write(job, "run_day", grid_id, results.run_day_table(grid_id, grid.days, own))
         since += own.tolist()
-        bounds += [grid.day.min(), grid.day.max()]
+        bounds += [grid.days.day.min(), grid.days.day.max()]
     return since, [min(bounds), max(bounds)]
 
 

@@ -46,7 +46,7 @@ class CellSums:
     chi: Vector
 
 
-_cache: WeakKeyDictionary[Heatmaps, dict[tuple[int, int], CellSums]] = WeakKeyDictionary()
+_cache: WeakKeyDictionary[Heatmaps, dict[tuple[int, int], tuple[Reference, CellSums]]] = WeakKeyDictionary()
 
 
 def pooled(reference: Reference, size: int) -> NDArray[np.float64]:
@@ -64,8 +64,9 @@ def cell_sums(heatmaps: Heatmaps, reference: Reference, size: int) -> CellSums:
         p = np.ascontiguousarray(pooled(reference, size), dtype=np.float32)
         rows = reference.rows(heatmaps)
         block = _sparse_block(heatmaps, p, rows) if size == N_ROWS else _dense_block(heatmaps, p, rows, size)
-        kept[key] = CellSums(heatmaps.n_clicks, *over_blocks(len(heatmaps), 4, block))
-    return kept[key]
+        # the reference is kept along: a freed one's id could be given to another
+        kept[key] = reference, CellSums(heatmaps.n_clicks, *over_blocks(len(heatmaps), 4, block))
+    return kept[key][1]
 
 
 def over_blocks(n: int, n_sums: int, block: Block) -> Vector:

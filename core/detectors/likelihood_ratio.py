@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -29,7 +29,7 @@ class Evidence:
     best: NDArray[np.int32]
 
 
-_cache: WeakKeyDictionary[Heatmaps, dict[int, Evidence]] = WeakKeyDictionary()
+_cache: WeakKeyDictionary[Heatmaps, dict[tuple[int, int], tuple[Any, Evidence]]] = WeakKeyDictionary()
 
 
 @dataclass
@@ -78,9 +78,11 @@ class LikelihoodRatio(Detector):
     def evidence(self, X: Heatmaps) -> Evidence:
         """Log odds of every family and its best template; kept as long as `X` is, since diagnosis asks again."""
         kept = _cache.setdefault(X, {})
-        if id(self.reference_) not in kept:
-            kept[id(self.reference_)] = self._evidence(X)
-        return kept[id(self.reference_)]
+        key = id(self.reference_), id(self.others) if self.others else 0
+        if key not in kept:
+            # what the ids stand for is kept along: a freed object's id could be given to another
+            kept[key] = (self.reference_, self.others), self._evidence(X)
+        return kept[key][1]
 
     def _evidence(self, X: Heatmaps) -> Evidence:
         rows = self.reference_.rows(X)

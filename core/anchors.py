@@ -18,7 +18,7 @@ BLOCK = 4096
 TRIM = 0.2
 """Share of the banners, the least similar ones, that a robust mean leaves out: more than are ever broken."""
 ROUNDS = 5
-MODE_GAIN = 0.25
+MODE_GAIN = 0.1
 """One anchor more is kept where it takes away at least this share of the banners' mean distance to their nearest anchor."""
 MODE_SHARE = 0.1
 """… and where each of the anchors is the nearest of at least this share of the banners: fewer may all be broken in one way."""

@@ -119,7 +119,7 @@ def noise_matrix(noise_sd: float) -> NDArray[np.float64]:
     def area(x: NDArray[np.float64]) -> NDArray[np.float64]:
         return x * ndtr(x) + np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
 
-    offset = s * (area((k + 1) / s) - 2 * area(k / s) + area((k - 1) / s))
+    offset = np.maximum(s * (area((k + 1) / s) - 2 * area(k / s) + area((k - 1) / s)), 0)  # far out, differences round below 0
     out = np.zeros((N_ROWS, N_ROWS))
     for i in range(N_ROWS):
         landed = (i + k) % (2 * N_ROWS)

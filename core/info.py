@@ -1,6 +1,7 @@
 """What is installed, what can score, and what a store holds."""
 
 import platform
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ N_RUNS = 5
 
 
 def collect(path: Path) -> dict[str, Any]:
-    """versions, detectors (name, family, reads, default_run), weights of the latest run, runs, store, bytes, steps, rows.
+    """versions, detectors (name, family, reads, default_run), extractors, weights of the latest run, runs, store, bytes, steps, rows.
 
     A store that does not exist is not made: its rows, runs and weights are empty then.
     """
     versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
-    found: dict[str, Any] = {"versions": versions, "detectors": detectors(), "weights": [], "runs": []}
+    found: dict[str, Any] = {"versions": versions, "detectors": detectors(), "extractors": extractors(), "weights": [], "runs": []}
     if not path.exists():
         return {**found, "store": str(path), "exists": False, "bytes": 0, "steps": [], "rows": {}}
     with Store(path) as store:
@@ -38,3 +39,10 @@ def detectors() -> list[dict[str, Any]]:
     from core.detectors import CATALOGUE  # here: a network among them may bring torch
 
     return [{"name": n, "family": d.family, "reads": d.reads, "default_run": d.default_run} for n, d in CATALOGUE.items()]
+
+
+def extractors() -> list[dict[str, Any]]:
+    """Every feature extractor: name, n_dims, and its weights, or why it cannot run here (why_not). Waits some seconds for a hub at most."""
+    from core.features import available  # here: pages that show no extractor shall not wait for it
+
+    return [asdict(a) for a in available()]

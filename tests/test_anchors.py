@@ -84,8 +84,8 @@ def test_centring_takes_off_what_all_groups_share() -> None:
     np.testing.assert_allclose(mean, shared + np.eye(40)[:2].sum(axis=0) * 1.5, atol=0.15)
     assert (centre_of(features, np.zeros(200, dtype=int)) == 0).all()
     swapped = 1 - groups
-    plain = Cosine(centred=False).fit(features, groups).score(features, swapped)
-    centred = Cosine().fit(features, groups).score(features, swapped)
+    plain = Cosine().fit(features, groups).score(features, swapped)
+    centred = Cosine(centred=True).fit(features, groups).score(features, swapped)
     assert plain.max() < 0.2 < 1 < centred.min()
 
 
@@ -110,7 +110,7 @@ def test_the_detector_scores_one_minus_the_cosine(anchor: str) -> None:
 def test_a_group_never_seen_is_held_against_all_anchors() -> None:
     X = np.concatenate([around(np.eye(20)[k], 50, 0.05, k) for k in range(3)])
     groups = np.repeat([0, 1, 2], 50)
-    detector = Cosine(centred=False).fit(X, groups)
+    detector = Cosine().fit(X, groups)
     new = np.full(150, 7)
     each = np.stack([detector.score(X, np.full(150, k)) for k in range(3)])
     np.testing.assert_allclose(detector.score(X, new), each.min(axis=0))

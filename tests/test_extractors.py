@@ -209,6 +209,17 @@ def test_the_default_gives_the_same_alone_and_in_a_batch() -> None:
     assert extractor.extract(counts()[:0]).shape == (0, 1280)
 
 
+def test_info_says_which_weights_are_in_use_and_why_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.info import extractors
+
+    monkeypatch.setattr(transformers_hub, "is_cached", lambda source, revision: False)
+    monkeypatch.setattr(transformers_hub, "hub_error", lambda source, revision: "no answer")
+    found = {e["name"]: e for e in extractors()}
+    assert list(found) == list(EXTRACTORS)
+    assert found[DEFAULT] == {"name": DEFAULT, "n_dims": 1280, "weights": EXTRACTORS[DEFAULT].weights, "why_not": None}
+    assert "no hub answers (no answer)" in found["vit_base"]["why_not"]
+
+
 def test_the_catalogue_comes_without_torch() -> None:
-    code = "import sys, core.features, core.images; core.features.EXTRACTORS['resnet50'].n_dims; print('torch' in sys.modules)"
+    code = "import sys, core.features, core.images; [e.key for e in core.features.EXTRACTORS.values()]; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "False"

@@ -51,6 +51,7 @@ def test_noise_keeps_every_click_and_does_nothing_at_zero() -> None:
     assert noise_matrix(NOISE_SD).sum(axis=1) == pytest.approx(np.ones(40))
     assert noise_matrix(NOISE_SD)[20, 20] > noise_matrix(NOISE_SD)[20, 21] > 0.1
     assert (noise_matrix(0) == np.eye(40)).all()
+    assert min(noise_matrix(sd / 40).min() for sd in (0.1, 0.5, 1, 1.5, 2, 5)) >= 0
     assert noise_matrix(0.3).mean() == pytest.approx(1 / 40)
 
 

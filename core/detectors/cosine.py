@@ -15,8 +15,9 @@ from core.errors import ContractError
 class Cosine(Detector):
     """How far a banner's features point away from where those of its group's good banners point.
 
-    **Score** 1 - max over the group's anchors of cos(f - m, a), 0..2. m is the mean of the groups' robust means where `centred` and
-    there are two groups or more: raw ReLU features all point much the same way, which presses every cosine towards 1.
+    **Score** 1 - max over the group's anchors of cos(f - m, a), 0..2. m is 0, or where `centred`, and there are two groups or more, the
+    mean of the groups' robust means: it spreads cosines that ReLU features press towards 1, and lets what is common to all groups count
+    for nothing. A group is best a layout: one grid and one number of products.
     **Shape** features (n, d) -> (n,). A group that `fit` never saw is held against the anchors of all groups, the nearest counts.
     **Source** the capstone's similarity to an anchor. `anchor`: `robust`, a trimmed mean of all in `usable`; `random`, one of them;
     `labelled`, the mean of `k_labelled` of them per group, where `usable` says who is labelled ok.
@@ -29,9 +30,9 @@ class Cosine(Detector):
 
     feature: str = "efficientnet_lite0"
     anchor: Literal["robust", "random", "labelled"] = "robust"
-    max_anchors: int = 3
+    max_anchors: int = 6
     k_labelled: int = 2
-    centred: bool = True
+    centred: bool = False
     usable: NDArray[np.bool_] | None = None
     """(n,) rows of `fit` that an anchor may rest on: not known to be broken, or labelled ok. None = all."""
     seed: int = 0

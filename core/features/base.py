@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -86,11 +87,11 @@ class Extractor(ABC):
         if not counts.shape[0]:
             return
         network, dtype = loaded(self), getattr(torch, self._dtype())
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        with torch.inference_mode():
             for part in self.images.stream(counts, self.batch):
                 whole = np.zeros((self.batch, *part.shape[1:]), dtype=np.float32)  # a full batch: no score depends on its company
                 whole[: len(part)] = part
-                seen = torch.from_numpy(whole).contiguous(memory_format=torch.channels_last)
+                seen = torch.from_numpy(whole).to(dtype).contiguous(memory_format=torch.channels_last)
                 features = self._forward(network, seen).float().numpy()[: len(part)]
                 if features.shape[1:] != (self.n_dims,) or not np.isfinite(features).all():
                     found = f"shape {features.shape} with {int((~np.isfinite(features)).sum())} that are not"
@@ -112,13 +113,16 @@ def loaded(extractor: Extractor) -> "nn.Module":
 
     torch.set_num_threads(settings.n_threads())
     network = extractor._load().eval().requires_grad_(False)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    dtype = getattr(torch, extractor._dtype())  # cast as a whole: autocast would go back to float32 for every batch norm
+    return network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @lru_cache(maxsize=1)
 def has_fast_bfloat16() -> bool:
-    """Whether this machine multiplies bfloat16 in hardware (AMX or AVX-512 BF16); without it, bfloat16 is slower than float32."""
-    import torch
+    """Whether this machine multiplies bfloat16 in hardware (AMX or AVX-512 BF16); without it, bfloat16 is slower than float32.
 
-    can = torch.cpu.get_capabilities()
-    return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
+    Asked of Linux, not of torch, which a reader of stored features need not load; elsewhere the answer is no.
+    """
+    about = Path("/proc/cpuinfo")
+    flags = set(about.read_text().split()) if about.exists() else set()
+    return bool(flags & {"amx_bf16", "avx512_bf16"})

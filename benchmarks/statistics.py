@@ -36,11 +36,13 @@ def main(banners: Annotated[int, typer.Option()] = 100_000, clicks: Annotated[in
     few = heatmaps.take(np.arange(min(banners, 20_000)))
     rng = np.random.default_rng(0)
     table = Table("what", "banners", "seconds", "banners/s", "bare product s", "ratio", "limit", title="Synthetic banners")
-    bare = _best(lambda: _product(heatmaps, rng.random((1600, len(STATISTICS)), dtype=np.float32)))
-    own = _best(lambda: _statistics(heatmaps, reference))
+    matrix = rng.random((1600, len(STATISTICS)), dtype=np.float32)
+    bare = _best(lambda fresh: _product(fresh, matrix), heatmaps)
+    own = _best(lambda fresh: _statistics(fresh, reference), heatmaps)
     _row(table, "9 statistics", len(heatmaps), own, bare, 100_000)
-    bare = _best(lambda: _product(few, rng.random((1600, BANK), dtype=np.float32)))
-    own = _best(lambda: _bank(few, reference))
+    matrix = rng.random((1600, BANK), dtype=np.float32)
+    bare = _best(lambda fresh: _product(fresh, matrix), few)
+    own = _best(lambda fresh: _bank(fresh, reference), few)
     _row(table, f"bank of {BANK:,}", len(few), own, bare, 5_000)
     console = Console()
     console.print(table)
@@ -52,11 +54,12 @@ def _row(table: Table, what: str, n: int, own: float, bare: float, limit: int) -
     table.add_row(what, f"{n:,}", f"{own:.2f}", f"{n / own:,.0f}", f"{bare:.2f}", f"{own / bare:.1f}", f"{limit:,} {reached}")
 
 
-def _best(function: Callable[[], object]) -> float:
+def _best(function: Callable[[Heatmaps], object], heatmaps: Heatmaps) -> float:
     seconds = []
     for _ in range(REPEATS):
+        fresh = heatmaps.take(np.arange(len(heatmaps)))  # nothing kept from an earlier repeat
         start = time.perf_counter()
-        function()
+        function(fresh)
         seconds.append(time.perf_counter() - start)
     return min(seconds)
 
@@ -84,30 +87,26 @@ def _draw(reference: Reference, n: int, clicks: int) -> Heatmaps:
     return Heatmaps(ids, grid_id, np.zeros(n, np.int16), np.full(n, "", dtype=object), counts)
 
 
-def _fresh(heatmaps: Heatmaps) -> Heatmaps:
-    return heatmaps.take(np.arange(len(heatmaps)))  # nothing kept from an earlier repeat
-
-
 def _product(heatmaps: Heatmaps, matrix: NDArray[np.float32]) -> object:
     return [heatmaps.counts[k : k + 4096] @ matrix for k in range(0, len(heatmaps), 4096)]
 
 
 def _statistics(heatmaps: Heatmaps, reference: Reference) -> None:
-    fresh, groups = _fresh(heatmaps), np.zeros(len(heatmaps), np.int64)
+    groups = np.zeros(len(heatmaps), np.int64)
     for name in STATISTICS:
-        make(name, reference=reference).fit(fresh, groups).score(fresh, groups)
+        make(name, reference=reference).fit(heatmaps, groups).score(heatmaps, groups)
 
 
 def _bank(heatmaps: Heatmaps, reference: Reference) -> None:
     """Scores against a bank filled up to BANK templates with other layouts."""
-    fresh, groups = _fresh(heatmaps), np.zeros(len(heatmaps), np.int64)
-    detector = make("likelihood_ratio", reference=reference).fit(fresh, groups)
+    groups = np.zeros(len(heatmaps), np.int64)
+    detector = make("likelihood_ratio", reference=reference).fit(heatmaps, groups)
     own = [k for k, g in enumerate(reference.groups) if g.n_products is None]
     missing = BANK - min(len(detector.bank(row).details) for row in own) + len(detector.others)
     rng = np.random.default_rng(2)
     templates.MAX_OTHER = BANK  # a real bank takes fewer layouts of other grids; the limit is stated for 2,000 templates
     extra = {10_000 + k: rng.dirichlet(np.full(1600, 0.5)) + NOISE / 1600 for k in range(max(missing, 0))}
-    make("likelihood_ratio", reference=reference, others=extra).fit(fresh, groups).score(fresh, groups)
+    make("likelihood_ratio", reference=reference, others=extra).fit(heatmaps, groups).score(heatmaps, groups)
 
 
 if __name__ == "__main__":

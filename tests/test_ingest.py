@@ -238,7 +238,7 @@ def test_killed_at_any_moment_a_file_is_whole_in_the_store_or_not_at_all(tmp_pat
         ingest(store, [path])
         took, whole = time.monotonic() - started, contents(store)
     moments = random.Random(2)
-    for k in range(6):
+    for k in range(10):
         target = tmp_path / f"{k}.duckdb"
         child = subprocess.Popen([sys.executable, "-c", CHILD, str(target), str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert child.stdout is not None

@@ -44,7 +44,7 @@ class Anchors:
         for start in range(0, len(features), BLOCK):
             part = features[start : start + BLOCK]
             out[start : start + BLOCK] = (unit(part - self.mean) @ self.directions.T).max(axis=1)
-        return out
+        return np.clip(out, -1, 1)
 
 
 def random_anchor(features: NDArray[np.floating], mean: Vectors, seed: int, n_anchors: int = 1) -> Anchors:

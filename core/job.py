@@ -1,6 +1,7 @@
 """The job folder of one run: what goes to the worker, the worker's process, and what comes back.
 
-    job.json                         {"detectors": [names] | null, "fdr": 0.1, "seed": 0, "parent_pid": 123}
+    job.json                         {"detectors": [names] | null, "fdr": 0.1, "seed": 0, "parent_pid": 123,
+                                      "features": folder where features are kept from run to run, beside the store}
     heatmaps/grid_id=<id>/*.parquet  banner_id, n_products, domain, day, bins, counts; one or more rows a banner and day
     worker.log                       what the worker wrote on stderr
     out/<table>/*.parquet            rows for the tables in TABLES, without run_id
@@ -95,7 +96,10 @@ def check_request(store: Store, request: Request) -> None:
 def write_job(store: Store, folder: Path, request: Request) -> None:
     """Writes job.json and the heatmaps. DuckDB streams the rows: memory stays under its limit however many there are."""
     folder.mkdir(parents=True)
-    job = {"detectors": request.detectors, "fdr": request.fdr, "seed": request.seed, "parent_pid": os.getpid()}
+    from core.features.store import folder_of  # here: whoever only shows scores does without it
+
+    features = str(folder_of(store.path.resolve()))
+    job = {"detectors": request.detectors, "fdr": request.fdr, "seed": request.seed, "parent_pid": os.getpid(), "features": features}
     (folder / "job.json").write_text(json.dumps(job))
     target = str(folder / "heatmaps").replace("'", "''")
     columns = "b.grid_id, h.banner_id, b.n_products, b.domain, h.day, h.bins, h.counts"

@@ -5,16 +5,21 @@ In: Heatmaps a grid and the references of all grids. Out: columns for the store'
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from core.combine import combine_families
 from core.detectors import CATALOGUE, make
+from core.detectors.base import Detector
+from core.detectors.cosine import Cosine
 from core.detectors.likelihood_ratio import LikelihoodRatio
 from core.diagnosis import Diagnosis, diagnose
+from core.features import make_extractor
+from core.features.reduced import extract_reduced
 from core.heatmaps import Heatmaps
 from core.normalise import Normaliser
 from core.null import EmpiricalNull, benjamini_hochberg, few_clicks_limit
@@ -23,6 +28,9 @@ from core.reference import Reference
 from core.templates import Detail
 
 Vector = NDArray[np.float64]
+
+FeatureSource = Callable[[str, csr_matrix], NDArray[np.float32]]
+"""(name of an extractor, counts (n, 1600)) -> features (n, d)."""
 
 AGREE = 0.05
 """A detector agrees that a banner is odd where its own p-value is at most this."""
@@ -60,26 +68,44 @@ class Judged:
     n_agree: NDArray[np.int64]
 
 
-def score_grid(heatmaps: Heatmaps, reference: Reference, names: list[str], step: Callable[[str], None]) -> Scored:
-    """Scores and diagnoses the banners of one grid. `reference` holds the groups of every grid; a group's row is its id."""
+def extracted(name: str, counts: csr_matrix) -> NDArray[np.float32]:
+    """Features computed here and now, and kept nowhere. Raises InputError where the extractor cannot run."""
+    return extract_reduced(make_extractor(name), counts)
+
+
+def score_grid(
+    heatmaps: Heatmaps, reference: Reference, names: list[str], step: Callable[[str], None], features: FeatureSource = extracted
+) -> Scored:
+    """Scores and diagnoses the banners of one grid. `reference` holds the groups of every grid; a group's row is its id.
+
+    Detectors that read features get them from `features`.
+    """
     grid_id = int(heatmaps.grid_id[0])
     own, ids = reference.of_grid(grid_id)
     others = _other_layouts(reference, grid_id)
-    groups = np.zeros(len(heatmaps), dtype=np.int64)
     scores: dict[str, Vector] = {}
     seconds: dict[str, tuple[float, float]] = {}
     for name in names:
         step(name)
-        detector = make(name, reference=own, **({"others": others} if name == "likelihood_ratio" else {}))
+        given = {"reference": own, "others": others}
+        detector = make(name, **{f.name: given[f.name] for f in fields(CATALOGUE[name]) if f.name in given})
         start = time.perf_counter()
-        detector.fit(heatmaps, groups)
+        X, groups = _as_read(detector, heatmaps, features)
+        detector.fit(X, groups)
         middle = time.perf_counter()
-        scores[name] = detector.score(heatmaps, groups)
+        scores[name] = detector.score(X, groups)
         seconds[name] = (middle - start, time.perf_counter() - middle)
     step("diagnosis")
     diagnoses, rows = _diagnoses(heatmaps, own, others, reference)
     what = (heatmaps.banner_id, heatmaps.grid_id, heatmaps.n_products, heatmaps.domain, heatmaps.n_clicks)
     return Scored(*what, ids[rows], scores, diagnoses, few_clicks_limit(heatmaps.counts, own.p, rows), seconds)
+
+
+def _as_read(detector: Detector, heatmaps: Heatmaps, features: FeatureSource) -> tuple[Any, NDArray[np.int64]]:
+    """What a detector reads of the banners of one grid, and their groups: layouts, by number of products, where it reads features."""
+    if isinstance(detector, Cosine):
+        return features(detector.feature, heatmaps.counts), np.unique(heatmaps.n_products, return_inverse=True)[1]
+    return heatmaps, np.zeros(len(heatmaps), dtype=np.int64)
 
 
 def diagnose_late(part: Scored, heatmaps: Heatmaps, days: Days, flagged: NDArray[np.int64], reference: Reference) -> None:

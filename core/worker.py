@@ -19,15 +19,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from core import results, scoring
 from core.detectors import default_names, make
+from core.detectors.base import Detector
+from core.detectors.cosine import Cosine
 from core.errors import HeatproofError, InputError
+from core.features import make_extractor
+from core.features.store import FeatureStore
 from core.heatmaps import Heatmaps, counts_of_lists
 from core.onset import Days
 from core.reference import Reference, fit_reference
-from core.scoring import Judged, Scored
+from core.scoring import FeatureSource, Judged, Scored
 
 FIT_SHARE, SCORE_SHARE, WRITE_SHARE = 0.2, 0.85, 0.95
 """Share of the run that is done after fitting the references, after scoring, and before writing."""
@@ -40,13 +45,13 @@ def main(job: Path) -> None:
         threading.Thread(target=_end_with, args=(int(asked["parent_pid"]),), daemon=True).start()
     names = asked.get("detectors") or default_names()
     for name in names:
-        make(name)
+        _check(make(name))
     grids = sorted(int(p.name.removeprefix("grid_id=")) for p in (job / "heatmaps").glob("grid_id=*"))
     if not grids:
         raise InputError("A run needs clicks, however the job holds none. Widen the window or ingest a log.")
     start = time.perf_counter()
     reference = _fit_references(job, grids)
-    scored = _score(job, grids, reference, names)
+    scored = _score(job, grids, reference, names, _source(asked.get("features")))
     _say(SCORE_SHARE, "comparing all banners")
     grid_id, n_clicks = results.gathered(scored, "grid_id"), results.gathered(scored, "n_clicks")
     scores = {name: np.concatenate([s.scores[name] for s in scored]) for name in names}
@@ -112,7 +117,25 @@ def _fit_references(job: Path, grids: list[int]) -> Reference:
     return Reference([g for part in parts for g in part.groups], np.concatenate([part.p for part in parts]))
 
 
-def _score(job: Path, grids: list[int], reference: Reference, names: list[str]) -> list[Scored]:
+def _check(detector: Detector) -> None:
+    """Raises InputError at once, not after half the run, where a detector's features cannot be had here."""
+    reason = make_extractor(detector.feature).why_not() if isinstance(detector, Cosine) else None
+    if reason is not None:
+        raise InputError(reason)
+
+
+def _source(folder: str | None) -> FeatureSource:
+    """Features from the folder where they are kept from run to run; computed each time where none is named."""
+    if folder is None:
+        return scoring.extracted
+
+    def kept(name: str, counts: csr_matrix) -> NDArray[np.float32]:
+        return FeatureStore(Path(folder), make_extractor(name)).of(counts)
+
+    return kept
+
+
+def _score(job: Path, grids: list[int], reference: Reference, names: list[str], features: FeatureSource) -> list[Scored]:
     out = []
     for k, grid_id in enumerate(grids):
         at = [0]
@@ -122,7 +145,7 @@ def _score(job: Path, grids: list[int], reference: Reference, names: list[str]) 
             at[0] += 1
             _say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * share, f"scoring grid {grid_id} ({k + 1} of {len(grids)}): {what}")
 
-        out.append(scoring.score_grid(read_grid(job, grid_id).heatmaps, reference, names, step))
+        out.append(scoring.score_grid(read_grid(job, grid_id).heatmaps, reference, names, step, features))
     return out
 
 

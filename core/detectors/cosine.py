@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from core.anchors import Anchors, centre_of, labelled_anchor, random_anchor, robust_anchors
 from core.detectors.base import Detector, Groups, Reads, Scores
 from core.errors import ContractError
+from core.features import EXTRACTORS
 
 
 @dataclass
@@ -40,6 +41,11 @@ class Cosine(Detector):
     @property
     def name(self) -> str:
         return f"cosine_{self.feature}"
+
+    @property
+    def weights(self) -> str:
+        """Which weights its features come from."""
+        return EXTRACTORS[self.feature].weights
 
     def _fit(self, X: Any, groups: Groups) -> None:
         usable = np.ones(len(X), dtype=bool) if self.usable is None else self.usable

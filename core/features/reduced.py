@@ -11,6 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from core.features.base import Extractor
+
+KEPT_DIMS = 4096
+"""Wider features, the flattened ViT's, are kept as a sketch of this many dimensions unless all are asked for."""
+
 
 @lru_cache(maxsize=4)
 def sketch(n_dims: int, n_kept: int, seed: int = 0) -> csr_matrix:
@@ -25,3 +30,9 @@ def reduce(features: NDArray[np.float32], n_kept: int | None) -> NDArray[np.floa
     if n_kept is None or n_kept >= features.shape[1]:
         return features
     return np.ascontiguousarray((sketch(features.shape[1], n_kept).T @ features.T).T, dtype=np.float32)
+
+
+def extract_reduced(extractor: Extractor, counts: csr_matrix, n_kept: int | None = KEPT_DIMS) -> NDArray[np.float32]:
+    """(n, min(d, n_kept)) features of n heatmaps; wide ones are never in memory for more than a batch."""
+    parts = [reduce(part, n_kept) for part in extractor.stream(counts)]
+    return np.concatenate(parts) if parts else np.empty((0, min(extractor.n_dims, n_kept or extractor.n_dims)), dtype=np.float32)

@@ -25,7 +25,7 @@ from scipy.sparse import csr_matrix
 
 from core.errors import ContractError, StoreError
 from core.features.base import Extractor, Features
-from core.features.reduced import reduce
+from core.features.reduced import KEPT_DIMS, reduce
 from core.images import content_keys
 
 Keys = NDArray[Any]
@@ -37,8 +37,6 @@ SHARD_BYTES = 64_000_000
 SHARD_ROWS = 2048
 """What a killed process loses at most: half a minute's work."""
 STALE_S = 86_400
-KEPT_DIMS = 4096
-"""Wider features, the flattened ViT's, are kept as a sketch of this many dimensions unless all are asked for."""
 
 
 def folder_of(store: Path) -> Path:

@@ -158,7 +158,8 @@ def _fill_results(cursor: Any, run_id: str, facts: dict[str, Any], strength: Any
     cursor.execute(
         """INSERT INTO heatmap SELECT r.run_id, r.banner_id, r.position, list(bin ORDER BY bin), list(n ORDER BY bin) FROM result r
            JOIN (SELECT banner_id, bin, sum(n)::UINTEGER AS n
-                 FROM (SELECT banner_id, unnest(bins) AS bin, unnest(counts) AS n FROM heatmap_day) GROUP BY ALL) USING (banner_id) WHERE r.flagged GROUP BY ALL ORDER BY r.position"""
+                 FROM (SELECT banner_id, unnest(bins) AS bin, unnest(counts) AS n FROM heatmap_day) GROUP BY ALL)
+           USING (banner_id) WHERE r.flagged GROUP BY ALL ORDER BY r.position"""
     )
 
 

@@ -11,6 +11,6 @@ LAYERS: list[set[str]] = [
     {"training"},
     {"worker"},
     {"schema", "store", "queries", "triage"},
-    {"run", "job", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"},
+    {"run", "job", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"},
     {"ui"},
 ]

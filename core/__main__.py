@@ -135,6 +135,27 @@ def score(
 
 
 @app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="The network: ssad_clicks.")],
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="On synthetic grids, as the shipped weights were.")] = False,
+    steps: Annotated[int | None, typer.Option(help="Batches. (default: as the shipped weights)")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, other batches.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the weights go. (default: beside the store)")] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network of ours on the store's own banners; runs of that store then use it. Stopped, it goes on where it was."""
+    from core import train as training
+
+    with console.progress_bar() as progress:
+        done = training.train(name, store or settings.store_path(), synthetic=synthetic, steps=steps, seed=seed, out=out, progress=progress)
+    if as_json:
+        console.show_json({"weights": done.path, **done.about})
+    else:
+        console.out.print(f"{done.path} is trained: {done.about}")
+
+
+@app.command()
 def evaluate(
     truth: Annotated[Path, typer.Option(help="CSV or Parquet with banner_id, broken (1 or 0) and optionally fault.")],
     run: RunOption = None,

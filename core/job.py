@@ -1,7 +1,8 @@
 """The job folder of one run: what goes to the worker, the worker's process, and what comes back.
 
     job.json                         {"detectors": [names] | null, "fdr": 0.1, "seed": 0, "parent_pid": 123,
-                                      "features": folder where features are kept from run to run, beside the store}
+                                      "features": folder where features are kept from run to run, beside the store,
+                                      "weights": folder of networks trained on this store, beside it}
     heatmaps/grid_id=<id>/*.parquet  banner_id, n_products, domain, day, bins, counts; one or more rows a banner and day
     worker.log                       what the worker wrote on stderr
     out/<table>/*.parquet            rows for the tables in TABLES, without run_id
@@ -70,6 +71,11 @@ class Request:
         return {"first_day": self.first_day, "last_day": self.last_day, "grids": self.grids}
 
 
+def weights_folder(store: Path) -> Path:
+    """Where the networks that were trained on this store's own banners lie: beside it, as `<name>.weights`."""
+    return store.with_suffix(".weights")
+
+
 WINDOW = """FROM heatmap_day h JOIN banner b USING (banner_id)
     WHERE ($first_day::DATE IS NULL OR h.day >= $first_day) AND ($last_day::DATE IS NULL OR h.day <= $last_day)
     AND ($grids::BIGINT[] IS NULL OR b.grid_id IN (SELECT unnest($grids::BIGINT[])))"""
@@ -99,7 +105,14 @@ def write_job(store: Store, folder: Path, request: Request) -> None:
     from core.features.store import folder_of  # here: whoever only shows scores does without it
 
     features = str(folder_of(store.path.resolve()))
-    job = {"detectors": request.detectors, "fdr": request.fdr, "seed": request.seed, "parent_pid": os.getpid(), "features": features}
+    job = {
+        "detectors": request.detectors,
+        "fdr": request.fdr,
+        "seed": request.seed,
+        "parent_pid": os.getpid(),
+        "features": features,
+        "weights": str(weights_folder(store.path.resolve())),
+    }
     (folder / "job.json").write_text(json.dumps(job))
     target = str(folder / "heatmaps").replace("'", "''")
     columns = "b.grid_id, h.banner_id, b.n_products, b.domain, h.day, h.bins, h.counts"

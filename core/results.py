@@ -140,6 +140,6 @@ def detector_table(scored: list[Scored]) -> pa.Table:
             "fit_s": [sum(part.seconds[name][0] for part in scored) for name in names],
             "score_s": [sum(part.seconds[name][1] for part in scored) for name in names],
             "n_scored": [sum(len(part.banner_id) for part in scored)] * len(names),
-            "weights": pa.array([getattr(CATALOGUE[name], "weights", None) for name in names], pa.string()),
+            "weights": pa.array([scored[0].weights.get(name) for name in names], pa.string()),
         }
     )

@@ -6,6 +6,7 @@ In: Heatmaps a grid and the references of all grids. Out: columns for the store'
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,8 @@ class Scored:
     """Highest normalised score that its clicks allow; infinite where they are not few."""
     seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Fit and score seconds a detector."""
+    weights: dict[str, str | None] = field(default_factory=dict)
+    """Which trained weights a detector used; None = it has none."""
 
 
 @dataclass
@@ -74,20 +77,26 @@ def extracted(name: str, counts: csr_matrix) -> NDArray[np.float32]:
 
 
 def score_grid(
-    heatmaps: Heatmaps, reference: Reference, names: list[str], step: Callable[[str], None], features: FeatureSource = extracted
+    heatmaps: Heatmaps,
+    reference: Reference,
+    names: list[str],
+    step: Callable[[str], None],
+    features: FeatureSource = extracted,
+    own_weights: Path | None = None,
 ) -> Scored:
     """Scores and diagnoses the banners of one grid. `reference` holds the groups of every grid; a group's row is its id.
 
-    Detectors that read features get them from `features`.
+    Detectors that read features get them from `features`; networks take weights from the folder `own_weights` where it has them.
     """
     grid_id = int(heatmaps.grid_id[0])
     own, ids = reference.of_grid(grid_id)
     others = _other_layouts(reference, grid_id)
     scores: dict[str, Vector] = {}
     seconds: dict[str, tuple[float, float]] = {}
+    weights: dict[str, str | None] = {}
+    given = {"reference": own, "others": others, "own_weights": own_weights}
     for name in names:
         step(name)
-        given = {"reference": own, "others": others}
         detector = make(name, **{f.name: given[f.name] for f in fields(CATALOGUE[name]) if f.name in given})
         start = time.perf_counter()
         X, groups = _as_read(detector, heatmaps, features)
@@ -95,10 +104,11 @@ def score_grid(
         middle = time.perf_counter()
         scores[name] = detector.score(X, groups)
         seconds[name] = (middle - start, time.perf_counter() - middle)
+        weights[name] = getattr(detector, "weights", None)
     step("diagnosis")
     diagnoses, rows = _diagnoses(heatmaps, own, others, reference)
     what = (heatmaps.banner_id, heatmaps.grid_id, heatmaps.n_products, heatmaps.domain, heatmaps.n_clicks)
-    return Scored(*what, ids[rows], scores, diagnoses, few_clicks_limit(heatmaps.counts, own.p, rows), seconds)
+    return Scored(*what, ids[rows], scores, diagnoses, few_clicks_limit(heatmaps.counts, own.p, rows), seconds, weights)
 
 
 def _as_read(detector: Detector, heatmaps: Heatmaps, features: FeatureSource) -> tuple[Any, NDArray[np.int64]]:

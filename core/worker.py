@@ -51,7 +51,7 @@ def main(job: Path) -> None:
         raise InputError("A run needs clicks, however the job holds none. Widen the window or ingest a log.")
     start = time.perf_counter()
     reference = _fit_references(job, grids)
-    scored = _score(job, grids, reference, names, _source(asked.get("features")))
+    scored = _score(job, grids, reference, names, _source(asked.get("features")), _path(asked.get("weights")))
     _say(SCORE_SHARE, "comparing all banners")
     grid_id, n_clicks = results.gathered(scored, "grid_id"), results.gathered(scored, "n_clicks")
     scores = {name: np.concatenate([s.scores[name] for s in scored]) for name in names}
@@ -135,7 +135,13 @@ def _source(folder: str | None) -> FeatureSource:
     return kept
 
 
-def _score(job: Path, grids: list[int], reference: Reference, names: list[str], features: FeatureSource) -> list[Scored]:
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _score(
+    job: Path, grids: list[int], reference: Reference, names: list[str], features: FeatureSource, own_weights: Path | None
+) -> list[Scored]:
     out = []
     for k, grid_id in enumerate(grids):
         at = [0]
@@ -145,7 +151,7 @@ def _score(job: Path, grids: list[int], reference: Reference, names: list[str], 
             at[0] += 1
             _say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * share, f"scoring grid {grid_id} ({k + 1} of {len(grids)}): {what}")
 
-        out.append(scoring.score_grid(read_grid(job, grid_id).heatmaps, reference, names, step, features))
+        out.append(scoring.score_grid(read_grid(job, grid_id).heatmaps, reference, names, step, features, own_weights))
     return out
 
 

@@ -2,6 +2,7 @@
 
 **Statistical**, counts against the reference, at 40x40, 20x20 and 10x10 cells: multinomial, chi_squared, kl_divergence,
 jensen_shannon. **Template**, counts against what faults would make of the reference: likelihood_ratio.
+**Self-supervised**, a network that sees a banner beside its reference: ssad_clicks.
 **Features**, an extractor's features against the anchors of the group: cosine_<extractor>.
 """
 
@@ -14,6 +15,7 @@ from core.detectors.cosine import Cosine
 from core.detectors.kl_divergence import JensenShannon, KLDivergence
 from core.detectors.likelihood_ratio import LikelihoodRatio
 from core.detectors.multinomial import Multinomial
+from core.detectors.ssad_clicks import SsadClicks
 from core.errors import InputError
 from core.features import EXTRACTORS
 
@@ -23,6 +25,7 @@ _ALL: list[Detector] = [
     *[KLDivergence(size=size) for size in (40, 20, 10)],
     *[JensenShannon(size=size) for size in (40, 20, 10)],
     LikelihoodRatio(),
+    SsadClicks(),
     *[Cosine(feature=name) for name in EXTRACTORS],
 ]
 

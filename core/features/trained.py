@@ -26,11 +26,12 @@ def find_weights(name: str, own: Path | None = None) -> Path:
 
 def load_network(network: "nn.Module", path: Path) -> "nn.Module":
     """The network with the file's weights, in evaluation mode. Raises InputError where they do not fit it."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         network.load_state_dict(load_file(path))
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, SafetensorError) as error:
         raise InputError(
             f"Weights must fit their network, however {path} does not: {str(error).splitlines()[0]} Train it again."
         ) from error

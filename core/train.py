@@ -1,0 +1,77 @@
+"""`train NAME`: one network of ours, trained on the store's own banners or on synthetic ones, its weights beside the store."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import InputError
+from core.features.trained import save_network
+from core.heatmaps import Heatmaps, counts_of_lists
+from core.job import weights_folder
+from core.store import Store
+from core.training import Plan, Pool, Progress, clean_pool, joined, synthetic_pool, train_ssad_clicks
+
+NETWORKS = ("ssad_clicks",)
+MAX_BANNERS = 50_000
+"""Banners that a training reads from the store, drawn evenly by a hash of their id; more add hours, not skill."""
+LEAST_BANNERS = 500
+N_SYNTHETIC = 2
+"""Synthetic pools that the shipped weights are trained on."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where the weights are, and what is known of them."""
+
+    path: Path
+    about: dict[str, Any]
+
+
+def train(name: str, store: Path, *, synthetic: bool, steps: int | None, seed: int, out: Path | None, progress: Progress) -> Trained:
+    """Trains network `name` and writes its weights into `out` (default: beside the store). A stopped training goes on where it was.
+
+    Raises InputError for an unknown name and for a store with too few banners.
+    """
+    if name not in NETWORKS:
+        raise InputError(f"Training knows {', '.join(NETWORKS)}, however {name!r} was asked for. Check the spelling.")
+    folder = out or weights_folder(store.resolve())
+    plan = replace(Plan(), seed=seed) if steps is None else Plan(steps=steps, seed=seed)
+    progress(0.0, "choosing banners that are in order")
+    pool = joined([synthetic_pool(seed + k) for k in range(N_SYNTHETIC)]) if synthetic else _own_pool(store)
+    network, about = train_ssad_clicks(pool, plan, folder / f"{name}.checkpoint", progress)
+    about = {"network": name, "banners": "synthetic" if synthetic else "of the store", **about}
+    save_network(network, folder / f"{name}.safetensors", about)
+    return Trained(folder / f"{name}.safetensors", about)
+
+
+def _own_pool(store: Path) -> Pool:
+    if not store.exists():
+        raise InputError(f"Training takes a store's own banners, however {store} does not exist. Ingest a log, or give --synthetic.")
+    with Store(store) as opened:
+        heatmaps = read_heatmaps(opened)
+    if len(heatmaps) < LEAST_BANNERS:
+        raise InputError(f"Training needs {LEAST_BANNERS} banners, however {store} holds {len(heatmaps)}. Use the shipped weights.")
+    return clean_pool(heatmaps)
+
+
+def read_heatmaps(store: Store) -> Heatmaps:
+    """Heatmaps of up to MAX_BANNERS banners over all days, sorted by banner_id."""
+    with store.cursor() as cursor:
+        rows = cursor.execute(
+            """WITH chosen AS (SELECT * FROM banner ORDER BY hash(banner_id) LIMIT ?),
+            cells AS (SELECT banner_id, unnest(bins) AS bin, unnest(counts) AS n FROM heatmap_day SEMI JOIN chosen USING (banner_id)),
+            summed AS (SELECT banner_id, bin, sum(n)::UINTEGER AS n FROM cells GROUP BY ALL)
+            SELECT banner_id, any_value(grid_id) AS grid_id, any_value(n_products) AS n_products, any_value(domain) AS domain,
+                list(bin ORDER BY bin) AS bins, list(n ORDER BY bin) AS counts
+            FROM summed JOIN chosen USING (banner_id) GROUP BY banner_id ORDER BY banner_id""",
+            [MAX_BANNERS],
+        ).to_arrow_table()
+    return Heatmaps(
+        banner_id=rows["banner_id"].to_numpy(),
+        grid_id=rows["grid_id"].to_numpy().astype(np.int64),
+        n_products=rows["n_products"].to_numpy().astype(np.int16),
+        domain=rows["domain"].to_numpy(),
+        counts=counts_of_lists(rows["bins"], rows["counts"]),
+    )

@@ -1,5 +1,6 @@
 """`train NAME`: one network of ours, trained on the store's own banners or on synthetic ones, its weights beside the store."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,26 @@ from core.features.trained import save_network
 from core.heatmaps import Heatmaps, counts_of_lists
 from core.job import weights_folder
 from core.store import Store
-from core.training import Plan, Pool, Progress, clean_pool, joined, synthetic_pool, train_ssad_clicks
+from core.training.loop import Plan, Progress
+from core.training.pools import Pool, clean_pool, joined, synthetic_pool
+from core.training.ssad_clicks import SsadPlan, train_ssad_clicks
 
-NETWORKS = ("ssad_clicks",)
+Trainer = Callable[[Any, Any, Path, Progress], tuple[Any, dict[str, Any]]]
+"""(pool of banners, or None where the network learns from drawn images; plan; checkpoint; progress) -> (network, what is known of it)."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one network is trained; `reads_banners`: on a pool of banners, else on images that it draws itself."""
+
+    plan: Plan
+    train: Trainer
+    reads_banners: bool = True
+
+
+NETWORKS: dict[str, Recipe] = {
+    "ssad_clicks": Recipe(SsadPlan(), train_ssad_clicks),
+}
 MAX_BANNERS = 50_000
 """Banners that a training reads from the store, drawn evenly by a hash of their id; more add hours, not skill."""
 LEAST_BANNERS = 500
@@ -36,14 +54,26 @@ def train(name: str, store: Path, *, synthetic: bool, steps: int | None, seed: i
     """
     if name not in NETWORKS:
         raise InputError(f"Training knows {', '.join(NETWORKS)}, however {name!r} was asked for. Check the spelling.")
+    recipe = NETWORKS[name]
     folder = out or weights_folder(store.resolve())
-    plan = replace(Plan(), seed=seed) if steps is None else Plan(steps=steps, seed=seed)
-    progress(0.0, "choosing banners that are in order")
-    pool = joined([synthetic_pool(seed + k) for k in range(N_SYNTHETIC)]) if synthetic else _own_pool(store)
-    network, about = train_ssad_clicks(pool, plan, folder / f"{name}.checkpoint", progress)
-    about = {"network": name, "banners": "synthetic" if synthetic else "of the store", **about}
+    plan = replace(recipe.plan, seed=seed, steps=steps or recipe.plan.steps)
+    pool = _pool(recipe, store, synthetic, seed, progress)
+    network, about = recipe.train(pool, plan, folder / f"{name}.checkpoint", progress)
+    drawn = "synthetic" if synthetic or pool is None else "of the store"
+    about = {"network": name, "banners": drawn, "command": _command(name, plan, drawn), **about}
     save_network(network, folder / f"{name}.safetensors", about)
     return Trained(folder / f"{name}.safetensors", about)
+
+
+def _command(name: str, plan: Plan, drawn: str) -> str:
+    return f"python -m core train {name}{' --synthetic' if drawn == 'synthetic' else ''} --steps {plan.steps} --seed {plan.seed}"
+
+
+def _pool(recipe: Recipe, store: Path, synthetic: bool, seed: int, progress: Progress) -> Pool | None:
+    if not recipe.reads_banners:
+        return None
+    progress(0.0, "choosing banners that are in order")
+    return joined([synthetic_pool(seed + k) for k in range(N_SYNTHETIC)]) if synthetic else _own_pool(store)
 
 
 def _own_pool(store: Path) -> Pool:

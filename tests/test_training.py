@@ -12,7 +12,8 @@ from core.errors import InputError
 from core.features.trained import find_weights, load_network, read_about, save_network
 from core.heatmaps import Heatmaps, heatmaps_of
 from core.synthetic import GridPlan, make_clicks
-from core.training import Plan, clean_pool, make_batch, synthetic_pool, train_ssad_clicks
+from core.training.pools import clean_pool, synthetic_pool
+from core.training.ssad_clicks import SsadPlan, make_batch, train_ssad_clicks
 
 PLANS = (GridPlan(1, 120, 10), GridPlan(2, 120, 10), GridPlan(3, 120, 10))
 
@@ -44,7 +45,7 @@ def test_a_pool_needs_two_grids() -> None:
 
 def test_a_batch_gives_nothing_away_by_its_number_of_clicks() -> None:
     pool = synthetic_pool(5, n_grids=4, n_banners=80)
-    x, y = make_batch(np.random.default_rng(0), pool, Plan(batch=128))
+    x, y = make_batch(np.random.default_rng(0), pool, SsadPlan(batch=128))
     size = x[:, 3, 0, 0].numpy()  # log of the number of clicks
     assert abs(roc_auc_score(y.numpy(), size) - 0.5) < 0.06
     assert set(y.tolist()) == {0.0, 1.0}
@@ -52,14 +53,14 @@ def test_a_batch_gives_nothing_away_by_its_number_of_clicks() -> None:
 
 def test_a_stopped_training_ends_where_an_unstopped_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = synthetic_pool(6, n_grids=4, n_banners=60)
-    plan = Plan(steps=6, batch=16)
+    plan = SsadPlan(steps=6, batch=16)
     whole, about = train_ssad_clicks(pool, plan, tmp_path / "a.checkpoint", no_progress)
 
     def stop(done: float, what: str) -> None:
         if done > 0.5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("core.training.CHECKPOINT_S", -1.0)
+    monkeypatch.setattr("core.training.loop.CHECKPOINT_S", -1.0)
     with pytest.raises(KeyboardInterrupt):
         train_ssad_clicks(pool, plan, tmp_path / "b.checkpoint", stop)
     assert (tmp_path / "b.checkpoint").exists()

@@ -1,0 +1,1 @@
+"""How the networks that are shipped are trained: one loop, one file a network, banners to train on."""

@@ -7,10 +7,10 @@ LAYERS: list[set[str]] = [
     {"settings", "errors"},
     {"clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images"},
     {"reference", "features", "anchors", "embeddings", "templates", "detectors", "normalise", "combine", "thresholds"}
-    | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "onset", "scoring", "results"},
+    | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "results"},
     {"training"},
-    {"worker"},
+    {"worker", "map_worker"},
     {"schema", "store", "queries", "triage"},
-    {"run", "job", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"},
+    {"run", "job", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"},
     {"ui"},
 ]

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.queries import banner
 from core.queries.runs import Row
-from core.ui import charts, components, evidence, maps, nav, palette, reads, state, tables, text, work
+from core.ui import charts, components, evidence, maps, nav, neighbours, palette, reads, state, tables, text, work
 from core.ui.maps import Map
 from core.ui.state import Shown
 
@@ -207,6 +207,7 @@ def scored(run: Shown, found: Row, facts: Row) -> None:
     hoped = None if group is None else maps.as_map(group[1]) * seen.sum()
     pictures(run, found, seen, hoped)
     brushed(run, facts["banner_id"], seen, hoped)
+    neighbours.company(run, found)
     west, east = st.columns(2, gap="large")
     with west:
         where_it_stands(run, found)

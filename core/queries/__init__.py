@@ -5,5 +5,7 @@ overview  rates per grid, day, product count and domain
 queue     flagged banners, filtered, sorted and paged
 heatmaps  dense counts of single banners
 banner    everything about one banner
+embeddings  maps of banners, and what lies near what
+cosines   distances to anchors, and who is known to be in order
 health    ingests, rejects, detectors of a run
 """

@@ -21,7 +21,7 @@ def counts_of(store: Store, banner_ids: Sequence[str], run: Row | None = None) -
     ids = [banner_id for banner_id in dense if banner_id not in kept]
     if not ids:
         return dense
-    window, values = _window(store, run)
+    window, values = window_of(store, run)
     # equality skips what a sorted ingest cannot hold, a list of ids reads every name: better only where ids meet many ingests
     n_ingests = store.rows("SELECT count(*) AS n FROM ingest")[0]["n"]
     groups = [[name] for name in ids] if len(ids) * n_ingests <= MAX_LOOKUPS else [ids]
@@ -58,7 +58,7 @@ def _add(dense: dict[str, NDArray[np.int64]], found: dict[str, Any], group: list
 
 def days_of(store: Store, banner_id: str, run: Row | None = None) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Days (n_days,) datetime64[D] in order, and counts (n_days, 1600) of one banner."""
-    window, values = _window(store, run)
+    window, values = window_of(store, run)
     with store.cursor() as cursor:
         cursor.execute(
             f"""SELECT day, bin, sum(n)::BIGINT AS n FROM (
@@ -73,7 +73,8 @@ def days_of(store: Store, banner_id: str, run: Row | None = None) -> tuple[NDArr
     return days, counts
 
 
-def _window(store: Store, run: Row | None) -> tuple[str, list[Any]]:
+def window_of(store: Store, run: Row | None) -> tuple[str, list[Any]]:
+    """Condition over `heatmap_day` that keeps what a run saw, to be put after another one, and its parameters."""
     if run is None:
         return "", []
     later = store.rows("SELECT ingest_id FROM ingest WHERE finished_at > ?", [run["started_at"]])

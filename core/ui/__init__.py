@@ -6,6 +6,11 @@ maps        counts to arrays to draw: smoothed, expected, signed difference
 charts      Plotly figures
 svg tables  small pictures and HTML tables, for pages and for the report
 thumbnails  PNG data URLs
+gallery     thumbnails side by side, to pick from
+scatter cosine_charts  maps of banners and cosine similarities as figures
+embedding picked selection mapping  the map, what is selected on it, and how one is made
+pairwise    two cosine similarities against each other
+neighbours  what the Banner page shows of maps and cosines
 state       the open store, the run shown, who you are, actions
 reads       cached reads
 components  sentences, empty states, the table one can pick from

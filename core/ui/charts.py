@@ -143,11 +143,12 @@ def marginal(observed: NDArray[np.float64], expected: NDArray[np.float64], theme
     hover = axis + " %{x}<br>%{y:.1f} clicks<extra>%{fullData.name}</extra>"
     for trace in (seen, hoped):
         trace["hovertemplate"] = hover
-    axes = _plain_axes(theme, f"{axis} of the heatmap", "clicks")
+    axes = plain_axes(theme, f"{axis} of the heatmap", "clicks")
     return {"data": [seen, hoped], "layout": _layout(theme, height, bargap=0, margin={"l": 46, "r": 8, "t": 6, "b": 34}, **axes)}
 
 
-def _plain_axes(theme: Theme, x: str, y: str) -> dict[str, Any]:
+def plain_axes(theme: Theme, x: str, y: str) -> dict[str, Any]:
+    """Axes with quiet titles and lines, from zero."""
     title = {"standoff": 6, "font": {"size": 12, "color": theme.muted}}
     plain = {
         "showgrid": False,
@@ -180,7 +181,7 @@ def control_chart(
     }
     line |= {"customdata": np.stack([low, high], axis=1)}
     line["hovertemplate"] = "%{x|%-d %b}: %{y:.1%}<br>limits %{customdata[0]:.1%} to %{customdata[1]:.1%}<extra></extra>"
-    axes = _plain_axes(theme, "", "banners broken")
+    axes = plain_axes(theme, "", "banners broken")
     axes["yaxis"] |= {"tickformat": ".0~%"}
     axes["xaxis"] |= {"tickformat": "%-d %b", "type": "date", "nticks": 8}
     return {"data": [band, middle, line], "layout": _layout(theme, 260, margin={"l": 56, "r": 8, "t": 8, "b": 28}, **axes)}
@@ -204,7 +205,7 @@ def detector_dots(rows: Sequence[dict[str, Any]], theme: Theme) -> Figure:
         "cliponaxis": False,
         "hovertemplate": "%{y}: higher than %{x:.1f} % of the run's banners<extra></extra>",
     }
-    axes = _plain_axes(theme, "percentile among the run's banners", "")
+    axes = plain_axes(theme, "percentile among the run's banners", "")
     axes["xaxis"] |= {"range": [0, 100], "showgrid": True, "gridcolor": theme.line}
     axes["yaxis"] |= {"autorange": "reversed", "rangemode": "normal", "showdividers": False, "automargin": True}
     return {"data": [trace], "layout": _layout(theme, 76 + 27 * len(rows), margin={"l": 8, "r": 16, "t": 8, "b": 40}, **axes)}
@@ -219,7 +220,7 @@ def days_chart(days: Sequence[Any], clicks: Sequence[int], odds: Sequence[float]
     says = {"type": "bar", "x": x, "y": value, "yaxis": "y2", "marker": {"color": np.where(value > 0, theme.broken, theme.ok).tolist()}}
     says["hovertemplate"] = "%{x|%-d %b}: log odds %{y:.1f}<extra></extra>"
     data = [bars, says] if np.isfinite(value).any() else [bars]
-    axes = _plain_axes(theme, "", "clicks")
+    axes = plain_axes(theme, "", "clicks")
     axes["xaxis"] |= {"tickformat": "%-d %b", "type": "date", "nticks": 8, "anchor": "y2" if len(data) > 1 else "y"}
     if len(data) > 1:
         axes["yaxis2"] = axes["yaxis"] | {"domain": [0, 0.44], "title": axes["yaxis"]["title"] | {"text": "log odds"}, "zeroline": True}

@@ -32,7 +32,7 @@ export default function (component) {
   });
   const current = root.querySelector("[aria-selected=true]");
   if (current && data.height) {
-    const head = root.querySelector("thead").offsetHeight, top = current.offsetTop - head;
+    const head = root.querySelector("thead")?.offsetHeight ?? 0, top = current.offsetTop - head;
     if (top < root.scrollTop) root.scrollTop = top;
     const bottom = current.offsetTop + current.offsetHeight - root.clientHeight;
     if (bottom > root.scrollTop) root.scrollTop = bottom;

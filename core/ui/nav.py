@@ -17,7 +17,10 @@ def navigation() -> Any:
         {
             "Watch": [st.Page("pages/overview.py", title="Overview", icon=":material/monitoring:", default=True)],
             "Work": [st.Page("pages/triage.py", title="Triage", icon=":material/checklist:")],
-            "Understand": [st.Page("pages/banner.py", title="Banner", icon=":material/ads_click:")],
+            "Understand": [
+                st.Page("pages/banner.py", title="Banner", icon=":material/ads_click:"),
+                st.Page("pages/embedding.py", title="Embedding", icon=":material/bubble_chart:"),
+            ],
             "Decide & run": [st.Page("pages/data.py", title="Data", icon=":material/database:")],
         }
     )

@@ -25,6 +25,13 @@ DARK = Theme("#11181C", "#E6ECEF", "#93A3AD", "#33424B", "#5DB4E6", "#F08A4B", "
 SIGNS = {"open": "○", "confirmed": "▲", "dismissed": "●", "snoozed": "◆"}
 """One sign a triage state, so that no state is told by its colour alone."""
 
+# Okabe and Ito 2008 without vermilion, which means broken; darkened for white paper, lightened for black
+CATEGORIES = {
+    False: ["#0A5C7A", "#C98A00", "#009E73", "#A8518A", "#56B4E9", "#6B5B95", "#8C6D31", "#2F4B26"],
+    True: ["#5DB4E6", "#E6B93C", "#4CC4A0", "#DC9BC0", "#2C86A8", "#A99BD6", "#C7A873", "#9CCB86"],
+}
+"""Colours of categories without an order, by `dark`; whatever is beyond them shares the muted colour."""
+
 # matplotlib's cividis (Nunez, Anderton, Renslow 2018, PLoS ONE 13:e0199239) at ten even steps
 CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"]
 # ColorBrewer RdBu, reversed: blue is fewer than expected, red more

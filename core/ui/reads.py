@@ -7,7 +7,10 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from core.queries import banner, heatmaps, overview, queue, runs
+from core import shots
+from core.queries import banner, cosines, embeddings, heatmaps, overview, queue, runs
+from core.queries.cosines import Distances
+from core.queries.embeddings import Points
 from core.queries.queue import QueueFilter
 from core.ui import state
 from core.ui.state import Shown
@@ -109,3 +112,34 @@ def thumbnails(run: Shown, banner_ids: list[str]) -> dict[str, str]:
 def token(run: Shown) -> str:
     """Changes with every decision."""
     return runs.decisions_token(run.store)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def points(path: str, run_id: str, embedding_id: str) -> Points:
+    """Every banner of a map; shared between sessions, so nobody writes into it."""
+    return embeddings.points(state.at_path(path), embedding_id, run_id)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def map_anchors(path: str, embedding_id: str) -> list[Row]:
+    """Anchors of a map."""
+    return embeddings.anchors(state.at_path(path), embedding_id)
+
+
+@st.cache_data(max_entries=64, ttl=60, show_spinner=False)
+def decided(path: str, token: str) -> dict[str, str]:
+    """State of everything that was decided."""
+    return embeddings.decided(state.at_path(path))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading cosines once …")
+def distances(path: str, run_id: str, detector: str) -> Distances:
+    """Distances to the anchors by one detector; shared between sessions, so nobody writes into it."""
+    return cosines.distances(state.at_path(path), run_id, detector)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def zero_shot_cut(path: str, run_id: str, detector: str, grid: int) -> shots.Cut | None:
+    """The cut that the other grids give this one."""
+    found = distances(path, run_id, detector)
+    return shots.zero_shot_cut(found.distance, found.grid_id, found.p_broken, grid)

@@ -81,6 +81,17 @@ def _cell(row: dict[str, Any] | None, top: float, min_banners: int) -> str:
     return f'<td {pick} style="{shade}">{rate}<small>{row["flagged"]:,} of {row["n"]:,}</small></td>'
 
 
+def cluster_table(rows: Sequence[tuple[int, int, int, str]]) -> str:
+    """Clusters: number (-1: in none), banners, flagged, the grid that most of them are of."""
+    head = '<tr><th>cluster</th><th class="num">banners</th><th class="num">flagged</th><th class="num">share</th><th>mostly grid</th></tr>'
+    body = "".join(
+        f'<tr data-pick="{k}" tabindex="0"><td><b>{k + 1 if k >= 0 else "in none"}</b></td><td class="num">{n:,}</td>'
+        f'<td class="num">{flagged:,}</td><td class="num">{text.percent(flagged / n, 0)}</td><td>{markup(main)}</td></tr>'
+        for k, n, flagged, main in rows
+    )
+    return f'<div class="hp"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'
+
+
 def queue_table(
     rows: Sequence[dict[str, Any]], thumbnails: dict[str, str], current: str | None, checked: Collection[str], last_day: Any
 ) -> str:

@@ -1,0 +1,94 @@
+"""What the Banner page shows of maps and cosines: its place, its similarity to the anchors, known banners like it."""
+
+from functools import partial
+
+import streamlit as st
+
+from core.queries import cosines, embeddings
+from core.queries.runs import Row
+from core.ui import components, cosine_charts, gallery, mapping, reads, scatter, state, text
+from core.ui.state import Shown
+
+N_KNOWN = 4
+
+
+def company(run: Shown, found: Row) -> None:
+    """Three answers side by side: where it lies, how near to the anchor, which known banners are like it."""
+    maps = embeddings.listed(run.store, run.run_id)
+    about = maps[0] if maps else None
+    name = found["banner_id"]
+    place = embeddings.place(run.store, about["embedding_id"], name) if about else None
+    west, middle, east = st.columns(3, gap="large")
+    with west:
+        st.markdown("##### On the map")
+        on_the_map(run, about, place, name)
+    with middle:
+        st.markdown("##### Beside its anchor")
+        beside_the_anchor(run, found)
+    with east:
+        st.markdown("##### Known banners like it")
+        known(run, about, place, name)
+
+
+def on_the_map(run: Shown, about: Row | None, place: Row | None, name: str) -> None:
+    """A small map with the banner ringed."""
+    if about is None:
+        components.empty("No map of this run yet", "A map shows which banners resemble it.", page="pages/embedding.py", label="Make a map")
+        return
+    if place is None:
+        st.info("It is not on the latest map, which holds a sample of the banners that are not flagged.")
+        return
+    points = reads.points(run.path, run.run_id, about["embedding_id"])
+    figure = scatter.small_map(points, state.theme(), (place["x"], place["y"]))
+    components.plot(figure, "small_map", "Map of banners with this one ringed")
+    where = f"in cluster {place['cluster'] + 1}" if place["cluster"] >= 0 else "in no cluster"
+    st.caption(f"{text.markdown(mapping.words(about['feature'], about['method']))}: it lies {where}. ▲ flagged, ○ this one.")
+    if st.button("Find it on the map", key="to_map", type="tertiary", icon=":material/bubble_chart:"):
+        for key in ("find", "feature", "method", "view", "axes"):
+            st.session_state.pop(key, None)
+        st.switch_page("pages/embedding.py", query_params={"find": name, "feature": about["feature"], "method": about["method"]})
+
+
+def beside_the_anchor(run: Shown, found: Row) -> None:
+    """Cosine similarity to the anchor of its layout, a bar a feature."""
+    detectors = cosines.detectors(run.store, run.run_id)
+    if not detectors:
+        components.empty("No cosine in this run", "No deep detector was asked.", page="pages/data.py", label="Score again on the Data page")
+        return
+    own = cosines.of_banner(run.store, run.run_id, found["banner_id"])
+    cuts = {d: reads.zero_shot_cut(run.path, run.run_id, d, found["grid_id"]) for d in detectors}
+    nan = float("nan")
+    rows = [
+        (text.fault(d.removeprefix(cosines.PREFIX)), 1 - own[d] if d in own else nan, 1 - cut.distance if (cut := cuts[d]) else nan)
+        for d in detectors
+    ]
+    components.plot(cosine_charts.bars(rows, state.theme()), "cosines", "Cosine similarity to the anchor by feature")
+    left_out = sum(d not in own for d in detectors)
+    more = " Left out: not asked, since a flag was out of reach." if left_out else ""
+    st.caption(f"Tick: the 0-shot cut that the other grids give; at or below it the bar counts as broken.{more}")
+
+
+def known(run: Shown, about: Row | None, place: Row | None, name: str) -> None:
+    """The nearest banners that analysts called in order and broken, side by side."""
+    if about is None or place is None:
+        st.info("This needs the banner on a map: likeness is measured between the features that a map keeps.")
+        return
+    words = (("dismissed", "In order", "Dismiss a false alarm (D)"), ("confirmed", "Broken", "Confirm a broken banner (B)"))
+    for column, (decision, title, step) in zip(st.columns(2), words, strict=True):
+        rows = embeddings.nearest(run.store, about["embedding_id"], run.run_id, name, state=decision, limit=N_KNOWN)
+        with column:
+            st.caption(f"**{title}**")
+            if not rows:
+                st.caption(f"None known yet. {step}: the map's banners with that decision appear here, nearest first.")
+                continue
+            pictures = reads.thumbnails(run, [r["banner_id"] for r in rows])
+            noted = [r | {"note": f"{r['distance']:.2f} away"} for r in rows]
+            components.pick_table(gallery.tiles(noted, pictures), f"known_{decision}", on_pick=partial(go_to, f"known_{decision}"))
+    st.caption(f"Nearest by {text.fault(about['feature'])} features (0: the same, 1.41: nothing in common).")
+
+
+def go_to(key: str) -> None:
+    """Opens the picked banner on this page."""
+    value = components.picked(key)
+    if value is not None:
+        st.session_state["banner"] = value

@@ -1,0 +1,162 @@
+"""What is selected on a map, as pictures, table and decisions; clusters to start from; and what one banner resembles."""
+
+import numpy as np
+import streamlit as st
+
+from core import triage
+from core.queries import embeddings, queue
+from core.queries.embeddings import Points
+from core.queries.queue import PAGE_SIZE, QueueFilter
+from core.queries.runs import Row
+from core.ui import components, gallery, reads, report, selection, state, tables, text, work
+from core.ui.state import Shown
+
+MOST_TILES = 60
+MOST_ROWS = 2000
+N_ALIKE = 12
+VIEWS = ("pictures", "table")
+COLUMNS = ["banner_id", "grid_id", "n_products", "domain", "n_clicks", "p_value", "p_broken", "flagged", "fault", "sentence", "state"]
+
+
+def panel(run: Shown, points: Points, about: Row) -> None:
+    """The selection, or the clusters to pick one from where nothing is selected."""
+    ids = selection.ids()
+    if not ids:
+        clusters(points, about)
+        return
+    chosen_panel(run, ids)
+
+
+def chosen_panel(run: Shown, ids: list[str]) -> None:
+    """Selected banners: how many of which kind, decisions, pictures or table."""
+    rows = embeddings.chosen(run.store, run.run_id, ids)
+    st.markdown(summary(rows))
+    actions(run, rows)
+    view = st.segmented_control("Show", VIEWS, default=VIEWS[0], key="picked", required=True, label_visibility="collapsed")
+    if view == VIEWS[1]:
+        table(rows)
+        return
+    shown = rows[:MOST_TILES]
+    pictures = reads.thumbnails(run, [r["banner_id"] for r in shown])
+    noted = [r | {"note": f"{text.likely(r['p_broken'])} · {r['grid_id']}"} for r in shown]
+    html = gallery.tiles(noted, pictures, st.session_state.get("alike"))
+    components.pick_table(html, "tiles", on_pick=pick_tile, height=400, token=str(len(ids)))
+    rest = len(rows) - len(shown)
+    st.caption(f"Strongest first; a click shows what a banner resembles.{f' {rest:,} more in the table.' if rest > 0 else ''}")
+
+
+def summary(rows: list[Row]) -> str:
+    """34 banners selected: 29 flagged, 3 confirmed; grids 333346 (30) and 333519 (4)."""
+    parts = [f"{sum(r['flagged'] for r in rows):,} flagged"]
+    parts += [f"{n:,} {name}" for name in ("confirmed", "dismissed", "snoozed") if (n := sum(r["state"] == name for r in rows))]
+    grids, counts = np.unique([r["grid_id"] for r in rows], return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:3]
+    named = ", ".join(f"{grids[k]} ({counts[k]:,})" for k in order) + (" …" if len(grids) > 3 else "")
+    return f"**{text.plural(len(rows), 'banner')} selected**: {', '.join(parts)}; {'grid' if len(grids) == 1 else 'grids'} {named}."
+
+
+def actions(run: Shown, rows: list[Row]) -> None:
+    """Decisions about all that is selected, each with an undo; triage, file, clear."""
+    ids, n = [r["banner_id"] for r in rows], len(rows)
+    flagged = [r for r in rows if r["flagged"]]
+    choices: tuple[tuple[triage.Op, str], ...] = (("confirm", "Confirm"), ("dismiss", "Dismiss"), ("snooze", "Snooze"))
+    with st.container(horizontal=True, gap="xsmall"):
+        for op, label in choices:
+            st.button(f"{label} {n:,}", key=f"map_{op}", on_click=state.act, args=(work.decide_ticked, run, ids, op))
+        st.button("Undo", key="undo", shortcut="Z", help="Takes your last decision back", on_click=state.act, args=(work.undo, run))
+    with st.container(horizontal=True, gap="xsmall"):
+        if st.button("Open in triage", key="map_triage", disabled=not flagged, help="The queue at the strongest flagged one of these"):
+            open_in_triage(run, flagged[0], {r["grid_id"] for r in rows})
+        st.download_button(
+            "CSV", lambda: report.csv_file(rows, COLUMNS), "heatproof-selection.csv", "text/csv",
+            icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+        st.button("Clear", key="map_clear", type="tertiary", on_click=selection.clear)
+
+
+def open_in_triage(run: Shown, strongest: Row, grids: set[int]) -> None:
+    """The queue, of one grid where the selection is of one, on the page where the banner stands."""
+    chosen = QueueFilter(grid=grids.pop() if len(grids) == 1 else None, status="all")
+    around = queue.neighbours(run.store, run.run_id, chosen, strongest["banner_id"])
+    page = {"page": str((around["place"] - 1) // PAGE_SIZE + 1)} if around else {}
+    for key in ("at", "page", *work.PARAMS):
+        st.session_state.pop(key, None)
+    st.switch_page("pages/triage.py", query_params=work.params_of(chosen) | page | {"at": strongest["banner_id"]})
+
+
+def table(rows: list[Row]) -> None:
+    """The selection as numbers."""
+    shown = [
+        {
+            "banner": r["banner_id"],
+            "grid": str(r["grid_id"]),
+            "flagged": "▲" if r["flagged"] else "",
+            "likely broken": text.likely(r["p_broken"]),
+            "p": text.p_value(r["p_value"]),
+            "clicks": r["n_clicks"],
+            "what": tables.why(r) if r["flagged"] else "",
+            "state": r["state"],
+        }
+        for r in rows[:MOST_ROWS]
+    ]
+    st.dataframe(shown, hide_index=True, height=400, alt="Selected banners")
+    if len(rows) > MOST_ROWS:
+        st.caption(f"The first {MOST_ROWS:,} of {len(rows):,}; all of them are in the CSV.")
+
+
+def clusters(points: Points, about: Row) -> None:
+    """Nothing is selected yet: how to, and the clusters to begin with."""
+    st.markdown("**Nothing selected.** Drag a lasso around banners, or begin with a cluster:")
+    rows = []
+    for k in range(-1, about["n_clusters"]):
+        mine = points.cluster == k
+        if mine.any():
+            grids, counts = np.unique(points.grid_id[mine], return_counts=True)
+            main = f"{grids[counts.argmax()]} ({100 * counts.max() / mine.sum():.0f} %)"
+            rows.append((k, int(mine.sum()), int(points.flagged[mine].sum()), main))
+    rows.sort(key=lambda r: -r[2] / r[1])
+    components.pick_table(tables.cluster_table(rows), "clusters", on_pick=lambda: pick_cluster(points), height=470)
+    st.caption("Those with the largest share of flagged banners first.")
+
+
+def pick_cluster(points: Points) -> None:
+    """Selects all banners of the picked cluster."""
+    value = components.picked("clusters")
+    if value is not None:
+        selection.take(points.banner_id[points.cluster == int(value)].astype(str).tolist())
+
+
+def pick_tile() -> None:
+    """Shows what the picked banner resembles."""
+    st.session_state["alike"] = components.picked("tiles")
+
+
+def pick_alike() -> None:
+    """Goes on to one of the neighbours."""
+    st.session_state["alike"] = components.picked("neighbours")
+
+
+def alike(run: Shown, about: Row, found: str | None) -> None:
+    """The banners nearest to the one that was found or picked last."""
+    if found is not None and found != st.session_state.get("alike_found"):
+        st.session_state["alike"] = found
+    st.session_state["alike_found"] = found
+    name = st.session_state.get("alike")
+    if not name:
+        return
+    rows = embeddings.nearest(run.store, about["embedding_id"], run.run_id, name, limit=N_ALIKE)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"##### What {text.markdown(name)} resembles", width="content")
+        if st.button("Open it", key="open_alike", icon=":material/ads_click:"):
+            st.session_state.pop("banner", None)
+            st.switch_page("pages/banner.py", query_params={"banner": name})
+    if not rows:
+        st.info("It is not on this map.")
+        return
+    own = embeddings.chosen(run.store, run.run_id, [name])
+    tiles = [*(r | {"note": "this one"} for r in own), *(r | {"note": f"{r['distance']:.2f} away · {r['grid_id']}"} for r in rows)]
+    pictures = reads.thumbnails(run, [r["banner_id"] for r in tiles])
+    components.pick_table(gallery.tiles(tiles, pictures, name), "neighbours", on_pick=pick_alike)
+    st.caption(
+        f"Nearest first, by the distance between their {text.fault(about['feature'])} features (0: the same, 1.41: nothing in common)."
+    )

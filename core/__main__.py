@@ -135,8 +135,28 @@ def score(
 
 
 @app.command()
+def embed(
+    feature: Annotated[str, typer.Option(help="heatmap, or a feature extractor that `info` lists.")] = "heatmap",
+    method: Annotated[Literal["pca", "mvu"], typer.Option(help="Principal components, or maximum variance unfolding.")] = "pca",
+    run: RunOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a map of a run's banners, for the Embedding and Banner pages."""
+    from core.embed import about
+    from core.embed import make as make_map
+
+    with _existing(store) as opened, console.progress_bar() as progress:
+        made = about(opened, make_map(opened, feature, method, run, progress))
+    if as_json:
+        console.show_json(made)
+    else:
+        console.show_table(f"Map of run {made['run_id']}", ["what", "value"], [[key, str(value)] for key, value in made.items()])
+
+
+@app.command()
 def train(
-    name: Annotated[str, typer.Argument(help="The network: ssad_clicks.")],
+    name: Annotated[str, typer.Argument(help="The network: cluster_count, cluster_location, simclr, ssad_clicks or vit_small.")],
     synthetic: Annotated[bool, typer.Option("--synthetic", help="On synthetic grids, as the shipped weights were.")] = False,
     steps: Annotated[int | None, typer.Option(help="Batches. (default: as the shipped weights)")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, other batches.")] = 0,

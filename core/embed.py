@@ -92,6 +92,13 @@ def make(store: Store, feature: str, method: str, run_id: str | None = None, pro
     return handle.embedding_id
 
 
+def about(store: Store, embedding_id: str) -> dict[str, Any]:
+    """What is known of a finished map, for people and machines."""
+    found = embeddings.about(store, embedding_id)
+    proof = json.loads(found["certificate"]) if found["certificate"] else None
+    return found | {"certificate": proof, "finished_at": str(found["finished_at"])}
+
+
 def start(store: Store, request: MapRequest) -> MapHandle:
     """Makes it in a background thread. Raises InputError for an unknown feature or method, RunError where a map is being made."""
     handle = _open(store, request)

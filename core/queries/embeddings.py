@@ -46,6 +46,11 @@ def listed(store: Store, run_id: str) -> list[Row]:
     return store.rows(sql, [run_id])
 
 
+def about(store: Store, embedding_id: str) -> Row:
+    """What is known of one map."""
+    return store.rows(f"SELECT {COLUMNS} FROM embedding WHERE embedding_id = ?", [embedding_id])[0]
+
+
 def latest_of_any_run(store: Store, feature: str, method: str) -> str | None:
     """The newest map of a feature and method, of whichever run."""
     sql = "SELECT embedding_id::VARCHAR AS id FROM embedding WHERE feature = ? AND method = ? ORDER BY finished_at DESC, id DESC LIMIT 1"

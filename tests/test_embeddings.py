@@ -12,8 +12,10 @@ from sklearn.manifold import trustworthiness
 
 from benchmarks.manifolds import heat, swiss
 from core.embeddings import MVU, PCA, Embedding, cluster, fit_alignment
+from core.embeddings.exact import _Method
 from core.embeddings.graph import make_graph
 from core.embeddings.neighbours import Neighbours, rebuilding_weights
+from core.embeddings.problem import make_problem
 from core.errors import ContractError
 
 METHODS: list[Embedding] = [PCA(2), MVU(2, k=4), MVU(2, k=4, tier="scaled"), MVU(2, k=4, tier="preview")]
@@ -195,6 +197,22 @@ def test_the_scaled_tier_finds_what_the_exact_one_proves() -> None:
         assert exact.violation_max < 1e-6
         assert 1 - 1e-6 < exact.ratio < 1 + 1e-4
         assert exact.upper_bound > scaled.variance * (1 - 1e-3)
+
+
+@pytest.mark.parametrize(("seed", "slack"), [(0, 0.1), (2, 0.1)])
+def test_the_exact_tier_is_not_stopped_by_a_gap_that_rises_at_first(seed: int, slack: float) -> None:
+    reached = MVU(tier="exact", slack=slack).fit(heat(150, seed)).certificate_
+    assert 1 - 1e-6 < reached.ratio < 1 + 1e-4
+    assert reached.violation_max < 1e-6
+
+
+def test_the_schur_complement_is_that_of_the_definition() -> None:
+    X = swiss(40)
+    graph = make_graph(Neighbours(X), 5, 5)
+    problem = make_problem(40, graph.i, graph.j, graph.squared, 0.1)
+    A, rng = problem.incidence.toarray(), np.random.default_rng(0)
+    K, S = (B @ B.T for B in rng.standard_normal((2, 40, 40)))
+    np.testing.assert_allclose(np.tril(_Method(problem).schur(K, S)), np.tril((A @ K @ A.T) * (A @ S @ A.T)), rtol=1e-9)
 
 
 def test_too_low_a_rank_is_doubled_until_the_edges_fit() -> None:

@@ -18,8 +18,14 @@ MAX_ITERATIONS = 80
 SHORT = 0.1
 """Steps shorter than this are replaced by one towards the centre."""
 
+BLOCK = 32
+"""Rows of the Schur complement computed at a time."""
+
 STALLED = 4
-"""Iterations without a better iterate after which rounding is taken to have the last word."""
+"""Iterations without a better iterate after which rounding is taken to have the last word …"""
+
+SETTLED = 1e-3
+"""… once gap and violation were below this: before, both may rise for a while as the method leaves its far start."""
 
 
 class Exact(NamedTuple):
@@ -58,7 +64,7 @@ def solve_exactly(problem: Problem, gap: float = GAP) -> Exact:
         found = method.measure(now)
         if n == 0 or max(found[2:]) < 0.8 * max(best[2:]):
             best, waited = found, 0
-        else:
+        elif max(best[2:]) < SETTLED:
             waited += 1
         if max(found[2:]) < gap or waited == STALLED:
             break
@@ -106,12 +112,16 @@ class _Method:
         i, j, d = self.problem.i, self.problem.j, np.diag(K)
         return d[i] + d[j] - 2 * K[i, j]
 
-    def gram(self, K: Floats) -> Floats:
-        """(m, m) A K A'."""
-        i, j = self.problem.i, self.problem.j
-        rows = K[i] - K[j]  # (m, n)
-        columns = np.ascontiguousarray(rows.T)  # (n, m): gathering rows is many times faster than gathering columns
-        return columns[i] - columns[j]
+    def schur(self, K: Floats, S_inverse: Floats) -> Floats:
+        """(m, m) (A K A') o (A S^-1 A'), its lower triangle only; above it stands anything."""
+        i, j, m = self.problem.i, self.problem.j, self.problem.n_edges
+        sides = [np.ascontiguousarray((X[i] - X[j]).T) for X in (K, S_inverse)]  # (n, m)
+        M = np.empty((m, m))
+        for a in range(0, m, BLOCK):  # blocks stay in the cache, a whole (m, m) factor would not
+            b = min(a + BLOCK, m)
+            left, right = (side[i[a:b], :b] - side[j[a:b], :b] for side in sides)
+            np.multiply(left, right, out=M[a:b, :b])
+        return M
 
     def next(self, now: _Iterate) -> _Iterate:
         """One predictor-corrector step. Raises LinAlgError where a matrix is no longer positive definite to rounding."""
@@ -145,10 +155,9 @@ class _System:
         ratio = now.dual / now.slack
         m = method.problem.n_edges
         self.D = ratio.reshape(-1, m).sum(axis=0)
-        M = method.gram(now.K)
-        M *= method.gram(self.S_inverse)
+        M = method.schur(now.K, self.S_inverse)
         M[np.diag_indices(m)] += 1 / self.D
-        self.factor = cho_factor(M, lower=True, overwrite_a=True, check_finite=False)
+        self.factor = cho_factor(M.T, lower=False, overwrite_a=True, check_finite=False)  # transposed: LAPACK's order, no copy
         self.residual = method.bounds - method.spread(self.lengths) - now.slack
 
     @property

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from sklearn.manifold import trustworthiness
 
 from benchmarks.manifolds import heat, swiss
-from core.embeddings import MVU, PCA, Embedding, cluster, fit_alignment
+from core.embeddings import MVU, PCA, Embedding, cluster, fit_alignment, stiffness
 from core.embeddings.exact import _Method
 from core.embeddings.graph import make_graph
 from core.embeddings.neighbours import Neighbours, rebuilding_weights
-from core.embeddings.problem import make_problem
+from core.embeddings.problem import Problem, make_problem
+from core.embeddings.stiffness import FLOOR, IDLE, Inverse
 from core.errors import ContractError
 
 METHODS: list[Embedding] = [PCA(2), MVU(2, k=4), MVU(2, k=4, tier="scaled"), MVU(2, k=4, tier="preview")]
@@ -207,12 +208,40 @@ def test_the_exact_tier_is_not_stopped_by_a_gap_that_rises_at_first(seed: int, s
 
 
 def test_the_schur_complement_is_that_of_the_definition() -> None:
-    X = swiss(40)
-    graph = make_graph(Neighbours(X), 5, 5)
-    problem = make_problem(40, graph.i, graph.j, graph.squared, 0.1)
+    problem = posed(swiss(40), 0.1)
     A, rng = problem.incidence.toarray(), np.random.default_rng(0)
     K, S = (B @ B.T for B in rng.standard_normal((2, 40, 40)))
     np.testing.assert_allclose(np.tril(_Method(problem).schur(K, S)), np.tril((A @ K @ A.T) * (A @ S @ A.T)), rtol=1e-9)
+
+
+def posed(X: np.ndarray[Any, Any], slack: float) -> Problem:
+    graph = make_graph(Neighbours(X), 6, 5)
+    return make_problem(len(X), graph.i, graph.j, graph.squared, slack)
+
+
+def test_stiffness_is_solved_for_axis_by_axis() -> None:
+    problem, rng = posed(swiss(50), 0.1), np.random.default_rng(0)
+    A, n, m = problem.incidence.toarray(), 50, problem.n_edges
+    points = rng.standard_normal((n, 3)) * [5.0, 1.0, 1e-6]
+    force, penalty, is_pressed = rng.uniform(0, 1, m), rng.uniform(0, 2, m), rng.integers(0, 2, m).astype(float)
+    pull = rng.standard_normal((n, 3))
+    step = Inverse(problem, points, force, penalty, is_pressed)(pull)
+    np.testing.assert_allclose(step.mean(axis=0), 0, atol=1e-12)
+    for c in range(3):
+        weights = force + FLOOR * force.mean()
+        if c < 2:  # the third axis is thin
+            weights = weights + 2 * penalty * np.where(is_pressed, 1, IDLE) * np.square(A @ points[:, c])
+        np.testing.assert_allclose(2 * A.T @ (weights * (A @ step[:, c])), pull[:, c] - pull[:, c].mean(), atol=1e-4)
+
+
+def test_factors_of_the_graph_save_most_steps_and_change_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    X = heat(400, seed=3)
+    fast = MVU(tier="scaled", slack=1.0).fit(X)
+    monkeypatch.setattr(stiffness, "FULL", 0)
+    plain = MVU(tier="scaled", slack=1.0).fit(X)
+    assert fast.certificate_.variance == pytest.approx(plain.certificate_.variance, rel=1e-3)
+    assert max(fast.certificate_.ratio, plain.certificate_.ratio) < 1.01
+    assert fast.n_iterations_ < 0.5 * plain.n_iterations_
 
 
 def test_too_low_a_rank_is_doubled_until_the_edges_fit() -> None:

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from core.embeddings.problem import Floats, Problem
 
 MEMORY = 15
-LINE_STEPS = 12
+LINE_STEPS = 40
 SMALL = 1e-3
 """The slope along a direction counts as zero below this share of what it was at its start."""
 
 Pressure = Callable[[Floats], tuple[Floats, Floats]]
 """Squared lengths (m,) to the force on each edge, mult, and its derivative (m,)."""
+
+Solve = Callable[[Floats], Floats]
+"""A gradient (n, r) to the step (n, r) that would cancel it, roughly; symmetric and positive definite."""
 
 
 class Memory:
@@ -39,37 +42,42 @@ class Memory:
             self.inner[row] = inner
             self.n += 1
 
-    def direction(self, gradient: Floats) -> NDArray[np.float32]:
-        """Minus the inverse Hessian, as far as known, times the gradient (size,)."""
-        q = gradient.astype(np.float32)
+    def direction(self, gradient: Floats, inverse: Solve | None) -> NDArray[np.float32]:
+        """Minus the inverse Hessian, as far as known from the last steps and before them from `inverse`, times the gradient (n, r)."""
+        q = gradient.ravel().astype(np.float32)
         rows = [k % MEMORY for k in range(max(0, self.n - MEMORY), self.n)]
         shares = {}
         for row in reversed(rows):
             shares[row] = np.float32(np.dot(self.steps[row], q) / self.inner[row])
             q -= shares[row] * self.changes[row]
-        if rows:
+        if inverse is not None:
+            q = inverse(q.reshape(gradient.shape).astype(np.float64)).ravel().astype(np.float32)
+        elif rows:
             q *= np.float32(self.inner[rows[-1]] / np.dot(self.changes[rows[-1]], self.changes[rows[-1]]))
         for row in rows:
             q += (shares[row] - np.float32(np.dot(self.changes[row], q) / self.inner[row])) * self.steps[row]
         return -q
 
 
-def descend(problem: Problem, points: Floats, pressure: Pressure, n: int, tolerance: float) -> tuple[Floats, int]:
+def descend(
+    problem: Problem, points: Floats, pressure: Pressure, n: int, tolerance: float, inverse: Solve | None = None
+) -> tuple[Floats, int]:
     """Places (n_points, r) after at most `n` steps, and their number; ends where the gradient falls below `tolerance` of its pull.
 
-    The function is -|Y|^2 plus a penalty whose derivative by an edge's squared length is `pressure`; `points` must be centred.
+    The function is -|Y|^2 plus a penalty whose derivative by an edge's squared length is `pressure`; `points` must be centred. Where
+    the graph is large, `inverse` makes up for directions that the few last steps say nothing about.
     """
     A, At, shape = problem.incidence, problem.transposed, points.shape
     edges = A @ points  # (m, r)
     gradient = _gradient(points, edges, pressure, At)
     memory, done = Memory(points.size), 0
     for done in range(1, n + 1):  # noqa: B007
-        way = memory.direction(gradient.ravel()).astype(np.float64).reshape(shape)
+        way = memory.direction(gradient, inverse).astype(np.float64).reshape(shape)
         way -= way.mean(axis=0)  # rounding in float32 would let the mean drift, and along it the function falls for ever
         slope = float(np.vdot(way, gradient))
         if slope >= 0:  # rounding in the memory: start it anew
-            memory, way = Memory(points.size), -gradient
-            slope = -float(np.vdot(gradient, gradient))
+            memory, way = Memory(points.size), -(gradient if inverse is None else inverse(gradient))
+            slope = float(np.vdot(way, gradient))
         edge_way = A @ way
         step = _best_step(points, way, edges, edge_way, pressure, slope)
         points, edges = points + step * way, edges + step * edge_way

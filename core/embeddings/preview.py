@@ -12,12 +12,14 @@ from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import eigsh
 
 from core.embeddings.problem import Floats, Problem
+from core.embeddings.stiffness import inverse_of
 
 N_VECTORS = 20
 MISFIT = 0.05
 """Share of the edges' squared lengths by which they may be off before the penalty outweighs the variance."""
 
 RESCALINGS = 2
+BLOCK = 512
 
 
 def bottom_eigenvectors(laplacian: csc_matrix, m: int) -> tuple[Floats, Floats]:
@@ -28,7 +30,7 @@ def bottom_eigenvectors(laplacian: csc_matrix, m: int) -> tuple[Floats, Floats]:
         values, vectors = np.linalg.eigh(laplacian.toarray())
     else:
         start = np.random.default_rng(0).standard_normal(n)
-        values, vectors = eigsh(laplacian.tocsc(), k=m + 1, sigma=shift, which="LM", v0=start)
+        values, vectors = eigsh(laplacian, k=m + 1, sigma=shift, which="LM", v0=start, OPinv=inverse_of(laplacian, shift))
         order = np.argsort(values)
         values, vectors = values[order], vectors[:, order]
     kept = vectors[:, 1 : m + 1]
@@ -51,8 +53,12 @@ def solve_small(q: Floats, squared: Floats) -> Floats:
     m = q.shape[1]
     up, across = np.triu_indices(m)
     twice = np.where(up == across, 1.0, 2.0)
-    pairs = q[:, up] * q[:, across] * twice  # (E, m(m+1)/2): q_e' Z q_e = pairs @ upper triangle of Z
-    H, h = pairs.T @ pairs, pairs.T @ squared
+    H, h = np.zeros((len(up), len(up))), np.zeros(len(up))
+    for a in range(0, len(q), BLOCK):  # by blocks, which stay in the cache
+        part = q[a : a + BLOCK]
+        pairs = part[:, up] * part[:, across] * twice  # (block, m(m+1)/2): q_e' Z q_e = pairs @ upper triangle of Z
+        H += pairs.T @ pairs
+        h += pairs.T @ squared[a : a + BLOCK]
     B = np.eye(m) * np.sqrt(squared.sum() / np.square(q).sum())
     for _ in range(1 + RESCALINGS):
         nu = np.square(B).sum() / (2 * MISFIT * np.square(squared).sum())

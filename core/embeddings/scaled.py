@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.embeddings.certificate import certify, upper_bound
+from core.embeddings.certificate import KEPT, certify, upper_bound
 from core.embeddings.descent import descend
 from core.embeddings.problem import Floats, Problem
+from core.embeddings.stiffness import Inverse, is_worth_it
 
 SHORTEST_PENALISED = 1e-4
 """Squared lengths are raised to this share of their median inside the penalties only."""
@@ -28,7 +29,10 @@ FEASIBLE, CERTIFIED = 0.9995, 1.008
 CALM = 1e-4
 """The inner minimisation ends where the gradient is this share of the pull outwards."""
 
-INNER = 300
+INNER, INNER_PLAIN = 60, 300
+"""Most steps of the inner minimisation, with factors of the graph and without."""
+
+MAX_ITERATIONS = 12_000
 GROWTH, MOST_GROWTH = 2.0, 100.0
 TOO_FLAT = 1e-2
 
@@ -47,11 +51,12 @@ class _State:
     points: Floats
     weights: Floats
     sigma: float
+    is_factored: bool
     n_iterations: int = 0
     bound: float = np.inf
 
 
-def solve_scaled(problem: Problem, start: Floats, *, rank: int = 10, seed: int = 0, max_iterations: int = 12_000) -> Scaled:
+def solve_scaled(problem: Problem, start: Floats, *, rank: int = 10, seed: int = 0, max_iterations: int = MAX_ITERATIONS) -> Scaled:
     """Local optimum from `start` (n, any number of columns), all but always the global one at rank 10; `upper_bound` is the proof."""
     scale = float(problem.upper.mean())
     problem = problem.scaled(1 / scale)
@@ -60,11 +65,9 @@ def solve_scaled(problem: Problem, start: Floats, *, rank: int = 10, seed: int =
     state = _begin(problem, points)
     first, last = state.sigma, np.inf
     while state.n_iterations < max_iterations:
-        _descend(problem, state, min(INNER, max_iterations - state.n_iterations))
+        _descend(problem, state, min(INNER if state.is_factored else INNER_PLAIN, max_iterations - state.n_iterations))
         violation = problem.violation(problem.squared_lengths(state.points))
         p99, mean = float(np.quantile(violation, 0.99)), float(violation.mean())
-        if p99 < 10 * CLOSE:
-            state.bound = min(state.bound, upper_bound(problem, state.weights))
         if p99 < CLOSE and mean < MEAN_CLOSE and _is_optimal(problem, state):
             break
         if mean > 0.3 * last and state.sigma < MOST_GROWTH * first:
@@ -72,22 +75,25 @@ def solve_scaled(problem: Problem, start: Floats, *, rank: int = 10, seed: int =
         elif p99 > TOO_FLAT and state.sigma >= MOST_GROWTH * first and state.points.shape[1] < problem.n_points - 1:
             state.points = _widened(state.points, min(2 * state.points.shape[1], problem.n_points - 1), rng)
         last = mean
-    return Scaled(_centred(state.points) * np.sqrt(scale), state.weights, state.bound * scale, state.n_iterations)
+    bound = min(state.bound, upper_bound(problem, state.weights, kept=KEPT))
+    return Scaled(_centred(state.points) * np.sqrt(scale), state.weights, bound * scale, state.n_iterations)
 
 
 def _is_optimal(problem: Problem, state: _State) -> bool:
     """The certificate is tight or, with lower bounds, the duality gap of the Lagrangian is small."""
-    if not problem.is_two_sided:
-        found = certify(problem, state.points, state.bound)
-        return found.lower_bound > FEASIBLE * found.variance and found.ratio < CERTIFIED
     reached, w = float(np.square(_centred(state.points)).sum()), state.weights
-    dual = float(problem.upper @ np.maximum(w, 0) - problem.lower @ np.maximum(-w, 0))
-    return abs(dual - reached) < BALANCED * reached
+    if problem.is_two_sided:
+        dual = float(problem.upper @ np.maximum(w, 0) - problem.lower @ np.maximum(-w, 0))
+        return abs(dual - reached) < BALANCED * reached
+    if certify(problem, state.points, np.inf).lower_bound < FEASIBLE * reached:
+        return False
+    state.bound = min(state.bound, upper_bound(problem, w))
+    return state.bound < CERTIFIED * FEASIBLE * reached
 
 
 def _begin(problem: Problem, points: Floats) -> _State:
     share = float(np.square(_centred(points)).sum() / problem.upper.sum())
-    return _State(points, np.full(problem.n_edges, share), 5 * share)
+    return _State(points, np.full(problem.n_edges, share), 5 * share, is_worth_it(problem))
 
 
 def _descend(problem: Problem, state: _State, n: int) -> None:
@@ -100,7 +106,12 @@ def _descend(problem: Problem, state: _State, n: int) -> None:
         off = z - np.minimum(np.maximum(z, lower), upper)
         return sigma * off, np.where(off == 0, 0.0, sigma)
 
-    state.points, done = descend(problem, _centred(state.points), pressure, n, CALM)
+    points = _on_principal_axes(_centred(state.points))
+    inverse = None
+    if state.is_factored:
+        force, stiff = pressure(problem.squared_lengths(points))
+        inverse = Inverse(problem, points, force, sigma, (stiff > 0).astype(np.float64))
+    state.points, done = descend(problem, points, pressure, n, CALM, inverse)
     state.weights = pressure(problem.squared_lengths(state.points))[0]
     state.n_iterations += done
 
@@ -111,6 +122,11 @@ def _widened(points: Floats, rank: int, rng: np.random.Generator) -> Floats:
     n = min(rank, points.shape[1])
     kept[:, :n] = points[:, :n]
     return kept + 1e-3 * kept.std() * rng.standard_normal(kept.shape)
+
+
+def _on_principal_axes(points: Floats) -> Floats:
+    _, vectors = np.linalg.eigh(points.T @ points)
+    return points @ vectors[:, ::-1]
 
 
 def _centred(points: Floats) -> Floats:

@@ -13,6 +13,7 @@ from sklearn.manifold import trustworthiness
 from benchmarks.manifolds import heat, swiss
 from core.embeddings import MVU, PCA, Embedding, cluster, fit_alignment, stiffness
 from core.embeddings.exact import _Method
+from core.embeddings.feasible import pull_in
 from core.embeddings.graph import make_graph
 from core.embeddings.neighbours import Neighbours, rebuilding_weights
 from core.embeddings.problem import Problem, make_problem
@@ -242,6 +243,19 @@ def test_factors_of_the_graph_save_most_steps_and_change_nothing_else(monkeypatc
     assert fast.certificate_.variance == pytest.approx(plain.certificate_.variance, rel=1e-3)
     assert max(fast.certificate_.ratio, plain.certificate_.ratio) < 1.01
     assert fast.n_iterations_ < 0.5 * plain.n_iterations_
+
+
+def test_long_edges_are_pulled_in_at_less_cost_than_by_shrinking_the_map() -> None:
+    problem, rng = posed(heat(150), 1.0), np.random.default_rng(0)
+    points = MVU(tier="scaled", slack=1.0).fit(heat(150)).points_
+    moved = points + rng.standard_normal(points.shape) * (rng.uniform(size=(150, 1)) < 0.03) * 0.3 * points.std()
+    pulled, longest = pull_in(problem, moved), (problem.squared_lengths(moved) / problem.upper).max()
+    assert longest > 1.5
+    assert (problem.squared_lengths(pulled) <= problem.upper * (1 + 1e-12)).all()
+    shrunk = np.square(moved - moved.mean(axis=0)).sum() / longest
+    assert np.square(pulled).sum() > 1.2 * shrunk
+    inside = points / 2
+    np.testing.assert_allclose(pull_in(problem, inside), inside, atol=1e-12)
 
 
 def test_too_low_a_rank_is_doubled_until_the_edges_fit() -> None:

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.embeddings.certificate import KEPT, certify, upper_bound
+from core.embeddings.certificate import KEPT, upper_bound
 from core.embeddings.descent import descend
+from core.embeddings.feasible import pull_in
 from core.embeddings.problem import Floats, Problem
 from core.embeddings.stiffness import Inverse, is_worth_it
 
@@ -23,8 +24,8 @@ SHORTEST_PENALISED = 1e-4
 CLOSE, MEAN_CLOSE, BALANCED = 5e-4, 5e-5, 1e-3
 """Done when the 99th percentile and the mean of the violations and the relative duality gap are below these."""
 
-FEASIBLE, CERTIFIED = 0.9995, 1.008
-"""… and, without lower bounds, shrinking until no edge is too long costs less than this, and the proven ratio is below this."""
+FEASIBLE, CERTIFIED = 0.9993, 1.008
+"""… and, without lower bounds, this share of the variance is left once no edge is too long, and the proven ratio is below this."""
 
 CALM = 1e-4
 """The inner minimisation ends where the gradient is this share of the pull outwards."""
@@ -38,7 +39,7 @@ TOO_FLAT = 1e-2
 
 
 class Scaled(NamedTuple):
-    """Places (n, r); multipliers of the edges (m,), upper minus lower; the least upper bound on tr K met on the way; iterations."""
+    """Places (n, r), without lower bounds feasible ones; multipliers of the edges (m,), upper minus lower; upper bound on tr K; steps."""
 
     points: Floats
     multipliers: Floats
@@ -75,8 +76,9 @@ def solve_scaled(problem: Problem, start: Floats, *, rank: int = 10, seed: int =
         elif p99 > TOO_FLAT and state.sigma >= MOST_GROWTH * first and state.points.shape[1] < problem.n_points - 1:
             state.points = _widened(state.points, min(2 * state.points.shape[1], problem.n_points - 1), rng)
         last = mean
-    bound = min(state.bound, upper_bound(problem, state.weights, kept=KEPT))
-    return Scaled(_centred(state.points) * np.sqrt(scale), state.weights, bound * scale, state.n_iterations)
+    bound = state.bound if np.isfinite(state.bound) else upper_bound(problem, state.weights, kept=KEPT)
+    points = _centred(state.points) if problem.is_two_sided else pull_in(problem, state.points)
+    return Scaled(points * np.sqrt(scale), state.weights, bound * scale, state.n_iterations)
 
 
 def _is_optimal(problem: Problem, state: _State) -> bool:
@@ -85,10 +87,11 @@ def _is_optimal(problem: Problem, state: _State) -> bool:
     if problem.is_two_sided:
         dual = float(problem.upper @ np.maximum(w, 0) - problem.lower @ np.maximum(-w, 0))
         return abs(dual - reached) < BALANCED * reached
-    if certify(problem, state.points, np.inf).lower_bound < FEASIBLE * reached:
+    lower = float(np.square(pull_in(problem, state.points)).sum())
+    if lower < FEASIBLE * reached:
         return False
     state.bound = min(state.bound, upper_bound(problem, w))
-    return state.bound < CERTIFIED * FEASIBLE * reached
+    return state.bound < CERTIFIED * lower
 
 
 def _begin(problem: Problem, points: Floats) -> _State:

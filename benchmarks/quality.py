@@ -18,10 +18,11 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.unseen import UNSEEN
-from core.detectors import default_names
+from core.detectors import CATALOGUE, default_names
 from core.heatmaps import Heatmaps, heatmaps_of
+from core.judging import Judged, judge
 from core.reference import fit_reference
-from core.scoring import Judged, Scored, judge, score_grid
+from core.scoring import Scored, score_grid
 from core.settings import FDR
 from core.synthetic import DEMO, Fault, GridPlan, make_clicks
 
@@ -51,11 +52,12 @@ class Quality:
 
 
 def scored_and_judged(heatmaps: Heatmaps) -> tuple[list[Scored], Judged]:
-    """What a run does between heatmaps and flags; the banners stand sorted by grid."""
+    """What a run without deep detectors does between heatmaps and flags; the banners stand sorted by grid."""
+    names = [name for name in default_names() if not CATALOGUE[name].deep]
     reference = fit_reference(heatmaps)
     grids = [heatmaps.take(np.flatnonzero(heatmaps.grid_id == g)) for g in np.unique(heatmaps.grid_id)]
-    scored = [score_grid(grid, reference, default_names(), lambda what: None) for grid in grids]
-    scores = {name: np.concatenate([part.scores[name] for part in scored]) for name in default_names()}
+    scored = [score_grid(grid, reference, names, lambda what: None) for grid in grids]
+    scores = {name: np.concatenate([part.scores[name] for part in scored]) for name in names}
     grid_id = np.concatenate([part.grid_id for part in scored])
     n_clicks, limit = (np.concatenate([getattr(part, name) for part in scored]) for name in ("n_clicks", "limit"))
     return scored, judge(scores, grid_id, n_clicks, limit, FDR)

@@ -7,7 +7,7 @@ LAYERS: list[set[str]] = [
     {"settings", "errors"},
     {"clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images"},
     {"reference", "features", "anchors", "embeddings", "templates", "detectors", "normalise", "combine", "thresholds"}
-    | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "results"},
+    | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"},
     {"training"},
     {"worker", "map_worker"},
     {"schema", "store", "queries", "triage"},

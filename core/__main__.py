@@ -112,6 +112,10 @@ def score(
     last_day: Annotated[
         datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day. (default: the log's)")
     ] = None,
+    deep: Annotated[
+        Literal["all", "candidates", "none"],
+        typer.Option(help="Banners that slow detectors look at: all, those who could still be flagged and a control sample, or none."),
+    ] = "candidates",
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -126,6 +130,7 @@ def score(
             grids=_grids(grid),
             first_day=first_day.date() if first_day else None,
             last_day=last_day.date() if last_day else None,
+            deep=deep,
             progress=progress,
         )
     if as_json:
@@ -161,14 +166,30 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Batches. (default: as the shipped weights)")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, other batches.")] = 0,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the weights go. (default: beside the store)")] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(metavar="CHECKPOINT", help="cluster_* only: a ResNet to fine-tune, e.g. microsoft/resnet-50 or a folder."),
+    ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network of ours on the store's own banners; runs of that store then use it. Stopped, it goes on where it was."""
+    """Train a network of ours; runs of that store then use it. Stopped, it goes on where it was.
+
+    ssad_clicks, simclr and vit_small learn from the store's own banners, cluster_count and cluster_location from images that they draw.
+    """
     from core import train as training
 
     with console.progress_bar() as progress:
-        done = training.train(name, store or settings.store_path(), synthetic=synthetic, steps=steps, seed=seed, out=out, progress=progress)
+        done = training.train(
+            name,
+            store or settings.store_path(),
+            synthetic=synthetic,
+            steps=steps,
+            seed=seed,
+            out=out,
+            progress=progress,
+            backbone=backbone,
+        )
     if as_json:
         console.show_json({"weights": done.path, **done.about})
     else:

@@ -1,6 +1,7 @@
 """The job folder of one run: what goes to the worker, the worker's process, and what comes back.
 
-    job.json                         {"detectors": [names] | null, "fdr": 0.1, "seed": 0, "parent_pid": 123,
+    job.json                         {"detectors": [names] | null, "deep": "all" | "candidates" | "none", "fdr": 0.1, "seed": 0,
+                                      "parent_pid": 123,
                                       "features": folder where features are kept from run to run, beside the store,
                                       "weights": folder of networks trained on this store, beside it}
     heatmaps/grid_id=<id>/*.parquet  banner_id, n_products, domain, day, bins, counts; one or more rows a banner and day
@@ -22,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import duckdb
 
@@ -42,6 +43,8 @@ WORKER = (sys.executable, "-m", "core.worker")
 STOP_S = 5.0
 """Seconds a cancelled worker has to end by itself."""
 
+Deep = Literal["all", "candidates", "none"]
+"""Banners that deep detectors look at: all; those who could still be flagged and a control sample; none."""
 Progress = Callable[[float, str], None]
 """Called with the share done (0..1) and what is being done."""
 
@@ -62,6 +65,7 @@ class Request:
     grids: list[int] | None = None
     first_day: date | None = None
     last_day: date | None = None
+    deep: Deep = "candidates"
     fdr: float = settings.FDR
     seed: int = 0
 
@@ -107,6 +111,7 @@ def write_job(store: Store, folder: Path, request: Request) -> None:
     features = str(folder_of(store.path.resolve()))
     job = {
         "detectors": request.detectors,
+        "deep": request.deep,
         "fdr": request.fdr,
         "seed": request.seed,
         "parent_pid": os.getpid(),

@@ -12,19 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
+from scipy.special import ndtri_exp
 
 Vector = NDArray[np.float64]
 
 MAX_SAMPLE = 50_000
 """Scores that shape the fit; more add nothing."""
-START = np.array([np.log(1.6), -0.5, np.log(0.7), -2.9, 2.2, np.log(0.8)])
-"""log c, location, log scale of the null; logit of the broken share; location and log scale of the alternative's logarithm."""
-SPREAD = np.array([0.3, np.inf, 0.15, 1.0, 0.5, 0.3])
+START = np.array([np.log(1.6), -0.5, np.log(0.7), -2.9, 2.2, np.log(2)])
+"""log c, location, log scale of the null; logit of the broken share; log scale and log shape of the alternative."""
+SPREAD = np.array([0.3, np.inf, 0.15, 1.0, 0.25, 0.2])
 """Standard deviations of normal priors around START: what a handful of banners cannot tell, these decide."""
+BOUNDS = [(-3.0, 4.0), (None, None), (-4.0, 3.0), (-12.0, 3.0), (-1.0, 4.0), (-1.0, 2.0)]
 GROUP_PRIOR = 20.0
 """Banners with the overall share of broken ones that every group is credited with."""
-MAX_SCORE = 1000.0
-"""Beyond it both densities vanish; whoever scores higher is as surely broken."""
+MAX_SCORE = 60.0
+"""Scores beyond it count as it in the fit."""
+FAR = 3.0
+"""Beyond so many of its scales the alternative's density vanishes; whoever scores higher is as surely broken."""
+LOWEST = -4.0
+"""How much evidence there can be that a banner is in order."""
 FEW_CLICKS = 12
 """Up to here a banner's own clicks set a limit to how odd it may look."""
 N_DRAWS = 4096
@@ -32,10 +38,10 @@ N_DRAWS = 4096
 
 @dataclass
 class EmpiricalNull:
-    """Two groups: a generalised logistic null and a log-normal alternative above its centre, fitted by penalised likelihood.
+    """Two groups: a generalised logistic null and a Weibull alternative above its centre, fitted by penalised likelihood.
 
     Null: F(x) = (1 + exp(-(x - l) / s))^-c, skewed and with an exponential right tail, as sums of count statistics of banners that
-    differ among each other have. Alternative: log(x) is normal, x > 0.
+    differ among each other have. Alternative: F(x) = 1 - exp(-(x / b)^a), x > 0.
     **Source** Efron 2004, "Large-scale simultaneous hypothesis testing: the choice of a null hypothesis"; Efron 2008, two-groups model.
     **Differs** the null is a skewed family and the alternative is fitted with it, instead of a normal fitted to the centre alone.
     """
@@ -43,7 +49,7 @@ class EmpiricalNull:
     def fit(self, scores: Vector) -> Self:
         """Learns both distributions and the overall share of broken banners from (n,) normalised scores."""
         step = max(1, len(scores) // MAX_SAMPLE)
-        x = np.sort(scores)[step // 2 :: step]
+        x = np.minimum(np.sort(scores)[step // 2 :: step], MAX_SCORE)
 
         def loss(theta: Vector) -> float:
             share = _sigmoid(theta[3])
@@ -51,18 +57,28 @@ class EmpiricalNull:
             penalty = ((theta - START) / SPREAD) ** 2 / 2
             return float(-np.log(density + 1e-300).sum() + penalty.sum())
 
-        self.theta_: Vector = minimize(loss, START, method="L-BFGS-B").x
+        self.theta_: Vector = minimize(loss, START, method="L-BFGS-B", bounds=BOUNDS).x
         self.share_ = float(_sigmoid(self.theta_[3]))
         return self
 
     def p_values(self, scores: Vector) -> Vector:
         """(n,) tail probabilities under the null, in (0, 1]."""
-        c, s = np.exp(self.theta_[0]), np.exp(self.theta_[2])
-        return np.maximum(-np.expm1(-c * np.logaddexp(0, -(scores - self.theta_[1]) / s)), 1e-300)
+        return np.maximum(np.exp(self.log_p_values(scores)), 1e-300)
+
+    def log_p_values(self, scores: Vector) -> Vector:
+        """(n,) their logarithms, which far out do not run together; at most 0."""
+        log_c, s = self.theta_[0], np.exp(self.theta_[2])
+        log_f = -np.exp(log_c) * np.logaddexp(0, -(scores - self.theta_[1]) / s)
+        far = log_f > -1e-9  # there 1 - F = -log F to double precision, and -log F = c exp(-u)
+        return np.where(far, log_c - (scores - self.theta_[1]) / s, np.log(-np.expm1(np.minimum(log_f, -1e-10))))
+
+    def evidence(self, scores: Vector) -> Vector:
+        """(n,) standard normal quantiles of 1 - p, at least LOWEST: what scores of any tail have in common; higher = more anomalous."""
+        return np.maximum(-ndtri_exp(self.log_p_values(scores)), LOWEST)
 
     def p_broken(self, scores: Vector, groups: NDArray[np.int64]) -> Vector:
         """(n,) posterior of being broken, with the share of broken banners estimated by EM in every group."""
-        x = np.minimum(scores, MAX_SCORE)
+        x = np.minimum(scores, FAR * np.exp(self.theta_[4]))
         null, other = _null_density(x, self.theta_), _other_density(x, self.theta_)
         codes, inverse = np.unique(groups, return_inverse=True)
         sizes = np.bincount(inverse)
@@ -112,10 +128,10 @@ def _null_density(x: Vector, theta: Vector) -> Vector:
 
 
 def _other_density(x: Vector, theta: Vector) -> Vector:
-    sd = np.exp(theta[5])
-    above = np.maximum(x, 1e-3)
-    z = (np.log(above) - theta[4]) / sd
-    return np.where(x > 1e-3, np.exp(-0.5 * z**2) / (above * sd * np.sqrt(2 * np.pi)), 0.0)
+    shape = np.exp(theta[5])
+    log_u = np.log(np.maximum(x, 1e-3)) - theta[4]
+    log_density = theta[5] - theta[4] + (shape - 1) * log_u - np.exp(np.minimum(shape * log_u, 7))
+    return np.where(x > 1e-3, np.exp(log_density), 0.0)
 
 
 def benjamini_hochberg(p_values: Vector, fdr: float) -> NDArray[np.bool_]:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from core.detectors import CATALOGUE
 from core.heatmaps import Heatmaps
+from core.judging import Judged
 from core.onset import Days, daily_log_odds, onset
 from core.reference import Reference
-from core.scoring import Judged, Scored
+from core.scoring import Scored
 
 EVIDENCE = pa.schema([("banner_id", pa.string()), ("day", pa.date32()), ("n_clicks", pa.int64()), ("log_odds", pa.float64())])
 
@@ -24,7 +25,6 @@ def gathered(scored: list[Scored], name: str) -> NDArray[Any]:
 def result_table(scored: list[Scored], judged: Judged, since: list[Any]) -> pa.Table:
     """Table `result`: one row a banner."""
     diagnoses = [d for part in scored for d in part.diagnoses]
-    n = len(diagnoses)
     return pa.table(
         {
             "banner_id": gathered(scored, "banner_id"),
@@ -39,7 +39,8 @@ def result_table(scored: list[Scored], judged: Judged, since: list[Any]) -> pa.T
             "flagged": judged.flagged,
             "position": judged.position.astype(np.int32),
             "n_agree": judged.n_agree.astype(np.int16),
-            "n_detectors": np.full(n, len(judged.p_values), dtype=np.int16),
+            "n_detectors": judged.n_looked.astype(np.int16),
+            "n_left_out": (len(judged.p_values) - judged.n_looked).astype(np.int16),
             "fault": pa.array([d.fault for d in diagnoses], pa.string()),
             "fault_size": pa.array([d.size for d in diagnoses], pa.float64()),
             "fault_detail": pa.array([None if d.detail is None else json.dumps(d.detail) for d in diagnoses], pa.string()),
@@ -53,15 +54,16 @@ def result_table(scored: list[Scored], judged: Judged, since: list[Any]) -> pa.T
 
 
 def score_table(scored: list[Scored], judged: Judged, name: str) -> pa.Table:
-    """Table `score`, the rows of one detector."""
-    banner_id = gathered(scored, "banner_id")
+    """Table `score`, the rows of one detector; banners that it left out have none."""
+    looked = np.isfinite(judged.normalised[name])
+    banner_id = gathered(scored, "banner_id")[looked]
     return pa.table(
         {
             "banner_id": banner_id,
             "detector": pa.array([name]).take(pa.array(np.zeros(len(banner_id), dtype=np.int64))),
-            "score": np.concatenate([part.scores[name] for part in scored]),
-            "normalised": judged.normalised[name],
-            "p_value": judged.p_values[name],
+            "score": np.concatenate([part.scores[name] for part in scored])[looked],
+            "normalised": judged.normalised[name][looked],
+            "p_value": judged.p_values[name][looked],
         }
     )
 
@@ -139,7 +141,7 @@ def detector_table(scored: list[Scored]) -> pa.Table:
             "reads": [CATALOGUE[name].reads for name in names],
             "fit_s": [sum(part.seconds[name][0] for part in scored) for name in names],
             "score_s": [sum(part.seconds[name][1] for part in scored) for name in names],
-            "n_scored": [sum(len(part.banner_id) for part in scored)] * len(names),
+            "n_scored": [sum(int(np.isfinite(part.scores[name]).sum()) for part in scored) for name in names],
             "weights": pa.array([scored[0].weights.get(name) for name in names], pa.string()),
         }
     )

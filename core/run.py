@@ -17,7 +17,7 @@ import duckdb
 
 from core import job
 from core.errors import HeatproofError, RunCancelledError, RunError
-from core.job import GridCount, Progress, Request, RunSummary
+from core.job import Deep, GridCount, Progress, Request, RunSummary
 from core.store import Store, to_json
 
 State = Literal["running", "finished", "failed", "cancelled"]
@@ -70,6 +70,7 @@ def score(
     grids: Iterable[int] | None = None,
     first_day: date | None = None,
     last_day: date | None = None,
+    deep: Deep = "candidates",
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> RunSummary:
@@ -77,7 +78,7 @@ def score(
 
     Raises InputError where there is nothing to score, RunError where the run failed, RunCancelledError where it was cancelled.
     """
-    handle = _open(store, _request(detectors, grids, first_day, last_day))
+    handle = _open(store, _request(detectors, grids, first_day, last_day, deep))
     return _execute(store, handle, progress, cancel)
 
 
@@ -88,9 +89,10 @@ def start(
     grids: Iterable[int] | None = None,
     first_day: date | None = None,
     last_day: date | None = None,
+    deep: Deep = "candidates",
 ) -> RunHandle:
     """Runs in a background thread. Raises InputError at once where there is nothing to score, RunError where a run is going."""
-    handle = _open(store, _request(detectors, grids, first_day, last_day))
+    handle = _open(store, _request(detectors, grids, first_day, last_day, deep))
     threading.Thread(target=_execute_quietly, args=(store, handle), name=f"run {handle.run_id}", daemon=True).start()
     return handle
 
@@ -129,8 +131,11 @@ def last_finished(store: Store, run_id: str | None = None) -> dict[str, Any]:
     return found[0]
 
 
-def _request(detectors: Iterable[str] | None, grids: Iterable[int] | None, first_day: date | None, last_day: date | None) -> Request:
-    return Request(None if detectors is None else list(detectors), None if grids is None else list(grids), first_day, last_day)
+def _request(
+    detectors: Iterable[str] | None, grids: Iterable[int] | None, first_day: date | None, last_day: date | None, deep: Deep
+) -> Request:
+    names = None if detectors is None else list(detectors)
+    return Request(names, None if grids is None else list(grids), first_day, last_day, deep)
 
 
 def _open(store: Store, request: Request) -> RunHandle:

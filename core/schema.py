@@ -220,6 +220,14 @@ def m004_embeddings() -> str:
     """
 
 
+@step
+def m005_left_out() -> str:
+    """Slow detectors look at some banners only: the others have no row in `score`, and are not taken to be in order."""
+    return """
+    ALTER TABLE result ADD COLUMN n_left_out SMALLINT DEFAULT 0;  -- detectors of the run that left the banner out
+    """
+
+
 def migrate(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Applies the steps that this store lacks; returns their names. Each step and its record commit together."""
     con.execute("CREATE TABLE IF NOT EXISTS migration (name VARCHAR NOT NULL, applied_at TIMESTAMP NOT NULL)")

@@ -12,31 +12,41 @@ from core.features.trained import save_network
 from core.heatmaps import Heatmaps, counts_of_lists
 from core.job import weights_folder
 from core.store import Store
+from core.training.clusters import FINE_TUNING_RATE, ClusterPlan, CountPlan, LocationPlan, train_cluster_count, train_cluster_location
 from core.training.loop import Plan, Progress
 from core.training.pools import Pool, clean_pool, joined, synthetic_pool
+from core.training.simclr import SimclrPlan, train_simclr
 from core.training.ssad_clicks import SsadPlan, train_ssad_clicks
+from core.training.vit_small import VitPlan, train_vit_small
 
 Trainer = Callable[[Any, Any, Path, Progress], tuple[Any, dict[str, Any]]]
 """(pool of banners, or None where the network learns from drawn images; plan; checkpoint; progress) -> (network, what is known of it)."""
 
 
+N_SYNTHETIC = 6
+"""Synthetic pools that the shipped weights are trained on, unless a recipe says otherwise."""
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """How one network is trained; `reads_banners`: on a pool of banners, else on images that it draws itself."""
+    """How one network is trained; `reads_banners`: on banners, `n_synthetic` pools of synthetic ones, else on images that it draws."""
 
     plan: Plan
     train: Trainer
     reads_banners: bool = True
+    n_synthetic: int = N_SYNTHETIC
 
 
 NETWORKS: dict[str, Recipe] = {
+    "cluster_count": Recipe(CountPlan(), train_cluster_count, reads_banners=False),
+    "cluster_location": Recipe(LocationPlan(), train_cluster_location, reads_banners=False),
+    "simclr": Recipe(SimclrPlan(), train_simclr, n_synthetic=2),
     "ssad_clicks": Recipe(SsadPlan(), train_ssad_clicks),
+    "vit_small": Recipe(VitPlan(), train_vit_small, n_synthetic=2),
 }
 MAX_BANNERS = 50_000
 """Banners that a training reads from the store, drawn evenly by a hash of their id; more add hours, not skill."""
 LEAST_BANNERS = 500
-N_SYNTHETIC = 2
-"""Synthetic pools that the shipped weights are trained on."""
 
 
 @dataclass(frozen=True)
@@ -47,33 +57,52 @@ class Trained:
     about: dict[str, Any]
 
 
-def train(name: str, store: Path, *, synthetic: bool, steps: int | None, seed: int, out: Path | None, progress: Progress) -> Trained:
+def train(
+    name: str,
+    store: Path,
+    *,
+    synthetic: bool,
+    steps: int | None,
+    seed: int,
+    out: Path | None,
+    progress: Progress,
+    backbone: str | None = None,
+) -> Trained:
     """Trains network `name` and writes its weights into `out` (default: beside the store). A stopped training goes on where it was.
 
-    Raises InputError for an unknown name and for a store with too few banners.
+    Raises InputError for an unknown name, a store with too few banners, and a backbone that cannot be had or that this network has not.
     """
     if name not in NETWORKS:
         raise InputError(f"Training knows {', '.join(NETWORKS)}, however {name!r} was asked for. Check the spelling.")
     recipe = NETWORKS[name]
     folder = out or weights_folder(store.resolve())
     plan = replace(recipe.plan, seed=seed, steps=steps or recipe.plan.steps)
+    plan = plan if backbone is None else _with_backbone(name, plan, backbone)
     pool = _pool(recipe, store, synthetic, seed, progress)
     network, about = recipe.train(pool, plan, folder / f"{name}.checkpoint", progress)
-    drawn = "synthetic" if synthetic or pool is None else "of the store"
+    drawn = "drawn" if pool is None else "synthetic" if synthetic else "of the store"
     about = {"network": name, "banners": drawn, "command": _command(name, plan, drawn), **about}
     save_network(network, folder / f"{name}.safetensors", about)
     return Trained(folder / f"{name}.safetensors", about)
 
 
+def _with_backbone(name: str, plan: Plan, backbone: str) -> Plan:
+    if not isinstance(plan, ClusterPlan):
+        able = ", ".join(n for n, recipe in NETWORKS.items() if isinstance(recipe.plan, ClusterPlan))
+        raise InputError(f"A backbone is fine-tuned by {able}, however {name!r} has a network of its own. Leave --backbone out.")
+    return replace(plan, backbone=backbone, rate=FINE_TUNING_RATE)
+
+
 def _command(name: str, plan: Plan, drawn: str) -> str:
-    return f"python -m core train {name}{' --synthetic' if drawn == 'synthetic' else ''} --steps {plan.steps} --seed {plan.seed}"
+    backbone = f" --backbone {plan.backbone}" if isinstance(plan, ClusterPlan) and plan.backbone else ""
+    return f"python -m core train {name}{' --synthetic' if drawn == 'synthetic' else ''}{backbone} --steps {plan.steps} --seed {plan.seed}"
 
 
 def _pool(recipe: Recipe, store: Path, synthetic: bool, seed: int, progress: Progress) -> Pool | None:
     if not recipe.reads_banners:
         return None
     progress(0.0, "choosing banners that are in order")
-    return joined([synthetic_pool(seed + k) for k in range(N_SYNTHETIC)]) if synthetic else _own_pool(store)
+    return joined([synthetic_pool(seed + k) for k in range(recipe.n_synthetic)]) if synthetic else _own_pool(store)
 
 
 def _own_pool(store: Path) -> Pool:

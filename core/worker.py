@@ -12,30 +12,31 @@ import platform
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from core import results, scoring
-from core.detectors import default_names, make
-from core.detectors.base import Detector
-from core.detectors.cosine import Cosine
+from core import judging, results, scoring
+from core.detectors import CATALOGUE, default_names, make
 from core.errors import HeatproofError, InputError
-from core.features import make_extractor
+from core.features import EXTRACTORS
+from core.features.base import Extractor
+from core.features.own import OwnExtractor
+from core.features.reduced import extract_reduced
 from core.features.store import FeatureStore
 from core.heatmaps import Heatmaps, counts_of_lists
+from core.judging import Judged, Mask
 from core.onset import Days
 from core.reference import Reference, fit_reference
-from core.scoring import FeatureSource, Judged, Scored
+from core.scoring import FeatureSource, Scored
 
-FIT_SHARE, SCORE_SHARE, WRITE_SHARE = 0.2, 0.85, 0.95
-"""Share of the run that is done after fitting the references, after scoring, and before writing."""
+FIT_SHARE, SCORE_SHARE, DEEP_SHARE, WRITE_SHARE = 0.15, 0.6, 0.9, 0.97
+"""Share of the run that is done after fitting the references, after scoring, after the deep detectors, and before writing."""
 
 
 def main(job: Path) -> None:
@@ -43,23 +44,27 @@ def main(job: Path) -> None:
     asked = json.loads((job / "job.json").read_text())
     if "parent_pid" in asked:
         threading.Thread(target=_end_with, args=(int(asked["parent_pid"]),), daemon=True).start()
-    names = asked.get("detectors") or default_names()
-    for name in names:
-        _check(make(name))
+    quick, deep = _parted(asked.get("detectors") or default_names(), asked["deep"])
+    for name in deep:
+        _check(name, _path(asked.get("weights")))
     grids = sorted(int(p.name.removeprefix("grid_id=")) for p in (job / "heatmaps").glob("grid_id=*"))
     if not grids:
         raise InputError("A run needs clicks, however the job holds none. Widen the window or ingest a log.")
     start = time.perf_counter()
     reference = _fit_references(job, grids)
-    scored = _score(job, grids, reference, names, _source(asked.get("features")), _path(asked.get("weights")))
+    scored = _score(job, grids, reference, quick, _path(asked.get("weights")))
     _say(SCORE_SHARE, "comparing all banners")
+    fdr = float(asked["fdr"])
+    judged = _judge(scored, fdr) if quick else None
+    if deep:
+        everybody = not quick or asked["deep"] == "all"
+        judged = _judge(scored, fdr, _look_deep(job, scored, deep, judged, everybody, asked))
+    assert judged is not None
     grid_id, n_clicks = results.gathered(scored, "grid_id"), results.gathered(scored, "n_clicks")
-    scores = {name: np.concatenate([s.scores[name] for s in scored]) for name in names}
-    judged = scoring.judge(scores, grid_id, n_clicks, results.gathered(scored, "limit"), float(asked["fdr"]))
     since, days = _write_days(job, scored, judged, reference)
     _say(WRITE_SHARE, "writing results")
     _write(job, "result", 0, results.result_table(scored, judged, since))
-    for name in names:
+    for name in [*quick, *deep]:
         _write(job, "score", name, results.score_table(scored, judged, name))
     _write(job, "reference", 0, results.reference_table(reference))
     _write(job, "run_detector", 0, results.detector_table(scored))
@@ -71,7 +76,9 @@ def main(job: Path) -> None:
         "first_day": str(days[0]),
         "last_day": str(days[1]),
         "settings": {
-            "detectors": names,
+            "detectors": [*quick, *deep],
+            "deep": asked["deep"],
+            "deep_weight": round(judged.deep_weight, 4),
             "seed": asked.get("seed", 0),
             "seconds": round(time.perf_counter() - start, 3),
             "python": platform.python_version(),
@@ -117,31 +124,70 @@ def _fit_references(job: Path, grids: list[int]) -> Reference:
     return Reference([g for part in parts for g in part.groups], np.concatenate([part.p for part in parts]))
 
 
-def _check(detector: Detector) -> None:
+def _parted(names: list[str], deep: str) -> tuple[list[str], list[str]]:
+    """Detectors that look at all banners, and those that look at some; the latter none where `deep` is "none"."""
+    slow = [name for name in names if name in CATALOGUE and CATALOGUE[name].deep]
+    quick = [name for name in names if name not in slow]
+    for name in quick:
+        make(name)
+    if not quick and deep == "none":
+        raise InputError(
+            f"A run without deep detectors takes others, however only {', '.join(slow)} was asked for. Name more, or say --deep all."
+        )
+    return quick, slow if deep != "none" else []
+
+
+def _check(name: str, own_weights: Path | None) -> None:
     """Raises InputError at once, not after half the run, where a detector's features cannot be had here."""
-    reason = make_extractor(detector.feature).why_not() if isinstance(detector, Cosine) else None
+    reason = _extractor(name, own_weights).why_not()
     if reason is not None:
         raise InputError(reason)
+
+
+def _judge(scored: list[Scored], fdr: float, control: Mask | None = None) -> Judged:
+    scores = {name: np.concatenate([part.scores[name] for part in scored]) for name in scored[0].scores}
+    grid_id, n_clicks, limit = (results.gathered(scored, name) for name in ("grid_id", "n_clicks", "limit"))
+    return judging.judge(scores, grid_id, n_clicks, limit, fdr, control)
+
+
+def _look_deep(job: Path, scored: list[Scored], names: list[str], judged: Judged | None, everybody: bool, asked: dict[str, Any]) -> Mask:
+    """Scores of the deep detectors on everybody, or on those who could still be flagged and on a control sample, which it returns."""
+    grid_id, n_products = results.gathered(scored, "grid_id"), results.gathered(scored, "n_products")
+    n = len(grid_id)
+    control = np.ones(n, dtype=bool) if everybody else judging.control_sample(grid_id, n_products, int(asked.get("seed", 0)))
+    looked = control if judged is None or everybody else judging.candidates(judged, grid_id, control)
+    usable = control if judged is None else control & ~judged.flagged
+    starts = np.cumsum([0, *[len(part.banner_id) for part in scored]])
+    source = _source(asked.get("features"))
+    for k, name in enumerate(names):
+        extractor = _extractor(name, _path(asked.get("weights")))
+        for i, part in enumerate(scored):
+            share = (k + i / len(scored)) / len(names)
+            _say(SCORE_SHARE + (DEEP_SHARE - SCORE_SHARE) * share, f"{name} looks at {int(looked.sum()):,} of {n:,} banners")
+            own = slice(starts[i], starts[i + 1])
+            heatmaps = read_grid(job, int(part.grid_id[0])).heatmaps
+            scoring.score_deep(part, heatmaps, name, looked[own], usable[own], extractor, source)
+    return control
+
+
+def _extractor(name: str, own_weights: Path | None) -> Extractor:
+    """The extractor of a deep detector, with the store's own weights where it takes any."""
+    extractor = EXTRACTORS[CATALOGUE[name].feature]  # type: ignore[attr-defined]
+    return replace(extractor, own_weights=own_weights) if isinstance(extractor, OwnExtractor) else extractor
 
 
 def _source(folder: str | None) -> FeatureSource:
     """Features from the folder where they are kept from run to run; computed each time where none is named."""
     if folder is None:
-        return scoring.extracted
-
-    def kept(name: str, counts: csr_matrix) -> NDArray[np.float32]:
-        return FeatureStore(Path(folder), make_extractor(name)).of(counts)
-
-    return kept
+        return extract_reduced
+    return lambda extractor, counts: FeatureStore(Path(folder), extractor).of(counts)
 
 
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
-def _score(
-    job: Path, grids: list[int], reference: Reference, names: list[str], features: FeatureSource, own_weights: Path | None
-) -> list[Scored]:
+def _score(job: Path, grids: list[int], reference: Reference, names: list[str], own_weights: Path | None) -> list[Scored]:
     out = []
     for k, grid_id in enumerate(grids):
         at = [0]
@@ -151,7 +197,7 @@ def _score(
             at[0] += 1
             _say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * share, f"scoring grid {grid_id} ({k + 1} of {len(grids)}): {what}")
 
-        out.append(scoring.score_grid(read_grid(job, grid_id).heatmaps, reference, names, step, features, own_weights))
+        out.append(scoring.score_grid(read_grid(job, grid_id).heatmaps, reference, names, step, own_weights))
     return out
 
 

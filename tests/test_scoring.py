@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from core.detectors import default_names
+from core.detectors import CATALOGUE, default_names
 from core.heatmaps import Heatmaps
+from core.judging import Judged, judge
 from core.reference import fit_reference
-from core.scoring import Judged, Scored, judge, score_grid
+from core.scoring import Scored, score_grid
 from tests.banners import drawn, heatmaps, mirrored, sizes
 
 
 def scored_and_judged(X: Heatmaps) -> tuple[list[Scored], Judged]:
-    reference, names = fit_reference(X), default_names()
+    reference, names = fit_reference(X), [name for name in default_names() if not CATALOGUE[name].deep]
     parts = [score_grid(X.take(np.flatnonzero(X.grid_id == g)), reference, names, lambda what: None) for g in np.unique(X.grid_id)]
     scores = {name: np.concatenate([p.scores[name] for p in parts]) for name in names}
     columns = [np.concatenate([getattr(p, c) for p in parts]) for c in ("grid_id", "n_clicks", "limit")]

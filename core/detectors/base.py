@@ -29,13 +29,19 @@ class Detector(ABC):
 
     family: ClassVar[str]
     reads: ClassVar[Reads]
-    default_run: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
+    deep: ClassVar[bool] = False
+    """Costs milliseconds a banner, so that a run may leave banners out that other detectors have cleared."""
 
     @property
     @abstractmethod
     def name(self) -> str:
         """snake_case name in catalogue, command line, database and pages."""
+
+    @property
+    def default_run(self) -> bool:
+        """Whether a run takes it unless told otherwise."""
+        return True
 
     @abstractmethod
     def _fit(self, X: Any, groups: Groups) -> None: ...

@@ -27,7 +27,7 @@ class Cosine(Detector):
 
     family: ClassVar[str] = "features"
     reads: ClassVar[Reads] = "features"
-    default_run: ClassVar[bool] = False
+    deep: ClassVar[bool] = True
 
     feature: str = "efficientnet_lite0"
     anchor: Literal["robust", "random", "labelled"] = "robust"
@@ -41,6 +41,11 @@ class Cosine(Detector):
     @property
     def name(self) -> str:
         return f"cosine_{self.feature}"
+
+    @property
+    def default_run(self) -> bool:
+        """Where its weights come with the installation: no run waits for a hub unasked."""
+        return EXTRACTORS[self.feature].bundled
 
     @property
     def weights(self) -> str:

@@ -46,7 +46,6 @@ class SsadClicks(Detector):
 
     family: ClassVar[str] = "self_supervised"
     reads: ClassVar[Reads] = "heatmaps"
-    default_run: ClassVar[bool] = False  # its normalised logits have a heavier tail than the common null knows: more false flags
 
     reference: Reference | None = None
     own_weights: Path | None = None

@@ -39,6 +39,8 @@ class Extractor(ABC):
     batch: int = 32
     precision: Precision = "auto"
     gains_from_bfloat16: ClassVar[bool] = True
+    bundled: ClassVar[bool] = False
+    """Whether its weights come with the installation."""
 
     @property
     @abstractmethod

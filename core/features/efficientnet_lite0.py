@@ -28,6 +28,7 @@ class EfficientNetLite0(Extractor):
 
     images: Images = field(default_factory=lambda: Images(side=160, noise_sd=NOISE_SD, mean=(127 / 255,) * 3, std=(128 / 255,) * 3))
     gains_from_bfloat16: ClassVar[bool] = False
+    bundled: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

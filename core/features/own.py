@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from core.errors import InputError
 from core.features.base import Extractor
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class OwnExtractor(Extractor):
     """A network of ours up to the layer before its head. `own_weights`: folder with this store's own weights; None = the shipped ones."""
+
+    bundled: ClassVar[bool] = True
 
     own_weights: Path | None = None
 

@@ -39,6 +39,10 @@ class Quality:
     flagged_share: dict[int, float]
     false_share: float
     """Share of the flagged banners of all grids that are in order."""
+    expected_false_share: float
+    """The same as the run itself expects it, and the pages state it."""
+    f1: float
+    """Of the flags, over all grids."""
     family_accuracy: float
     """Share of all broken banners whose family is named right."""
     found: dict[str, float]
@@ -79,6 +83,8 @@ def measure(seed: int, faults: dict[str, Fault] | None = None, plans: tuple[Grid
         true_share={int(g): float(broken[grid_id == g].mean()) for g in np.unique(grid_id)},
         flagged_share={int(g): float(judged.flagged[grid_id == g].mean()) for g in np.unique(grid_id)},
         false_share=float((~broken)[judged.flagged].mean()) if judged.flagged.any() else 0.0,
+        expected_false_share=float((1 - judged.p_broken)[judged.flagged].mean()) if judged.flagged.any() else 0.0,
+        f1=float(2 * (broken & judged.flagged).sum() / (broken.sum() + judged.flagged.sum())),
         family_accuracy=float((named == fault)[broken].mean()),
         found={str(f): float(judged.flagged[fault == f].mean()) for f in np.unique(fault[broken])},
         seconds=time.perf_counter() - start,
@@ -103,7 +109,9 @@ def _table(title: str, seeds: list[int], runs: list[Quality], named: bool) -> Ta
     table.add_section()
     for grid in runs[0].true_share:
         row(f"{grid} flagged - true %", [100 * (r.flagged_share[grid] - r.true_share[grid]) for r in runs], 2)
+    row("F1 of the flags", [r.f1 for r in runs])
     row("false among flagged %", [100 * r.false_share for r in runs], 1)
+    row("… as expected by the run %", [100 * r.expected_false_share for r in runs], 1)
     if named:
         row("family named right %", [100 * r.family_accuracy for r in runs], 1)
     table.add_section()

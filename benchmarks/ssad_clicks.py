@@ -1,0 +1,72 @@
+"""How well the shipped `ssad_clicks` does alone, by its raw logit, on synthetic grids and layouts it was not trained on.
+
+    python -m benchmarks.ssad_clicks [SEED …]          default: demo seeds 0 1 2 3 4
+
+ROC-AUC and average precision over the two new grids together: for the demo's ten fault families, whose like are among its corruptions,
+and for five kinds of faults that are neither among them nor like them. Then banners a second. Everything here is synthetic data.
+"""
+
+import sys
+import time
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from benchmarks.quality import NEW_GRIDS
+from benchmarks.unseen import UNSEEN
+from core import settings
+from core.detectors import make
+from core.heatmaps import Heatmaps, heatmaps_of
+from core.reference import fit_reference
+from core.synthetic import DEMO, Fault, make_clicks
+
+OTHER = {name: fault for name, fault in UNSEEN.items() if name != "transposed"}
+"""Faults without a like among the corruptions, of which one transposes."""
+
+
+def measure(seed: int, faults: dict[str, Fault] | None) -> tuple[float, float]:
+    """ROC-AUC and average precision of the raw logit over the new grids."""
+    log = make_clicks(seed, DEMO, faults)
+    heatmaps = heatmaps_of(log.banner, log.points, log.banner_id, log.grid_id, log.n_products, log.domain)
+    new = np.isin(log.grid_id, NEW_GRIDS)
+    detector = make("ssad_clicks", reference=fit_reference(heatmaps))
+    found, groups = heatmaps.take(np.flatnonzero(new)), np.zeros(int(new.sum()), dtype=np.int64)
+    scores = detector.fit(found, groups).score(found, groups)
+    broken = log.fault[new] != ""
+    return float(roc_auc_score(broken, scores)), float(average_precision_score(broken, scores))
+
+
+def banners_per_second(heatmaps: Heatmaps) -> float:
+    """Best of three over the whole log."""
+    detector, groups = make("ssad_clicks", reference=fit_reference(heatmaps)), np.zeros(len(heatmaps), dtype=np.int64)
+    detector.fit(heatmaps, groups)
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        detector.score(heatmaps, groups)
+        seconds.append(time.perf_counter() - start)
+    return len(heatmaps) / min(seconds)
+
+
+def main(seeds: list[int]) -> None:
+    """Prints the table and the speed."""
+    import torch
+
+    torch.set_num_threads(settings.n_threads())
+    table = Table(title="ssad_clicks, raw logit, new grids of synthetic demo logs")
+    for name in ("", *map(str, seeds), "mean", "lowest"):
+        table.add_column(name, justify="right")
+    for what, faults in (("ten families", None), ("five other kinds", OTHER)):
+        found = np.array([measure(seed, faults) for seed in seeds]).T
+        for name, values in zip(("ROC-AUC", "AP"), found, strict=True):
+            table.add_row(f"{what}: {name}", *[f"{v:.4f}" for v in [*values, values.mean(), values.min()]])
+    Console(width=120).print(table)
+    log = make_clicks(0, DEMO)
+    heatmaps = heatmaps_of(log.banner, log.points, log.banner_id, log.grid_id, log.n_products, log.domain)
+    print(f"{banners_per_second(heatmaps):,.0f} banners a second on {settings.n_threads()} threads")
+
+
+if __name__ == "__main__":
+    main([int(s) for s in sys.argv[1:]] or [0, 1, 2, 3, 4])

@@ -7,7 +7,8 @@ session sees it, with every query, figure and picture, until its last element is
 view was asked for twice before. "another … each time" asks for something that no cache holds yet.
 
 The store is made by SQL: a million banners in 50 grids and 400 domains, 14 days each (14 million rows of 4 bins), one finished run with
-12 detectors, 6 % flagged. Exit status 1 where a view is over the limit.
+12 detectors, 6 % flagged, two cosines of the flagged and of a tenth of the others, a map of 10,000 banners. Exit status 1 where a view is
+over the limit.
 """
 
 import argparse
@@ -89,7 +90,8 @@ def views(store: Path) -> dict[str, Callable[[int], dict[str, Any]]]:
     with Store(store) as opened:
         rows = opened.rows("SELECT banner_id FROM result WHERE flagged ORDER BY hash(banner_id) LIMIT 500")
         n_flagged = opened.rows("SELECT count(*) AS n FROM result WHERE flagged")[0]["n"]
-    last = -(-n_flagged // 50)
+        on_map = opened.rows("SELECT banner_id FROM embedding_point ORDER BY hash(banner_id) LIMIT 500")
+    last, pairwise = -(-n_flagged // 50), {"view": ["pairwise"]}
     return {
         "overview": lambda k: {"page": "", "query_params": {}},
         "overview, another filter each time": lambda k: {"page": "", "query_params": {"least": [str(31 + k)]}},
@@ -99,6 +101,10 @@ def views(store: Path) -> dict[str, Callable[[int], dict[str, Any]]]:
         "triage, another page each time": lambda k: {"page": "triage", "query_params": {"page": [str(2 + 17 * k)]}},
         "triage, another filter each time": lambda k: {"page": "triage", "query_params": {"grid": [str(300000 + k)], "clicks": ["100"]}},
         "banner, another one each time": lambda k: {"page": "banner", "query_params": {"banner": [rows[k]["banner_id"]]}},
+        "embedding, 10,000 points": lambda k: {"page": "embedding", "query_params": {}},
+        "embedding, 10,000 points in 3-D": lambda k: {"page": "embedding", "query_params": {"axes": ["3-D"]}},
+        "embedding, another banner found each time": lambda k: {"page": "embedding", "query_params": {"find": [on_map[k]["banner_id"]]}},
+        "pairwise, another grid each time": lambda k: {"page": "embedding", "query_params": pairwise | {"pair_grid": [str(300000 + k)]}},
     }
 
 

@@ -12,7 +12,8 @@ INSERT INTO heatmap_day SELECT '00000000-0000-7000-8000-000000000002', banner_id
   ORDER BY banner_id, d;
 INSERT INTO run_event VALUES ('00000000-0000-7000-8000-000000000001', '2026-11-14 03:00:00', 'started', NULL), ('00000000-0000-7000-8000-000000000001', '2026-11-14 03:10:00', 'finished', NULL);
 INSERT INTO reference SELECT '00000000-0000-7000-8000-000000000001', g::INT, 300000 + g, NULL, NULL, $n // 50, $n, [(1 / 1600)::FLOAT FOR b IN range(1600)] FROM range(50) t(g);
-INSERT INTO result SELECT '00000000-0000-7000-8000-000000000001', banner_id, grid_id, n_products, domain, n_clicks, (grid_id - 300000)::INT, -ln(u + 1e-9),
+INSERT INTO result (run_id, banner_id, grid_id, n_products, domain, n_clicks, reference_id, combined, p_value, p_broken, flagged, position, n_agree,
+  n_detectors, fault, fault_size, fault_detail, log_odds, runner_up, margin, sentence, since) SELECT '00000000-0000-7000-8000-000000000001', banner_id, grid_id, n_products, domain, n_clicks, (grid_id - 300000)::INT, -ln(u + 1e-9),
   CASE WHEN flagged THEN u / 100 ELSE u END, CASE WHEN flagged THEN 0.7 + 0.3 * u ELSE 0.3 * u END, flagged,
   row_number() OVER (ORDER BY flagged DESC, u), 9, 12, CASE WHEN flagged THEN CASE WHEN u < 0.5 THEN 'shifted' ELSE 'uniform' END END,
   0.2, CASE WHEN flagged THEN '{"dx": 0.2, "dy": 0.1, "share": 0.4}' END, 6.0, 'scaled', 2.0, CASE WHEN flagged THEN 'Its clicks fall anywhere (next best: a shift).' END,
@@ -27,3 +28,11 @@ INSERT INTO run_day SELECT '00000000-0000-7000-8000-000000000001', g, DATE '2026
   FROM (SELECT grid_id AS g, count(*) AS n, count(*) FILTER (flagged) AS k FROM fact GROUP BY 1), range(14) s(d);
 INSERT INTO run_info SELECT '00000000-0000-7000-8000-000000000001', '2026-11-14 03:00:00', '2026-11-14 03:10:00', '2026-11-01', '2026-11-14', NULL, $n, sum(n_clicks),
   count(*) FILTER (flagged), 0.15 * count(*) FILTER (flagged), 0.1, 600, '{}' FROM fact;
+INSERT INTO run_detector SELECT '00000000-0000-7000-8000-000000000001', name, 'features', 'features', 1, 1, $n, NULL FROM (VALUES ('cosine_a'), ('cosine_b')) t(name);
+INSERT INTO score SELECT '00000000-0000-7000-8000-000000000001', banner_id, name, CASE WHEN flagged THEN 0.2 + 0.3 * u ELSE 0.2 * u END, 0, u
+  FROM fact, (VALUES ('cosine_a'), ('cosine_b')) t(name) WHERE flagged OR hash(banner_id) % 10 = 0 ORDER BY banner_id, name;
+INSERT INTO embedding_point SELECT '00000000-0000-7000-8000-000000000003', (position - 1)::INT, banner_id, sin(position), cos(position * 1.7), sin(position),
+  cos(position * 1.7), sin(position * 0.3), (position % 9 - 1)::SMALLINT, [sin(position * j) / 8 FOR j IN range(1, 33)]::FLOAT[32] FROM result WHERE position <= 10000 ORDER BY position;
+INSERT INTO embedding_anchor SELECT '00000000-0000-7000-8000-000000000003', 300000 + g, 1, 0.1, 0.1, 0.1, 0.1, 0.1 FROM range(50) t(g);
+INSERT INTO embedding SELECT '00000000-0000-7000-8000-000000000003', '00000000-0000-7000-8000-000000000001', 'heatmap', 'pca', NULL, least($n, 10000), $n, least($n, 10000), 8,
+  [0.5, 0.3, 0.1], 0.9, NULL, NULL, 5, NULL, '2026-11-14 03:20:00';

@@ -49,16 +49,29 @@ def test_a_map_holds_every_banner_and_a_refit_does_not_jump(store: Store) -> Non
 
 def test_neighbours_are_those_of_the_features(store: Store) -> None:
     embedding_id = embed.make(store, "heatmap", "pca")
-    run_id = last_finished(store)["run_id"]
+    points = embeddings.points(store, embedding_id, last_finished(store)["run_id"])
     rows = {r["banner_id"]: np.array(r["near"]) for r in store.rows("SELECT banner_id, near FROM embedding_point")}
     name = "bn-000100"
-    near = embeddings.nearest(store, embedding_id, run_id, name, limit=5)
+    row = points.row_of(name)
+    assert row is not None
+    near = points.nearest(row, {}, limit=5)
     by_hand = sorted((float(np.linalg.norm(rows[name] - v)), other) for other, v in rows.items() if other != name)[:5]
     assert [r["banner_id"] for r in near] == [other for _, other in by_hand]
     assert near[0]["distance"] == pytest.approx(by_hand[0][0], rel=1e-4)
-    assert embeddings.nearest(store, embedding_id, run_id, name, state="dismissed") == []
-    triage.decide(store, run_id, [by_hand[3][1]], "dismiss", "ana")
-    assert [r["banner_id"] for r in embeddings.nearest(store, embedding_id, run_id, name, state="dismissed")] == [by_hand[3][1]]
+    assert points.nearest(row, {}, state="dismissed") == []
+    states = {by_hand[3][1]: "dismissed", by_hand[1][1]: "confirmed", name: "dismissed"}
+    assert [r["banner_id"] for r in points.nearest(row, states, state="dismissed")] == [by_hand[3][1]]
+
+
+def test_what_is_said_of_chosen_banners_is_the_same_by_id_and_by_position(store: Store) -> None:
+    run_id = last_finished(store)["run_id"]
+    rows = store.rows("SELECT banner_id, position FROM result WHERE position IN (2, 30, 290) ORDER BY position")
+    triage.decide(store, run_id, [rows[1]["banner_id"]], "dismiss", "ana")
+    ids = [r["banner_id"] for r in rows]
+    by_id = embeddings.chosen(store, run_id, ids)
+    assert [r["banner_id"] for r in by_id] == ids
+    assert [r["state"] for r in by_id] == ["open", "dismissed", "open"]
+    assert embeddings.chosen(store, run_id, ids, [r["position"] for r in rows]) == by_id
 
 
 def test_an_unfolding_brings_its_certificate(store: Store) -> None:

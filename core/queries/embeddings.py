@@ -20,11 +20,12 @@ COLUMNS = """embedding_id::VARCHAR AS embedding_id, run_id::VARCHAR AS run_id, f
 
 @dataclass(frozen=True)
 class Points:
-    """n banners on a map: places flat (n, 2) and deep (n, 3), cluster, and what the run says of them; rows stay aligned."""
+    """n banners on a map, rows aligned: places flat (n, 2) and deep (n, 3), near (n, 32) for distances, cluster, what the run says."""
 
     banner_id: NDArray[Any]
     flat: NDArray[np.float32]
     deep: NDArray[np.float32]
+    near: NDArray[np.float32]
     cluster: NDArray[np.int64]
     grid_id: NDArray[np.int64]
     n_products: NDArray[np.int64]
@@ -36,6 +37,32 @@ class Points:
 
     def __len__(self) -> int:
         return len(self.banner_id)
+
+    def row_of(self, banner_id: str) -> int | None:
+        """Its row; None where it is not on the map."""
+        found = np.flatnonzero(self.banner_id == banner_id)
+        return int(found[0]) if len(found) else None
+
+    def facts(self, row: int, states: dict[str, str]) -> Row:
+        """What is known of one banner, as plain values."""
+        name = str(self.banner_id[row])
+        known = {
+            "banner_id": name,
+            "state": states.get(name, "open"),
+            "grid_id": int(self.grid_id[row]),
+            "flagged": bool(self.flagged[row]),
+        }
+        return known | {"p_broken": float(self.p_broken[row])}
+
+    def nearest(self, row: int, states: dict[str, str], *, state: str | None = None, limit: int = 8) -> list[Row]:
+        """Facts of the banners whose features are most like one's, nearest first, with their `distance`: Euclidean between unit features
+        over their strongest directions, 0..2. `state`: only those that were `confirmed` or `dismissed`."""
+        distance = np.sqrt(np.square(self.near - self.near[row]).sum(axis=1, dtype=np.float64))
+        distance[row] = np.inf
+        if state is not None:
+            distance[[states.get(str(name)) != state for name in self.banner_id]] = np.inf
+        order = np.argsort(distance, kind="stable")[:limit]
+        return [self.facts(int(k), states) | {"distance": float(distance[k])} for k in order if np.isfinite(distance[k])]
 
 
 def listed(store: Store, run_id: str) -> list[Row]:
@@ -92,17 +119,19 @@ def write_places(store: Store, embedding_id: str, file: Path) -> None:
 def points(store: Store, embedding_id: str, run_id: str) -> Points:
     """Every banner of a map, in the map's order."""
     with store.cursor() as cursor:
-        found = cursor.execute(
-            """SELECT p.banner_id, x, y, u, v, w, cluster, grid_id, n_products, n_clicks, position, combined, p_broken, flagged
+        table = cursor.execute(
+            """SELECT p.banner_id, x, y, u, v, w, near, cluster, grid_id, n_products, n_clicks, position, combined, p_broken, flagged
                FROM (FROM embedding_point WHERE embedding_id = ?) p JOIN (FROM result WHERE run_id = ?) r USING (banner_id)
                ORDER BY point""",
             [embedding_id, run_id],
-        ).fetchnumpy()
-    column = {name: np.asarray(values) for name, values in found.items()}
+        ).to_arrow_table()
+    near = table["near"].combine_chunks().flatten().to_numpy()
+    column = {name: table[name].to_numpy() for name in table.column_names if name != "near"}
     return Points(
         banner_id=column["banner_id"],
         flat=np.stack([column[k] for k in "xy"], axis=1),
         deep=np.stack([column[k] for k in "uvw"], axis=1),
+        near=near.reshape(len(table), -1),
         cluster=column["cluster"].astype(np.int64),
         grid_id=column["grid_id"].astype(np.int64),
         n_products=column["n_products"].astype(np.int64),
@@ -125,34 +154,14 @@ def decided(store: Store) -> dict[str, str]:
     return {row["banner_id"]: row["state"] for row in store.rows("SELECT banner_id, state FROM triage_current WHERE state <> 'open'")}
 
 
-def place(store: Store, embedding_id: str, banner_id: str) -> Row | None:
-    """Where one banner lies; None where it is not on the map."""
-    sql = "SELECT point, x, y, u, v, w, cluster FROM embedding_point WHERE embedding_id = ? AND banner_id = ?"
-    found = store.rows(sql, [embedding_id, banner_id])
-    return found[0] if found else None
-
-
-def nearest(store: Store, embedding_id: str, run_id: str, banner_id: str, *, state: str | None = None, limit: int = 8) -> list[Row]:
-    """Banners whose features are most like one banner's, nearest first: banner_id, distance (Euclidean between unit features over their
-    strongest directions, 0..2), state, and what the run says. `state`: only those that were `confirmed` or `dismissed`."""
-    kept = "AND t.state = ?" if state else ""
+def chosen(store: Store, run_id: str, banner_ids: list[str], positions: list[int] | None = None) -> list[Row]:
+    """What the run and the analysts say of these banners, strongest first. `positions` of them, where known, find them at once."""
+    named = "banner_id", "VARCHAR", banner_ids
+    column, kind, values = named if positions is None else ("position", "INTEGER", positions)
     return store.rows(
-        f"""SELECT p.banner_id, array_distance(p.near, q.near)::DOUBLE AS distance, coalesce(t.state, 'open') AS state,
-                   r.grid_id, r.n_products, r.flagged, r.p_broken
-            FROM (FROM embedding_point WHERE embedding_id = ?) p
-            CROSS JOIN (SELECT near FROM embedding_point WHERE embedding_id = ? AND banner_id = ?) q
-            LEFT JOIN triage_current t USING (banner_id) JOIN (FROM result WHERE run_id = ?) r USING (banner_id)
-            WHERE p.banner_id <> ? {kept} ORDER BY distance, p.banner_id LIMIT ?""",
-        [embedding_id, embedding_id, banner_id, run_id, banner_id, *([state] if state else []), limit],
-    )
-
-
-def chosen(store: Store, run_id: str, banner_ids: list[str]) -> list[Row]:
-    """What the run and the analysts say of these banners, strongest first."""
-    return store.rows(
-        """SELECT r.banner_id, r.grid_id, r.n_products, r.domain, r.n_clicks, r.p_value, r.p_broken, r.flagged, r.position,
+        f"""SELECT r.banner_id, r.grid_id, r.n_products, r.domain, r.n_clicks, r.p_value, r.p_broken, r.flagged, r.position,
                   r.fault, r.sentence, coalesce(t.state, 'open') AS state
-           FROM result r SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS banner_id) USING (banner_id) LEFT JOIN triage_current t USING (banner_id)
-           WHERE r.run_id = ? ORDER BY r.position""",
-        [banner_ids, run_id],
+           FROM result r LEFT JOIN triage_current t USING (banner_id)
+           WHERE r.run_id = ? AND r.{column} IN (SELECT unnest(?::{kind}[])) AND r.position BETWEEN ? AND ? ORDER BY r.position""",
+        [run_id, values, *((min(positions), max(positions)) if positions else (0, 2**31 - 1))],
     )

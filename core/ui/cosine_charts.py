@@ -48,7 +48,7 @@ def pairs(
     axes["yaxis"] |= {"fixedrange": False, "showgrid": False, "showline": True, "range": _spread(y, [v for a, v, _ in lines if a == "y"])}
     axes["yaxis"]["rangemode"] = "normal"
     layout = map_layout(theme, HEIGHT, "") | axes | {"shapes": shapes, "annotations": notes, "dragmode": "lasso"}
-    return {"data": data, "layout": layout | {"margin": {"l": 58, "r": 10, "t": 30, "b": 46}}}
+    return {"data": data, "layout": layout | {"margin": {"l": 58, "r": 32, "t": 30, "b": 46}}}
 
 
 def bars(rows: Sequence[tuple[str, float, float]], theme: Theme) -> Figure:
@@ -60,22 +60,15 @@ def bars(rows: Sequence[tuple[str, float, float]], theme: Theme) -> Figure:
     words = [
         "left out" if np.isnan(v) else f"{v:.3f}" + ("" if np.isnan(c) else f" (cut {c:.3f})") for v, c in zip(values, cuts, strict=True)
     ]
-    label: dict[str, Any] = {
-        "type": "scatter",
-        "mode": "text",
-        "x": np.full(len(rows), 1.03),
-        "y": names,
-        "text": words,
-        "textposition": "middle right",
-    }
-    label |= {"textfont": {"color": theme.text, "size": 12}, "cliponaxis": False, "hoverinfo": "skip"}
+    place = {"xref": "x domain", "x": 1.04, "xanchor": "left", "showarrow": False, "font": {"color": theme.text, "size": 12}}
+    notes = [place | {"y": name, "text": said} for name, said in zip(names, words, strict=True)]
     tick = {"type": "scatter", "mode": "markers", "x": cuts, "y": names, "hoverinfo": "skip"}
     tick |= {"marker": {"symbol": "line-ns", "size": 22, "line": {"width": 3, "color": theme.text}}}
     axes = plain_axes(theme, "cosine similarity to the anchor", "")
-    axes["xaxis"] |= {"range": [0, 1], "domain": [0, 0.72]}
+    axes["xaxis"] |= {"range": [0, 1], "domain": [0, 0.6]}
     axes["yaxis"] |= {"autorange": "reversed", "rangemode": "normal", "automargin": True, "showgrid": False}
-    layout = map_layout(theme, 70 + 34 * len(rows), "") | axes | {"showlegend": False}
-    return {"data": [bar, tick, label], "layout": layout | {"margin": {"l": 8, "r": 8, "t": 4, "b": 44}}}
+    layout = map_layout(theme, 70 + 34 * len(rows), "") | axes | {"showlegend": False, "annotations": notes}
+    return {"data": [bar, tick], "layout": layout | {"margin": {"l": 8, "r": 8, "t": 4, "b": 44}}}
 
 
 def _spread(values: NDArray[np.float64], cuts: Sequence[float]) -> list[float]:

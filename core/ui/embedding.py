@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from core import embed
@@ -38,20 +37,19 @@ def choose(maps: list[Row], bar: Any) -> Choice:
     """The controls, all in the URL, in `bar`; the latest map is what one sees first."""
     names = feature_names()
     first = maps[0] if maps else {"feature": HEATMAP, "method": "pca"}
-    made = {m["feature"] for m in maps}
+    made = sorted({m["feature"] for m in maps})
     with bar:
         feature = st.selectbox(
             "Feature", names, index=names.index(first["feature"]) if first["feature"] in names else 0, key="feature", bind="query-params",
-            width=220, format_func=lambda name: text.fault(name) + ("" if name in made else " (no map yet)"),
+            width=200, help=f"Made for this run: {', '.join(made) or 'none yet'}",
         )  # fmt: skip
         method = st.segmented_control(
-            "Method", list(embed.METHODS), default=first["method"], key="method", bind="query-params", required=True,
-            format_func=lambda name: mapping.METHODS[name],
-        )  # fmt: skip
+            "Method", list(mapping.METHODS), default=first["method"].upper(), key="method", bind="query-params", required=True
+        )
         axes = st.segmented_control("Axes", AXES, default=AXES[0], key="axes", bind="query-params", required=True)
         colour = st.selectbox("Colour", scatter.COLOURS, index=1, key="colour", bind="query-params", width=110)
         find = st.text_input("Find banner", key="find", bind="query-params", width=190, placeholder="bn-000123", type="search")
-    return Choice(feature or HEATMAP, method or "pca", axes == AXES[1], colour or "flag", str(find or "").strip())
+    return Choice(feature or HEATMAP, mapping.METHODS[method or "PCA"], axes == AXES[1], colour or "flag", str(find or "").strip())
 
 
 def map_view(run: Shown, maps: list[Row], top: Any, bar: Any) -> None:
@@ -75,7 +73,7 @@ def map_view(run: Shown, maps: list[Row], top: Any, bar: Any) -> None:
         facts(run, about, chosen)
     with east:
         picked.panel(run, points, about)
-    picked.alike(run, about, str(points.banner_id[at]) if at is not None else None)
+    picked.alike(run, points, about, str(points.banner_id[at]) if at is not None else None)
 
 
 def sentence(points: Points, about: Row) -> str:
@@ -96,9 +94,9 @@ def find(run: Shown, points: Points, banner_id: str) -> int | None:
     """The row of the banner that is searched for; says so where it is not on the map."""
     if not banner_id:
         return None
-    rows = np.flatnonzero(points.banner_id == banner_id)
-    if len(rows):
-        return int(rows[0])
+    row = points.row_of(banner_id)
+    if row is not None:
+        return row
     if banner.known(run.store, banner_id):
         why = "it is not on this map: the run did not score it, or the sample left it out."
     else:
@@ -154,8 +152,7 @@ def trust(about: Row, n_axes: int) -> str:
         return f"PCA: {held}."
     if proof["ratio"] is None:
         return f"MVU: no bound could be shown for this map, {held}."
-    off = 100 * (proof["ratio"] - 1)
-    return f"MVU: certificate {proof['ratio']:.3f} (no unfolding spreads more than {off:.1f} % further), {held}."
+    return f"MVU: certificate {proof['ratio']:.3f}, {held}."
 
 
 def details(about: Row) -> list[str]:
@@ -171,6 +168,8 @@ def details(about: Row) -> list[str]:
         lines.append(f"fitted on {about['n_fitted']:,} banners, all flagged ones first; the others were placed among them")
     proof = json.loads(about["certificate"]) if about["certificate"] else None
     if proof:
+        if proof["ratio"] is not None:
+            lines.append(f"certificate: no unfolding of these neighbours spreads more than {100 * (proof['ratio'] - 1):.1f} % further")
         lines.append(f"edges off their length: 99 % of them by at most {proof['violation_p99']:.1e}; graph of {proof['n_pieces']} pieces")
     if about["weights"]:
         lines.append(f"weights {about['weights']}")

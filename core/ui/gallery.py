@@ -7,9 +7,11 @@ from core.ui import palette
 from core.ui.text import markup
 
 
-def tiles(rows: Sequence[dict[str, Any]], thumbnails: dict[str, str], current: str | None = None) -> str:
-    """A tile a row (banner_id, state, flagged, optional `note`), in the rows' order; a click picks its banner."""
-    return f'<div class="hp gallery">{"".join(_tile(r, thumbnails.get(r["banner_id"], ""), r["banner_id"] == current) for r in rows)}</div>'
+def tiles(rows: Sequence[dict[str, Any]], thumbnails: dict[str, str], current: str | None = None, across: int | None = None) -> str:
+    """A tile a row (banner_id, state, flagged, optional `note`), in the rows' order; a click picks its banner. `across`: so many a line."""
+    style = f' style="grid-template-columns: repeat({across}, minmax(0, 1fr))"' if across else ""
+    drawn = "".join(_tile(r, thumbnails.get(r["banner_id"], ""), r["banner_id"] == current) for r in rows)
+    return f'<div class="hp gallery"{style}>{drawn}</div>'
 
 
 def _tile(row: dict[str, Any], thumbnail: str, is_current: bool) -> str:

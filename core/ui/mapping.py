@@ -9,12 +9,13 @@ from core.ui import state, text
 from core.ui.state import Shown
 
 EVERY_S = 1.0
-METHODS = {"pca": "PCA", "mvu": "MVU"}
+METHODS = {"PCA": "pca", "MVU": "mvu"}
+"""As a reader knows them, which is also how they stand in the URL."""
 
 
 def words(feature: str, method: str) -> str:
     """A map in words: MVU of efficientnet lite0."""
-    return f"{METHODS[method]} of {text.fault(feature)}"
+    return f"{method.upper()} of {text.fault(feature)}"
 
 
 def is_going() -> bool:

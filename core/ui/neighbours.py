@@ -5,6 +5,7 @@ from functools import partial
 import streamlit as st
 
 from core.queries import cosines, embeddings
+from core.queries.embeddings import Points
 from core.queries.runs import Row
 from core.ui import components, cosine_charts, gallery, mapping, reads, scatter, state, text
 from core.ui.state import Shown
@@ -17,36 +18,36 @@ def company(run: Shown, found: Row) -> None:
     maps = embeddings.listed(run.store, run.run_id)
     about = maps[0] if maps else None
     name = found["banner_id"]
-    place = embeddings.place(run.store, about["embedding_id"], name) if about else None
-    west, middle, east = st.columns(3, gap="large")
+    points = reads.points(run.path, run.run_id, about["embedding_id"]) if about else None
+    row = points.row_of(name) if points else None
+    west, middle, east = st.columns([0.28, 0.32, 0.4], gap="large")
     with west:
         st.markdown("##### On the map")
-        on_the_map(run, about, place, name)
+        on_the_map(about, points, row, name)
     with middle:
         st.markdown("##### Beside its anchor")
         beside_the_anchor(run, found)
     with east:
         st.markdown("##### Known banners like it")
-        known(run, about, place, name)
+        known(run, about, points, row)
 
 
-def on_the_map(run: Shown, about: Row | None, place: Row | None, name: str) -> None:
+def on_the_map(about: Row | None, points: Points | None, row: int | None, name: str) -> None:
     """A small map with the banner ringed."""
-    if about is None:
+    if about is None or points is None:
         components.empty("No map of this run yet", "A map shows which banners resemble it.", page="pages/embedding.py", label="Make a map")
         return
-    if place is None:
+    if row is None:
         st.info("It is not on the latest map, which holds a sample of the banners that are not flagged.")
         return
-    points = reads.points(run.path, run.run_id, about["embedding_id"])
-    figure = scatter.small_map(points, state.theme(), (place["x"], place["y"]))
+    figure = scatter.small_map(points, state.theme(), row)
     components.plot(figure, "small_map", "Map of banners with this one ringed")
-    where = f"in cluster {place['cluster'] + 1}" if place["cluster"] >= 0 else "in no cluster"
+    where = f"in cluster {points.cluster[row] + 1}" if points.cluster[row] >= 0 else "in no cluster"
     st.caption(f"{text.markdown(mapping.words(about['feature'], about['method']))}: it lies {where}. ▲ flagged, ○ this one.")
     if st.button("Find it on the map", key="to_map", type="tertiary", icon=":material/bubble_chart:"):
         for key in ("find", "feature", "method", "view", "axes"):
             st.session_state.pop(key, None)
-        st.switch_page("pages/embedding.py", query_params={"find": name, "feature": about["feature"], "method": about["method"]})
+        st.switch_page("pages/embedding.py", query_params={"find": name, "feature": about["feature"], "method": about["method"].upper()})
 
 
 def beside_the_anchor(run: Shown, found: Row) -> None:
@@ -68,23 +69,25 @@ def beside_the_anchor(run: Shown, found: Row) -> None:
     st.caption(f"Tick: the 0-shot cut that the other grids give; at or below it the bar counts as broken.{more}")
 
 
-def known(run: Shown, about: Row | None, place: Row | None, name: str) -> None:
+def known(run: Shown, about: Row | None, points: Points | None, row: int | None) -> None:
     """The nearest banners that analysts called in order and broken, side by side."""
-    if about is None or place is None:
+    if about is None or points is None or row is None:
         st.info("This needs the banner on a map: likeness is measured between the features that a map keeps.")
         return
+    states = reads.decided(run.path, reads.token(run))
     words = (("dismissed", "In order", "Dismiss a false alarm (D)"), ("confirmed", "Broken", "Confirm a broken banner (B)"))
-    for column, (decision, title, step) in zip(st.columns(2), words, strict=True):
-        rows = embeddings.nearest(run.store, about["embedding_id"], run.run_id, name, state=decision, limit=N_KNOWN)
-        with column:
-            st.caption(f"**{title}**")
-            if not rows:
-                st.caption(f"None known yet. {step}: the map's banners with that decision appear here, nearest first.")
-                continue
-            pictures = reads.thumbnails(run, [r["banner_id"] for r in rows])
-            noted = [r | {"note": f"{r['distance']:.2f} away"} for r in rows]
-            components.pick_table(gallery.tiles(noted, pictures), f"known_{decision}", on_pick=partial(go_to, f"known_{decision}"))
-    st.caption(f"Nearest by {text.fault(about['feature'])} features (0: the same, 1.41: nothing in common).")
+    for decision, title, step in words:
+        rows = points.nearest(row, states, state=decision, limit=N_KNOWN)
+        if not rows:
+            st.caption(f"**{title}**: none known yet. {step}: banners of the map with that decision appear here, nearest first.")
+            continue
+        st.caption(f"**{title}**")
+        pictures = reads.thumbnails(run, [r["banner_id"] for r in rows])
+        noted = [r | {"note": f"{r['distance']:.2f} · {r['grid_id']}"} for r in rows]
+        components.pick_table(
+            gallery.tiles(noted, pictures, across=N_KNOWN), f"known_{decision}", on_pick=partial(go_to, f"known_{decision}")
+        )
+    st.caption(f"Distance by {text.fault(about['feature'])} features (0: the same; 1.41: nothing in common), and grid.")
 
 
 def go_to(key: str) -> None:

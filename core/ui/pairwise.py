@@ -8,6 +8,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core import shots
+from core.errors import InputError
 from core.queries import cosines
 from core.queries.runs import Row
 from core.shots import Quadrants
@@ -36,10 +37,10 @@ def view(run: Shown, top: Any, bar: Any) -> None:
         too_few(detectors, top)
         return
     grid, first, second, shot = choose(run, detectors, bar)
-    found = reads.distances(run.path, run.run_id, first)
+    found, other = (reads.distances(run.path, run.run_id, name) for name in (first, second))
     rows = found.grid_id == grid
     names = found.banner_id[rows].astype(str)
-    known = shots.pick_known_ok(cosines.known_ok(run.store, run.run_id, grid))
+    known = pick_known(run, grid, names, np.isfinite(found.distance[rows]) & np.isfinite(other.distance[rows]))
     x, y = (side(run, name, grid, rows, names, known) for name in (first, second))
     if x.cut is None or y.cut is None:
         with top:
@@ -63,7 +64,7 @@ def view(run: Shown, top: Any, bar: Any) -> None:
         figure(run, (x, y), names, flagged, split, is_one=is_one, grid=grid)
     with east:
         counted((x.name, y.name), by_run, by_one, flagged)
-        rest(x.cut, y.cut, known if x.one_shot is not None else None)
+        rest(x.cut, y.cut, known if by_one is not None else None)
         if selection.ids():
             picked.chosen_panel(run, selection.ids())
 
@@ -96,11 +97,18 @@ def in_words(detector: str) -> str:
     return text.fault(detector.removeprefix(cosines.PREFIX))
 
 
+def pick_known(run: Shown, grid: int, names: NDArray[Any], asked: NDArray[np.bool_]) -> str | None:
+    """The known-ok banner of a grid, rather one that both detectors were asked about: its features are kept."""
+    known = cosines.known_ok(run.store, run.run_id, grid)
+    both = set(names[asked])
+    return shots.pick_known_ok([name for name in known if name in both] or known)
+
+
 def side(run: Shown, detector: str, grid: int, rows: NDArray[np.bool_], names: NDArray[Any], known: str | None) -> Side:
     """One axis."""
     distance = reads.distances(run.path, run.run_id, detector).distance[rows]
     cut = reads.zero_shot_cut(run.path, run.run_id, detector, grid)
-    one = one_shot(run.path, run.run_id, detector, grid, known, run.run, names[np.isfinite(distance)]) if known else None
+    one = one_shot(run.path, run.run_id, detector, grid, known, run.run, names[np.isfinite(distance) | (names == known)]) if known else None
     return Side(in_words(detector), distance, None if one is None else np.array([one.get(name, np.nan) for name in names]), cut)
 
 
@@ -115,7 +123,10 @@ def one_shot(path: str, run_id: str, detector: str, grid: int, known: str, _run:
     store = state.at_path(path)
     table = cosines.heatmaps(store, _run, _names.tolist())
     names = table["banner_id"].to_pylist()
-    kept = FeatureStore(folder_of(store.path.resolve()), make_extractor(detector.removeprefix(cosines.PREFIX)))
+    try:
+        kept = FeatureStore(folder_of(store.path.resolve()), make_extractor(detector.removeprefix(cosines.PREFIX)))
+    except InputError:  # the run is older than the catalogue, or the weights are gone
+        return None
     keys = content_keys(counts_of_lists(table["bins"], table["counts"]))
     has = np.flatnonzero(kept.has(keys))
     own = [names[k] for k in has]
@@ -154,17 +165,19 @@ def figure(
     there = ~split.left_out
     beyond = split.both | split.only_first | split.only_second
     otherwise = ((decided == "confirmed") & split.neither) | ((decided == "dismissed") & beyond)
+    pale = {"size": 9, "symbol": "triangle-up", "color": theme.broken, "opacity": 0.5}
+    bold = {"size": 11, "symbol": "triangle-up", "color": theme.broken, "line": {"width": 1.5, "color": theme.text}}
     marks = [
         ("not flagged", np.flatnonzero(there & ~flagged & (decided == "open")), {"size": 5, "color": theme.muted, "opacity": 0.45}),
-        ("▲ flagged", np.flatnonzero(there & flagged & (decided == "open")), {"size": 9, "symbol": "triangle-up", "color": theme.unsure}),
-        ("confirmed", np.flatnonzero(there & (decided == "confirmed")), {"size": 11, "symbol": "triangle-up", "color": theme.broken}),
+        ("flagged, open", np.flatnonzero(there & flagged & (decided == "open")), pale),
+        ("confirmed", np.flatnonzero(there & (decided == "confirmed")), bold),
         ("dismissed", np.flatnonzero(there & (decided == "dismissed")), {"size": 9, "symbol": "circle", "color": theme.ok}),
-        ("decided otherwise", np.flatnonzero(there & otherwise),
+        ("decided otherwise than cut", np.flatnonzero(there & otherwise),
          {"size": 17, "symbol": "circle-open", "color": theme.text, "line": {"width": 2}}),
     ]  # fmt: skip
     dash = "dot" if is_one else "dash"
     shown = cosine_charts.pairs(
-        marks, x, y, names, [("x", cuts[0], dash), ("y", cuts[1], dash)], notes(split),
+        marks, x, y, names, [("x", cuts[0], dash), ("y", cuts[1], dash)], notes(split, (sides[0].name, sides[1].name)),
         (f"cosine similarity, {sides[0].name}", f"cosine similarity, {sides[1].name}"), theme,
     )  # fmt: skip
     base = f"pairs {run.run_id} {sides[0].name} {sides[1].name} {is_one} {grid} {token} {state.is_dark()}"
@@ -173,12 +186,12 @@ def figure(
     st.caption(f"{kind}; left of or below a line a banner counts as broken. Right and top: alike to its anchor.")
 
 
-def notes(split: Quadrants) -> list[tuple[float, float, str]]:
+def notes(split: Quadrants, names: tuple[str, str]) -> list[tuple[float, float, str]]:
     """Counts in the corners: low similarity is left and below."""
     corners = (
         (0.01, 0.01, split.both, "beyond both"),
-        (0.01, 0.99, split.only_first, "beyond across only"),
-        (0.99, 0.01, split.only_second, "beyond up only"),
+        (0.01, 0.99, split.only_first, f"only {names[0]}"),
+        (0.99, 0.01, split.only_second, f"only {names[1]}"),
         (0.99, 0.99, split.neither, "within both"),
     )
     return [(x, y, f"<b>{int(mask.sum()):,}</b> {words}") for x, y, mask, words in corners]

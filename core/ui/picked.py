@@ -11,7 +11,7 @@ from core.queries.runs import Row
 from core.ui import components, gallery, reads, report, selection, state, tables, text, work
 from core.ui.state import Shown
 
-MOST_TILES = 60
+MOST_TILES = 36
 MOST_ROWS = 2000
 N_ALIKE = 12
 VIEWS = ("pictures", "table")
@@ -24,15 +24,15 @@ def panel(run: Shown, points: Points, about: Row) -> None:
     if not ids:
         clusters(points, about)
         return
-    chosen_panel(run, ids)
+    on_map = selection.rows_of(points.banner_id)
+    chosen_panel(run, ids, points.position[list(on_map)].tolist() if len(on_map) == len(ids) else None)
 
 
-def chosen_panel(run: Shown, ids: list[str]) -> None:
-    """Selected banners: how many of which kind, decisions, pictures or table."""
-    rows = embeddings.chosen(run.store, run.run_id, ids)
+def chosen_panel(run: Shown, ids: list[str], positions: list[int] | None = None) -> None:
+    """Selected banners: how many of which kind, decisions, pictures or table. `positions` of all of them, where known."""
+    rows = embeddings.chosen(run.store, run.run_id, ids, positions)
     st.markdown(summary(rows))
-    actions(run, rows)
-    view = st.segmented_control("Show", VIEWS, default=VIEWS[0], key="picked", required=True, label_visibility="collapsed")
+    view = actions(run, rows)
     if view == VIEWS[1]:
         table(rows)
         return
@@ -51,12 +51,12 @@ def summary(rows: list[Row]) -> str:
     parts += [f"{n:,} {name}" for name in ("confirmed", "dismissed", "snoozed") if (n := sum(r["state"] == name for r in rows))]
     grids, counts = np.unique([r["grid_id"] for r in rows], return_counts=True)
     order = np.argsort(-counts, kind="stable")[:3]
-    named = ", ".join(f"{grids[k]} ({counts[k]:,})" for k in order) + (" …" if len(grids) > 3 else "")
+    named = ", ".join(f"{grids[k]} ({counts[k]:,})" for k in order) + (" and others" if len(grids) > 3 else "")
     return f"**{text.plural(len(rows), 'banner')} selected**: {', '.join(parts)}; {'grid' if len(grids) == 1 else 'grids'} {named}."
 
 
-def actions(run: Shown, rows: list[Row]) -> None:
-    """Decisions about all that is selected, each with an undo; triage, file, clear."""
+def actions(run: Shown, rows: list[Row]) -> str:
+    """Decisions about all that is selected, each with an undo; triage, file, clear. Returns how to show the selection."""
     ids, n = [r["banner_id"] for r in rows], len(rows)
     flagged = [r for r in rows if r["flagged"]]
     choices: tuple[tuple[triage.Op, str], ...] = (("confirm", "Confirm"), ("dismiss", "Dismiss"), ("snooze", "Snooze"))
@@ -64,7 +64,8 @@ def actions(run: Shown, rows: list[Row]) -> None:
         for op, label in choices:
             st.button(f"{label} {n:,}", key=f"map_{op}", on_click=state.act, args=(work.decide_ticked, run, ids, op))
         st.button("Undo", key="undo", shortcut="Z", help="Takes your last decision back", on_click=state.act, args=(work.undo, run))
-    with st.container(horizontal=True, gap="xsmall"):
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
+        view = st.segmented_control("Show", VIEWS, default=VIEWS[0], key="picked", required=True, label_visibility="collapsed")
         if st.button("Open in triage", key="map_triage", disabled=not flagged, help="The queue at the strongest flagged one of these"):
             open_in_triage(run, flagged[0], {r["grid_id"] for r in rows})
         st.download_button(
@@ -72,6 +73,7 @@ def actions(run: Shown, rows: list[Row]) -> None:
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         st.button("Clear", key="map_clear", type="tertiary", on_click=selection.clear)
+    return view or VIEWS[0]
 
 
 def open_in_triage(run: Shown, strongest: Row, grids: set[int]) -> None:
@@ -136,7 +138,7 @@ def pick_alike() -> None:
     st.session_state["alike"] = components.picked("neighbours")
 
 
-def alike(run: Shown, about: Row, found: str | None) -> None:
+def alike(run: Shown, points: Points, about: Row, found: str | None) -> None:
     """The banners nearest to the one that was found or picked last."""
     if found is not None and found != st.session_state.get("alike_found"):
         st.session_state["alike"] = found
@@ -144,19 +146,18 @@ def alike(run: Shown, about: Row, found: str | None) -> None:
     name = st.session_state.get("alike")
     if not name:
         return
-    rows = embeddings.nearest(run.store, about["embedding_id"], run.run_id, name, limit=N_ALIKE)
+    row, states = points.row_of(name), reads.decided(run.path, reads.token(run))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"##### What {text.markdown(name)} resembles", width="content")
         if st.button("Open it", key="open_alike", icon=":material/ads_click:"):
             st.session_state.pop("banner", None)
             st.switch_page("pages/banner.py", query_params={"banner": name})
-    if not rows:
+    if row is None:
         st.info("It is not on this map.")
         return
-    own = embeddings.chosen(run.store, run.run_id, [name])
-    tiles = [*(r | {"note": "this one"} for r in own), *(r | {"note": f"{r['distance']:.2f} away · {r['grid_id']}"} for r in rows)]
+    others = [r | {"note": f"{r['distance']:.2f} · {r['grid_id']}"} for r in points.nearest(row, states, limit=N_ALIKE)]
+    tiles = [points.facts(row, states) | {"note": "this one"}, *others]
     pictures = reads.thumbnails(run, [r["banner_id"] for r in tiles])
     components.pick_table(gallery.tiles(tiles, pictures, name), "neighbours", on_pick=pick_alike)
-    st.caption(
-        f"Nearest first, by the distance between their {text.fault(about['feature'])} features (0: the same, 1.41: nothing in common)."
-    )
+    what = text.fault(about["feature"])
+    st.caption(f"Nearest first, with the distance between their {what} features (0: the same; 1.41: nothing in common) and the grid.")

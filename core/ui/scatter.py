@@ -123,8 +123,8 @@ def deep_map(
     return {"data": data, "layout": map_layout(theme, HEIGHT, revision) | {"scene": scene | {"dragmode": "orbit"}}}
 
 
-def small_map(points: Points, theme: Theme, banner: tuple[float, float], *, most: int = 2500, height: int = 230) -> Figure:
-    """The map as a backdrop for one banner, which is ringed: flagged banners and as many of the others as `most` allows."""
+def small_map(points: Points, theme: Theme, row: int, *, most: int = 2500, height: int = 230) -> Figure:
+    """The map as a backdrop for the banner in `row`, which is ringed: flagged banners and as many of the others as `most` allows."""
     flagged = np.flatnonzero(points.flagged)[:most]
     others = np.flatnonzero(~points.flagged)[: most - len(flagged)]
     data = []
@@ -132,11 +132,12 @@ def small_map(points: Points, theme: Theme, banner: tuple[float, float], *, most
         marker = {"size": size, "symbol": symbol, "color": colour, "opacity": 0.55}
         at = points.flat[rows]
         data.append({"type": "scattergl", "mode": "markers", "x": at[:, 0], "y": at[:, 1], "marker": marker, "hoverinfo": "skip"})
-    data += _ring(np.array([banner], dtype=np.float32), 0, theme, size=18)
+    data += _ring(points.flat, row, theme, size=18)
     hidden = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": "", "fixedrange": True, "mirror": True}
     hidden |= {"showline": True, "linecolor": theme.line}
     axes = {"xaxis": hidden, "yaxis": hidden | {"scaleanchor": "x"}}
-    return {"data": data, "layout": map_layout(theme, height, "") | axes | {"showlegend": False, "dragmode": False}}
+    plain = {"showlegend": False, "dragmode": False, "margin": dict.fromkeys("lrtb", 2)}
+    return {"data": data, "layout": map_layout(theme, height, "") | axes | plain}
 
 
 def _markers(points: Points, layer: Layer, is_flagged: bool, theme: Theme, dark: bool) -> dict[str, Any]:
@@ -165,13 +166,14 @@ def _markers(points: Points, layer: Layer, is_flagged: bool, theme: Theme, dark:
 
 
 def _by_score(points: Points, rows: NDArray[np.int64], theme: Theme, dark: bool, *, with_bar: bool) -> dict[str, Any]:
-    low, high = (float(q) for q in np.quantile(points.combined, [0.02, 0.995]))
+    low, high = (float(q) for q in np.arcsinh(np.quantile(points.combined, [0.02, 0.995])))  # scores of broken banners have a long tail
     colours = palette.sequential(dark)
     scale = [(k / (len(colours) - 1), colour) for k, colour in enumerate(colours)]
-    tick = {"color": theme.muted, "size": 11}
-    bar = {"title": {"text": "combined score", "side": "right"}, "thickness": 8, "outlinewidth": 0, "len": 0.6, "tickfont": tick}
+    steps = np.array([v for v in (-1, 0, 1, 3, 10, 30, 100, 300) if low <= np.arcsinh(v) <= high], dtype=np.float64)
+    bar = {"title": {"text": "combined score", "side": "right"}, "thickness": 8, "outlinewidth": 0, "len": 0.6}
+    bar |= {"tickfont": {"color": theme.muted, "size": 11}, "tickvals": np.arcsinh(steps), "ticktext": [f"{v:g}" for v in steps]}
     place = {"cmin": low, "cmax": max(high, low + 1e-9), "colorscale": scale, "showscale": with_bar, "colorbar": bar}
-    return {"color": points.combined[rows].astype(np.float32), "opacity": 0.85} | place
+    return {"color": np.arcsinh(points.combined[rows]).astype(np.float32), "opacity": 0.85} | place
 
 
 def _deep(trace: dict[str, Any], points: Points, is_flagged: bool) -> dict[str, Any]:
@@ -220,7 +222,7 @@ def map_layout(theme: Theme, height: int, revision: str) -> dict[str, Any]:
     clear = "rgba(0,0,0,0)"
     return {
         "height": height,
-        "margin": {"l": 2, "r": 2, "t": 30, "b": 2},
+        "margin": {"l": 2, "r": 32, "t": 30, "b": 2},
         "paper_bgcolor": clear,
         "plot_bgcolor": clear,
         "font": {"color": theme.text, "size": 12, "family": FONT},

@@ -1,65 +1,33 @@
 """The main journeys in a real headless Chromium against the real server."""
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.maps import add_cosines, add_map
 from tests.stores import filled_store
+from tests.ui.browser import LIMIT_MS, NEEDS_BROWSER, chromium, dashboard
 
-ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--use-gl=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking"]
-LIMIT_MS = 30_000
-
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+pytestmark = NEEDS_BROWSER
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A dashboard on a store of 300 banners, hostile ones among them."""
-    path, port = tmp_path_factory.mktemp("journey") / "store.duckdb", _free_port()
-    filled_store(path, 300, hostile=True).close()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    server = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "HEATPROOF_STORE": str(path)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(100):
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.2)
+    """A dashboard on a store of 300 banners, hostile ones among them, with a map and cosines."""
+    path = tmp_path_factory.mktemp("journey") / "store.duckdb"
+    with filled_store(path, 300, hostile=True) as store:
+        add_map(store)
+        add_cosines(store)
+    with dashboard(path) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """One Chromium for all journeys."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
@@ -152,7 +120,9 @@ def test_hostile_strings_run_nothing_and_nothing_leaves_the_machine(context: Any
     page, dialogs, foreign = context.new_page(), [], []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     page.on("request", lambda r: foreign.append(r.url) if r.url.startswith("http") and not r.url.startswith(url) else None)
-    for place in ("", "triage?status=all", "banner?banner=%3Cscript%3Ealert(1)%3C%2Fscript%3E", "data?tab=Rejects"):
+    places = ("", "triage?status=all", "banner?banner=%3Cscript%3Ealert(1)%3C%2Fscript%3E", "data?tab=Rejects")
+    maps = ("embedding?find=%3Cscript%3Ealert(1)%3C%2Fscript%3E", "embedding?axes=3-D", "embedding?view=pairwise")
+    for place in places + maps:
         page.goto(f"{url}/{place}")
         page.locator("h3").first.wait_for()
         page.wait_for_timeout(1500)

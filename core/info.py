@@ -41,6 +41,21 @@ def detectors() -> list[dict[str, Any]]:
     return [{"name": n, "family": d.family, "reads": d.reads, "default_run": d.default_run} for n, d in CATALOGUE.items()]
 
 
+def extractors_here() -> list[dict[str, Any]]:
+    """Every feature extractor: name, features, and where its weights are on this machine. Quick: asks no hub."""
+    from core.features import EXTRACTORS
+    from core.features.transformers_hub import is_cached
+
+    def where(extractor: Any) -> str:
+        if not extractor.bundled:
+            cached = is_cached(extractor.source, extractor.revision)
+            return f"{extractor.weights}, in the cache" if cached else f"{extractor.weights}, not here: fetched from a hub when first used"
+        reason: str | None = extractor.why_not()
+        return reason or f"{extractor.weights}, installed"
+
+    return [{"extractor": name, "features": e.n_dims, "weights": where(e)} for name, e in EXTRACTORS.items()]
+
+
 def extractors() -> list[dict[str, Any]]:
     """Every feature extractor: name, n_dims, and its weights, or why it cannot run here (why_not). Waits some seconds for a hub at most."""
     from core.features import available  # here: pages that show no extractor shall not wait for it

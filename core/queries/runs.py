@@ -28,6 +28,27 @@ def run_states(store: Store, limit: int = 50) -> list[Row]:
     )
 
 
+def detectors(store: Store, run_id: str) -> list[Row]:
+    """What a run knows of its detectors without any label. A row a detector: family, reads, n_scored, share of the run's banners,
+    fit and score seconds, ms a banner, weights.
+
+    agree: share of the flagged banners it looked at whose own p-value is at most 0.05; alone: banners it gives 0.001 or less that are not
+    flagged. Ordered by family and name.
+    """
+    return store.rows(
+        """WITH judged AS (
+               SELECT s.detector, avg((s.p_value <= 0.05)::INTEGER) FILTER (WHERE r.flagged) AS agree,
+                      count(*) FILTER (WHERE NOT r.flagged AND s.p_value <= 0.001) AS alone
+               FROM score s JOIN result r ON r.run_id = s.run_id AND r.banner_id = s.banner_id
+               WHERE s.run_id = ? AND r.run_id = ? GROUP BY s.detector)
+           SELECT d.detector, d.family, d.reads, d.n_scored, d.n_scored / i.n_banners AS share, d.fit_s, d.score_s,
+                  1000 * (d.fit_s + d.score_s) / nullif(d.n_scored, 0) AS ms, d.weights, j.agree, j.alone
+           FROM run_detector d JOIN run_info i USING (run_id) LEFT JOIN judged j USING (detector)
+           WHERE d.run_id = ? ORDER BY d.family, d.detector""",
+        [run_id] * 3,
+    )
+
+
 def decisions_token(store: Store) -> str:
     """Changes with every decision of anybody: a cheap cache key for what depends on decisions."""
     row = store.rows("SELECT count(*) AS n, max(event_id)::VARCHAR AS last FROM triage_event")[0]

@@ -20,6 +20,7 @@ def navigation() -> Any:
             "Understand": [
                 st.Page("pages/banner.py", title="Banner", icon=":material/ads_click:"),
                 st.Page("pages/embedding.py", title="Embedding", icon=":material/bubble_chart:"),
+                st.Page("pages/detectors.py", title="Detectors", icon=":material/radar:"),
             ],
             "Decide & run": [st.Page("pages/data.py", title="Data", icon=":material/database:")],
         }

@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from core import shots
+from core import info, shots
 from core.queries import banner, cosines, embeddings, heatmaps, overview, queue, runs
 from core.queries.cosines import Distances
 from core.queries.embeddings import Points
@@ -17,6 +17,18 @@ from core.ui.state import Shown
 from core.ui.thumbnails import Thumbnails
 
 Row = dict[str, Any]
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def detectors(path: str, run_id: str) -> list[Row]:
+    """What a run knows of its detectors."""
+    return runs.detectors(state.at_path(path), run_id)
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def extractors() -> list[Row]:
+    """Feature extractors, and where their weights are; asks no hub."""
+    return info.extractors_here()
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -27,6 +27,10 @@ class Plan:
     rate: float = 2e-3
     seed: int = 0
 
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step: up over the first 100, then down along half a cosine."""
+        return self.rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
 
 def fit_network(network: "nn.Module", loss: Callable[[int], "Tensor"], plan: Plan, checkpoint: Path, progress: Progress) -> list[float]:
     """Runs the plan, from the checkpoint where there is one; returns the loss curve, means of N_LOSSES steps.
@@ -41,7 +45,7 @@ def fit_network(network: "nn.Module", loss: Callable[[int], "Tensor"], plan: Pla
     network.train()
     for step in range(len(losses), plan.steps):
         for group in optimiser.param_groups:
-            group["lr"] = plan.rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / plan.steps))
+            group["lr"] = plan.rate_at(step)
         value = loss(step)
         optimiser.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]

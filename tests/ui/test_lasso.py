@@ -67,7 +67,7 @@ def shown(page: Any) -> str:
 
 def n_lit(page: Any) -> int:
     """Points that the figure itself shows as selected."""
-    traces = "document.querySelector('.js-plotly-plot').data.filter(t => t.customdata)"
+    traces = "document.querySelector('.js-plotly-plot')._fullData.filter(t => t.customdata)"
     return int(page.evaluate(f"() => {traces}.reduce((n, t) => n + (t.selectedpoints ?? []).length, 0)"))
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
+from typer.testing import CliRunner
 
 from core import embed, map_worker, triage
+from core.__main__ import app
 from core.embed import MapRequest
 from core.errors import InputError, RunError
 from core.queries import embeddings
@@ -158,3 +160,15 @@ def test_the_heatmap_feature_has_hellingers_distances() -> None:
     assert np.allclose(np.linalg.norm(features, axis=1), 1)
     assert np.allclose(features[0], features[1]), "the number of clicks does not matter"
     assert np.linalg.norm(features[0] - features[2]) == pytest.approx(np.sqrt(2), abs=1e-6)
+
+
+def test_the_verb_makes_a_map_and_says_what_is_known_of_it(tmp_path: Path) -> None:
+    filled_store(tmp_path / "s.duckdb", 60).close()
+    done = CliRunner().invoke(app, ["embed", "--store", str(tmp_path / "s.duckdb"), "--method", "mvu", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["feature"], found["method"], found["n_points"], found["n_fitted"]) == ("heatmap", "mvu", 60, 60)
+    assert found["certificate"]["ratio"] >= 1
+    wrong = CliRunner().invoke(app, ["embed", "--store", str(tmp_path / "s.duckdb"), "--feature", "nonsense"])
+    assert wrong.exit_code == 2
+    assert "A map is made of one of heatmap" in wrong.stderr

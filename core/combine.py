@@ -13,6 +13,8 @@ Vector = NDArray[np.float64]
 
 CLIP = 3.0
 """Evidence beyond it is so rare where nothing is broken that it tells nothing of how two predictors go together there."""
+MOST_WEIGHT = 0.1
+"""What slow detectors count at most: clear cases overstate how much they say of doubtful ones (`python -m benchmarks.ablation`)."""
 FEW_BROKEN = 20.0
 """Broken banners at which the slow detectors' weight is half of what it seems to be: fewer do not show it."""
 
@@ -26,7 +28,7 @@ def combine_families(evidence: dict[str, Vector], families: dict[str, str]) -> V
 
 
 def take_in(combined: Vector, slow: Vector, control: NDArray[np.bool_], p_broken: Vector) -> tuple[Vector, float]:
-    """(n,) `combined` moved by what `slow` (n,), NaN where left out, says beyond it; and the weight 0..1 that was given to it.
+    """(n,) `combined` moved by what `slow` (n,), NaN where left out, says beyond it; and the weight, 0..MOST_WEIGHT, that was given to it.
 
     Where nothing is broken, a line foretells `slow` from `combined`: it is fitted over `control`, banners drawn at random. What is left
     over is 0 on average for everybody, so that a banner left out stays where it was. It counts as much as it lies higher on banners that
@@ -42,7 +44,7 @@ def take_in(combined: Vector, slow: Vector, control: NDArray[np.bool_], p_broken
     looked = np.isfinite(beyond)
     n_broken = float(p_broken[looked].sum())
     gains = [_gain(x[looked], clear[looked], p_broken[looked]) for x in (beyond, known)]
-    weight = float(np.clip(gains[0] / max(gains[1], 1e-9), 0, 1)) * n_broken / (n_broken + FEW_BROKEN)
+    weight = float(np.clip(gains[0] / max(gains[1], 1e-9), 0, MOST_WEIGHT)) * n_broken / (n_broken + FEW_BROKEN)
     return combined + weight * np.where(looked, beyond, 0), weight
 
 

@@ -42,7 +42,7 @@ class Judged:
     n_looked: Codes
     """Detectors that looked at the banner; the others left it out."""
     deep_weight: float
-    """What the deep detectors count beside the vote of the others, 0..1."""
+    """What the deep detectors count beside the vote of the others, 0..0.1."""
 
 
 def judge(scores: dict[str, Vector], grid_id: Codes, n_clicks: Vector, limit: Vector, fdr: float, control: Mask | None = None) -> Judged:

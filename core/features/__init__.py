@@ -10,7 +10,9 @@ from core.errors import InputError
 from core.features.base import Extractor
 from core.features.efficientnet_lite0 import EfficientNetLite0
 from core.features.resnet50 import ResNet50
+from core.features.simclr import Simclr
 from core.features.vit_base import ViTBase
+from core.features.vit_small import ViTSmall
 
 _ALL: list[Extractor] = [
     EfficientNetLite0(),
@@ -18,6 +20,8 @@ _ALL: list[Extractor] = [
     ViTBase(),
     ViTBase(pooling="cls"),
     ViTBase(pooling="mean"),
+    Simclr(),
+    ViTSmall(),
 ]
 
 EXTRACTORS: dict[str, Extractor] = {extractor.name: extractor for extractor in _ALL}

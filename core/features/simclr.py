@@ -21,7 +21,9 @@ class Simclr(OwnExtractor):
     **Shape** (n, 512). **Source** SimCLR (Chen et al. 2020), NT-Xent; corrupted copies as negatives after CSI (Tack et al. 2020).
     **Differs** a pair is a banner and the mean direction of other banners of its layout, which is what an anchor is. Banners of a layout
     differ in clicks drawn, in their number, in stray ones and in which products are liked; views are not mirrored, cropped or moved by
-    more than a hair: those are faults. The features are what is contrasted, without a projection head.
+    more than a hair: those are faults. The features are what is contrasted, without a projection head. ROC-AUC 0.992 of its cosine on
+    five synthetic demo seeds never trained on, as the plain image has: better on scattered clicks and clipped banners, worse on a missing
+    product, for the banners of a layout too differ in their products (`python -m benchmarks.cosines --features simclr`).
     """
 
     images: Images = field(default_factory=lambda: IMAGES)

@@ -21,9 +21,9 @@ class ViTSmall(OwnExtractor):
     coefficient, the natural likeness of two densities.
     **Source** masked image modelling (He et al. 2022, "Masked Autoencoders Are Scalable Vision Learners") for click maps: it is shown a
     part of a banner's clicks with patches hidden, and maximises the likelihood of the clicks that it was not shown. So it must weigh
-    few clicks against what maps look like, and what it gives no longer depends on how many there were. Contrasting banners instead
-    (SimCLR) taught it to forget faint differences within a layout, which faults are made of.
-    **Differs** predicts a density, not pixels, and corrects the smoothed image's own.
+    few clicks against what maps look like, and knows nothing of faults.
+    **Differs** predicts a density, not pixels, and corrects the smoothed image's own. ROC-AUC 0.990 of its cosine on five synthetic demo
+    seeds never trained on, where the plain image has 0.992 (`python -m benchmarks.cosines --features vit_small`).
     """
 
     images: Images = field(default_factory=lambda: IMAGES)

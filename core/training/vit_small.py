@@ -27,7 +27,7 @@ class VitPlan(Plan):
     `shown` is the range of the share of clicks that the network sees, `most_hidden` the largest share of patches that it does not.
     """
 
-    steps: int = 1600
+    steps: int = 800
     batch: int = 128
     rate: float = 1e-3
     shown: tuple[float, float] = (0.15, 0.85)

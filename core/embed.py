@@ -178,8 +178,8 @@ def _write_job(store: Store, request: MapRequest, folder: Path, run: dict[str, A
     from core.features.store import folder_of
 
     folder.mkdir(parents=True)
-    features_folder = str(folder_of(store.path.resolve()))
-    asked = {"feature": request.feature, "method": request.method, "seed": 0, "features": features_folder, "parent_pid": os.getpid()}
+    folders = {"features": str(folder_of(store.path.resolve())), "weights": str(job.weights_folder(store.path.resolve()))}
+    asked = {"feature": request.feature, "method": request.method, "seed": 0, "parent_pid": os.getpid(), **folders}
     (folder / "job.json").write_text(json.dumps(asked))
     embeddings.write_points(store, run, MAX_POINTS, folder / "points.parquet")
     previous = embeddings.latest_of_any_run(store, request.feature, request.method)

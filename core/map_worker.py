@@ -26,7 +26,8 @@ from sklearn import decomposition
 from core.anchors import robust_anchors, unit
 from core.embeddings import MVU, PCA, Embedding, cluster, fit_alignment
 from core.errors import HeatproofError, InputError
-from core.features import make_extractor
+from core.features import EXTRACTORS, make_extractor
+from core.features.own import OwnExtractor
 from core.features.store import FeatureStore
 from core.heatmaps import counts_of_lists
 from core.images import smoothed
@@ -61,7 +62,7 @@ def main(job: Path) -> None:
     start = time.perf_counter()
     points = pq.read_table(job / "points.parquet")
     counts = counts_of_lists(points["bins"], points["counts"])
-    features, weights = features_of(asked["feature"], counts, Path(asked["features"]))
+    features, weights = features_of(asked["feature"], counts, Path(asked["features"]), Path(asked["weights"]))
     X = unit(features).astype(np.float32)
     embedding, places, n_fitted = fitted(asked["method"], X, int(asked.get("seed", 0)))
     of_layouts, anchors = anchors_of(X, points)
@@ -90,15 +91,18 @@ def main(job: Path) -> None:
     say(1.0, "finished")
 
 
-def features_of(name: str, counts: csr_matrix, folder: Path) -> tuple[NDArray[np.floating], str | None]:
+def features_of(name: str, counts: csr_matrix, folder: Path, own_weights: Path) -> tuple[NDArray[np.floating], str | None]:
     """(n, d) features by name, and their weights; read where they are kept, computed and kept where they are not.
+
+    Networks take weights from the folder `own_weights` where it has them, as in a run.
 
     Raises InputError for an unknown name and where the extractor cannot run here.
     """
     if name == HEATMAP:
         say(0.0, "smoothing the heatmaps")
         return np.sqrt(smoothed(counts, HEATMAP_NOISE)), None
-    extractor = make_extractor(name)
+    own = {"own_weights": own_weights} if isinstance(EXTRACTORS.get(name), OwnExtractor) else {}
+    extractor = make_extractor(name, **own)
     reason = extractor.why_not()
     if reason is not None:
         raise InputError(reason)

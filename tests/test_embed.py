@@ -155,7 +155,7 @@ def test_clusters_anchors_and_directions_of_three_heaps() -> None:
 
 def test_the_heatmap_feature_has_hellingers_distances() -> None:
     counts = csr_matrix(np.eye(1600, dtype=np.float32)[[0, 0, 1599]] * [[1], [7], [1]])
-    features, weights = map_worker.features_of("heatmap", counts, Path("nowhere"))
+    features, weights = map_worker.features_of("heatmap", counts, Path("nowhere"), Path("nowhere"))
     assert weights is None
     assert np.allclose(np.linalg.norm(features, axis=1), 1)
     assert np.allclose(features[0], features[1]), "the number of clicks does not matter"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from core import shots
 from core.errors import InputError
+from core.job import weights_folder
 from core.queries import cosines
 from core.queries.runs import Row
 from core.shots import Quadrants
@@ -115,7 +116,8 @@ def side(run: Shown, detector: str, grid: int, rows: NDArray[np.bool_], names: N
 @st.cache_data(max_entries=32, show_spinner="Comparing with the known-ok banner …")
 def one_shot(path: str, run_id: str, detector: str, grid: int, known: str, _run: Row, _names: NDArray[Any]) -> dict[str, float] | None:
     """Distance to the known-ok banner by banner_id, of those whose features are kept; None where its own are not."""
-    from core.features import make_extractor  # here: brings scipy, and only this view reads features
+    from core.features import EXTRACTORS, make_extractor  # here: brings scipy, and only this view reads features
+    from core.features.own import OwnExtractor
     from core.features.store import FeatureStore, folder_of
     from core.heatmaps import counts_of_lists
     from core.images import content_keys
@@ -124,7 +126,9 @@ def one_shot(path: str, run_id: str, detector: str, grid: int, known: str, _run:
     table = cosines.heatmaps(store, _run, _names.tolist())
     names = table["banner_id"].to_pylist()
     try:
-        kept = FeatureStore(folder_of(store.path.resolve()), make_extractor(detector.removeprefix(cosines.PREFIX)))
+        name = detector.removeprefix(cosines.PREFIX)
+        given = {"own_weights": weights_folder(store.path.resolve())} if isinstance(EXTRACTORS.get(name), OwnExtractor) else {}
+        kept = FeatureStore(folder_of(store.path.resolve()), make_extractor(name, **given))
     except InputError:  # the run is older than the catalogue, or the weights are gone
         return None
     keys = content_keys(counts_of_lists(table["bins"], table["counts"]))

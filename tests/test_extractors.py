@@ -58,12 +58,12 @@ def vit_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tiny_resnet(folder: Path) -> ResNet50:
     images = Images(side=48, mean=(0.5,) * 3, std=(0.5,) * 3)
-    return ResNet50(source=str(folder), revision=None, width=16, images=images, batch=4, precision="float32")
+    return ResNet50(source=str(folder), revision=None, width=16, images=images, batch=4, precision="float32", engine="torch")
 
 
 def tiny_vit(folder: Path) -> ViTBase:
     images = Images(side=48, mean=(0.5,) * 3, std=(0.5,) * 3)
-    return ViTBase(source=str(folder), revision=None, n_tokens=10, width=16, images=images, batch=4, precision="float32")
+    return ViTBase(source=str(folder), revision=None, n_tokens=10, width=16, images=images, batch=4, precision="float32", engine="torch")
 
 
 def test_the_catalogue_is_what_was_published() -> None:

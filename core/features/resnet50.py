@@ -1,7 +1,7 @@
 """`resnet50`: the pooled last map of microsoft/resnet-50, 2048 features."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from core.features import transformers_hub
 from core.features.base import Extractor
@@ -25,6 +25,8 @@ class ResNet50(Extractor):
     source: str = "microsoft/resnet-50"
     revision: str | None = "34c2154c194f829b11125337b98c8f5f9965ff19"
     width: int = 2048
+
+    gains_from_openvino: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

@@ -144,6 +144,7 @@ class FeatureStore:
         about = self.folder / "about.json"
         if not about.exists():
             said = {"extractor": self.extractor.name, "weights": self.extractor.weights, "images": asdict(self.extractor.images)}
+            said["run_by"] = self.extractor.run_by
             part = about.with_suffix(f".{uuid.uuid4().hex}.part")
             part.write_text(json.dumps({**said, "n_dims": self.n_dims, "sketched_from": self.extractor.n_dims if self.n_kept else None}))
             part.replace(about)

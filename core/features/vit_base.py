@@ -1,7 +1,7 @@
 """`vit_base`: the last hidden state of google/vit-base-patch16-224-in21k, flattened (197 x 768 = 151,296), its CLS token, or its mean."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from core.features import transformers_hub
 from core.features.base import Extractor
@@ -26,6 +26,8 @@ class ViTBase(Extractor):
     revision: str | None = "b4569560a39a0f1af58e3ddaf17facf20ab919b0"
     n_tokens: int = 197
     width: int = 768
+
+    gains_from_openvino: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

@@ -16,12 +16,11 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from core.detectors import CATALOGUE, default_names
-from core.features import EXTRACTORS
+from benchmarks.quality import names_of, scored_and_judged
+from core.detectors import CATALOGUE
 from core.heatmaps import heatmaps_of
-from core.judging import Judged, candidates, control_sample, judge
-from core.reference import fit_reference
-from core.scoring import score_deep, score_grid
+from core.job import Deep
+from core.judging import Judged, judge
 from core.settings import FDR
 from core.synthetic import DEMO, make_clicks
 
@@ -45,51 +44,26 @@ class Case:
         return judge({n: self.scores[n] for n in names}, self.grid_id, self.n_clicks, self.limit, FDR, self.control)
 
 
-def quick_names() -> list[str]:
-    """Detectors of the default run that look at everybody."""
-    return [name for name in default_names() if not CATALOGUE[name].deep]
-
-
-def deep_names() -> list[str]:
-    """Detectors of the default run that may leave banners out."""
-    return [name for name in default_names() if CATALOGUE[name].deep]
-
-
-def make_case(seed: int, deep: str) -> Case:
+def make_case(seed: int, deep: Deep) -> Case:
     """Scores the synthetic demo log of `seed` as a run does."""
     log = make_clicks(seed, DEMO)
     heatmaps = heatmaps_of(log.banner, log.points, log.banner_id, log.grid_id, log.n_products, log.domain)
-    reference = fit_reference(heatmaps)
-    rows = [np.flatnonzero(heatmaps.grid_id == g) for g in np.unique(heatmaps.grid_id)]
-    order, grids = np.concatenate(rows), [heatmaps.take(r) for r in rows]
-    parts = [score_grid(grid, reference, quick_names(), lambda what: None) for grid in grids]
-    grid_id, n_products, n_clicks, limit = (
-        np.concatenate([getattr(part, c) for part in parts]) for c in ("grid_id", "n_products", "n_clicks", "limit")
-    )
-    scores = {name: np.concatenate([part.scores[name] for part in parts]) for name in quick_names()}
-    judged = judge(scores, grid_id, n_clicks, limit, FDR)
-    everybody = np.ones(len(order), dtype=bool)
-    control = everybody if deep == "all" else control_sample(grid_id, n_products, seed=0)
-    looked = everybody if deep == "all" else candidates(judged, grid_id, control)
-    usable = control & ~judged.flagged
-    for name in deep_names():
-        extractor = EXTRACTORS[name.removeprefix("cosine_")]
-        for part, grid in zip(parts, grids, strict=True):
-            own = grid_id == part.grid_id[0]
-            score_deep(part, grid, name, looked[own], usable[own], extractor)
-        scores[name] = np.concatenate([part.scores[name] for part in parts])
+    parts, _, control = scored_and_judged(heatmaps, deep)
+    order = np.concatenate([np.flatnonzero(log.grid_id == g) for g in np.unique(log.grid_id)])
+    scores = {name: np.concatenate([part.scores[name] for part in parts]) for name in parts[0].scores}
+    grid_id, n_clicks, limit = (np.concatenate([getattr(part, c) for part in parts]) for c in ("grid_id", "n_clicks", "limit"))
     return Case(scores, grid_id, n_clicks, limit, log.fault[order] != "", control)
 
 
 def variants() -> dict[str, list[str]]:
     """Sets of detectors by what the table calls them."""
-    quick = quick_names()
+    quick = names_of(False)
     statistics = [name for name in quick if CATALOGUE[name].family == "statistical"]
     found = {"statistics": statistics}
     found |= {f"statistics + {name}": [*statistics, name] for name in quick if name not in statistics}
     found["all that look at everybody"] = quick
-    found |= {f"… + {name}": [*quick, name] for name in deep_names()}
-    return found | {"… + all features": [*quick, *deep_names()]}
+    found |= {f"… + {name}": [*quick, name] for name in names_of(True)}
+    return found | {"… + all features": [*quick, *names_of(True)]}
 
 
 def metrics(broken: NDArray[np.bool_], combined: Vector) -> tuple[float, float]:

@@ -1,15 +1,16 @@
 """How well broken banners are found and named, on synthetic logs that nothing was tuned on.
 
-    python -m benchmarks.quality [SEED …]          default: demo seeds 0 1 2 3 4
+    python -m benchmarks.quality [SEED …] [--deep none|candidates|all]          default: demo seeds 0 1 2 3 4, none
 
 Two tables: the demo's ten fault families, and six kinds of fault that no template describes. ROC-AUC and average precision are
 over the two new grids together, a detector's after normalising; "flagged - true" is in points of a grid's banners. Everything here
 is synthetic data.
 """
 
-import sys
+import argparse
 import time
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.unseen import UNSEEN
 from core.detectors import CATALOGUE, default_names
+from core.features import EXTRACTORS
 from core.heatmaps import Heatmaps, heatmaps_of
-from core.judging import Judged, judge
+from core.job import Deep
+from core.judging import Judged, Mask, candidates, control_sample, judge
 from core.reference import fit_reference
-from core.scoring import Scored, score_grid
+from core.scoring import Scored, score_deep, score_grid
 from core.settings import FDR
 from core.synthetic import DEMO, Fault, GridPlan, make_clicks
 
@@ -55,28 +58,51 @@ class Quality:
         return max(abs(self.flagged_share[g] - self.true_share[g]) for g in self.true_share)
 
 
-def scored_and_judged(heatmaps: Heatmaps) -> tuple[list[Scored], Judged]:
-    """What a run without deep detectors does between heatmaps and flags; the banners stand sorted by grid."""
-    names = [name for name in default_names() if not CATALOGUE[name].deep]
+def names_of(deep: bool) -> list[str]:
+    """Detectors of the default run: those that look at some banners only, or the others."""
+    return [name for name in default_names() if CATALOGUE[name].deep == deep]
+
+
+def scored_and_judged(heatmaps: Heatmaps, deep: Deep = "none") -> tuple[list[Scored], Judged, Mask]:
+    """What a run does between heatmaps and flags, and its control sample; the banners stand sorted by grid."""
     reference = fit_reference(heatmaps)
     grids = [heatmaps.take(np.flatnonzero(heatmaps.grid_id == g)) for g in np.unique(heatmaps.grid_id)]
-    scored = [score_grid(grid, reference, names, lambda what: None) for grid in grids]
-    scores = {name: np.concatenate([part.scores[name] for part in scored]) for name in names}
-    grid_id = np.concatenate([part.grid_id for part in scored])
-    n_clicks, limit = (np.concatenate([getattr(part, name) for part in scored]) for name in ("n_clicks", "limit"))
-    return scored, judge(scores, grid_id, n_clicks, limit, FDR)
+    scored = [score_grid(grid, reference, names_of(False), lambda what: None) for grid in grids]
+    grid_id, n_products, n_clicks, limit = (
+        np.concatenate([getattr(part, name) for part in scored]) for name in ("grid_id", "n_products", "n_clicks", "limit")
+    )
+
+    def judged(control: Mask | None) -> Judged:
+        scores = {name: np.concatenate([part.scores[name] for part in scored]) for name in scored[0].scores}
+        return judge(scores, grid_id, n_clicks, limit, FDR, control)
+
+    first, everybody = judged(None), np.ones(len(grid_id), dtype=bool)
+    if deep == "none":
+        return scored, first, everybody
+    control = everybody if deep == "all" else control_sample(grid_id, n_products, seed=0)
+    looked = everybody if deep == "all" else candidates(first, grid_id, control)
+    usable = control & ~first.flagged
+    for name in names_of(True):
+        for part, grid in zip(scored, grids, strict=True):
+            own = grid_id == part.grid_id[0]
+            score_deep(part, grid, name, looked[own], usable[own], EXTRACTORS[name.removeprefix("cosine_")])
+    return scored, judged(control), control
 
 
-def measure(seed: int, faults: dict[str, Fault] | None = None, plans: tuple[GridPlan, ...] = DEMO) -> Quality:
+def measure(seed: int, faults: dict[str, Fault] | None = None, plans: tuple[GridPlan, ...] = DEMO, deep: Deep = "none") -> Quality:
     """Makes the synthetic log of `seed`, scores it and holds the result against the truth."""
     start = time.perf_counter()
     log = make_clicks(seed, plans, faults)
-    scored, judged = scored_and_judged(heatmaps_of(log.banner, log.points, log.banner_id, log.grid_id, log.n_products, log.domain))
+    heatmaps = heatmaps_of(log.banner, log.points, log.banner_id, log.grid_id, log.n_products, log.domain)
+    scored, judged, _ = scored_and_judged(heatmaps, deep)
     order = np.concatenate([np.flatnonzero(log.grid_id == g) for g in np.unique(log.grid_id)])
     grid_id, fault = log.grid_id[order], log.fault[order]
     broken, new = fault != "", np.isin(log.grid_id[order], NEW_GRIDS)
     named = np.array([d.fault or "" for part in scored for d in part.diagnoses], dtype=object)
-    rankings: dict[str, NDArray[np.float64]] = {"combined": judged.combined, **judged.normalised}
+    rankings: dict[str, NDArray[np.float64]] = {
+        "combined": judged.combined,
+        **{n: s for n, s in judged.normalised.items() if np.isfinite(s).all()},
+    }
     return Quality(
         roc_auc={k: float(roc_auc_score(broken[new], s[new])) for k, s in rankings.items()},
         average_precision={k: float(average_precision_score(broken[new], s[new])) for k, s in rankings.items()},
@@ -121,12 +147,18 @@ def _table(title: str, seeds: list[int], runs: list[Quality], named: bool) -> Ta
     return table
 
 
-def main(seeds: list[int]) -> None:
+def main() -> None:
     """Prints both tables."""
-    console = Console(width=max(100, 44 + 10 * len(seeds)))
-    console.print(_table("Synthetic demo, ten fault families", seeds, [measure(s) for s in seeds], True))
-    console.print(_table("Synthetic demo, fault kinds without a template", seeds, [measure(s, UNSEEN) for s in seeds], False))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--deep", choices=get_args(Deep), default="none")
+    given = parser.parse_args()
+    seeds, console = given.seeds, Console(width=max(100, 44 + 10 * len(given.seeds)))
+    known = [measure(s, deep=given.deep) for s in seeds]
+    console.print(_table("Synthetic demo, ten fault families", seeds, known, True))
+    unknown = [measure(s, UNSEEN, deep=given.deep) for s in seeds]
+    console.print(_table("Synthetic demo, fault kinds without a template", seeds, unknown, False))
 
 
 if __name__ == "__main__":
-    main([int(s) for s in sys.argv[1:]] or [0, 1, 2, 3, 4])
+    main()

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import InputError
 from core.features.base import Extractor
+from core.features.cluster_count import ClusterCount
 from core.features.efficientnet_lite0 import EfficientNetLite0
 from core.features.resnet50 import ResNet50
 from core.features.simclr import Simclr
@@ -20,6 +21,7 @@ _ALL: list[Extractor] = [
     ViTBase(),
     ViTBase(pooling="cls"),
     ViTBase(pooling="mean"),
+    ClusterCount(),
     Simclr(),
     ViTSmall(),
 ]

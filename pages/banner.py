@@ -150,8 +150,10 @@ def where_it_stands(run: Shown, found: Row) -> None:
     if not rows:
         st.info("This run kept no scores by detector for the banner.")
         return
+    left_out = f" {text.plural(found['n_left_out'], 'slow detector')} left this banner out." if found["n_left_out"] else ""
     st.caption(
-        f"{found['n_agree']} of {found['n_detectors']} agree (own p-value at most 0.05: filled). 100 = the most anomalous of the run."
+        f"{found['n_agree']} of {found['n_detectors']} agree (own p-value at most 0.05: filled). 100 = the most anomalous of those "
+        f"that a detector looked at in this run.{left_out}"
     )
     components.plot(charts.detector_dots(rows, state.theme()), "dots", "Percentile of every detector among the run's banners")
     with st.expander("As numbers"):

@@ -58,7 +58,7 @@ Found = dict[str, Any]
 
 
 def main(parts: Annotated[list[str] | None, typer.Argument()] = None, seed: int = 0) -> None:
-    """Prints a table a part, a line a limit, reached or not. `seed` is that of the data."""
+    """Prints a table a part, a line a limit, reached or not, and each line as soon as it is measured to stderr. `seed`: of the data."""
     known: dict[str, Callable[[int], Iterator[Row]]] = {
         "exact": exact_rows,
         "clarabel": clarabel_rows,
@@ -70,10 +70,12 @@ def main(parts: Annotated[list[str] | None, typer.Argument()] = None, seed: int 
     unknown = set(parts or []) - set(known)
     if unknown:
         raise typer.BadParameter(f"The parts are {', '.join(known)}, however {', '.join(sorted(unknown))} was named.")
-    console, n_missed, start = Console(width=120), 0, time.perf_counter()
+    console, progress = Console(width=120), Console(stderr=True, width=120)
+    n_missed, start = 0, time.perf_counter()
     for part in parts or known:
         table = Table("what", "measured", "limit", "", title=part)
         for row in known[part](seed):
+            progress.print(f"{row.what}: {row.measured}, limit {row.limit}", highlight=False)
             table.add_row(row.what, row.measured, row.limit, "reached" if row.is_reached else "[bold]missed[/bold]")
             n_missed += not row.is_reached
         console.print(table)

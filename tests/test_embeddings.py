@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csc_matrix
 from sklearn.manifold import trustworthiness
 
 from benchmarks.manifolds import heat, swiss
 from core.embeddings import MVU, PCA, Embedding, cluster, fit_alignment, stiffness
+from core.embeddings.certificate import _n_below
 from core.embeddings.exact import _Method
 from core.embeddings.feasible import pull_in
 from core.embeddings.graph import make_graph
@@ -256,6 +258,13 @@ def test_long_edges_are_pulled_in_at_less_cost_than_by_shrinking_the_map() -> No
     assert np.square(pulled).sum() > 1.2 * shrunk
     inside = points / 2
     np.testing.assert_allclose(pull_in(problem, inside), inside, atol=1e-12)
+
+
+def test_eigenvalues_are_counted_or_nothing_is_claimed() -> None:
+    ring = csc_matrix(2 * np.eye(12) - np.roll(np.eye(12), 1, axis=0) - np.roll(np.eye(12), -1, axis=0))
+    values = np.linalg.eigvalsh(ring.toarray())
+    assert [_n_below(ring, v) for v in (-0.1, 0.1, 1.7)] == [(values < v).sum() for v in (-0.1, 0.1, 1.7)]
+    assert _n_below(csc_matrix(2 * np.eye(3)), 2.0) == -1
 
 
 def test_too_low_a_rank_is_doubled_until_the_edges_fit() -> None:

@@ -92,6 +92,9 @@ def connectivity(laplacian: csc_matrix) -> float:
 
 
 def _n_below(matrix: csc_matrix, value: float) -> int:
-    """Eigenvalues below `value` by Sylvester's law of inertia; -1 where the factorisation had to exchange rows."""
-    factor = factored((matrix - value * identity(matrix.shape[0])).tocsc())
+    """Eigenvalues below `value` by Sylvester's law of inertia; -1 where the factorisation had to exchange rows or met a zero."""
+    try:
+        factor = factored((matrix - value * identity(matrix.shape[0])).tocsc())
+    except RuntimeError:
+        return -1
     return int((factor.U.diagonal() < 0).sum()) if np.array_equal(factor.perm_r, factor.perm_c) else -1

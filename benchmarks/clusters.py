@@ -1,4 +1,5 @@
-"""How well the cluster networks count and locate, on drawn images that no training saw, and how fast their features come.
+"""How well the cluster networks count and locate, on drawn images that no training saw, how fast their features come, and what
+their cosines find.
 
     python -m benchmarks.clusters [SEED …] [--images N]          default: seeds 1 2, 10,000 images each
 
@@ -15,14 +16,22 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from scipy.sparse import csr_matrix
+from sklearn.metrics import roc_auc_score
 
 from core import settings
+from core.detectors.cosine import Cosine
 from core.features import make_extractor
+from core.features.cluster_count import ExpectedClicks
 from core.features.cluster_networks import MOST_CENTRES, MOST_CLUSTERS, ClusterCountNet, ClusterLocationNet, encoder_of
 from core.features.trained import find_weights, load_network, read_about
+from core.heatmaps import heatmaps_of
+from core.normalise import Normaliser
+from core.settings import N_COLS
+from core.synthetic import GridPlan, make_clicks
 from core.training.cluster_measures import count_errors, location_errors
 from core.training.clusters import held_out
 
+PLANS = (GridPlan(1, 250, 20), GridPlan(2, 250, 20), GridPlan(3, 400, 30))
 GROUPS = ((0, 5), (6, 10), (11, 15), (16, 20))
 Rows = dict[str, str]
 
@@ -73,6 +82,20 @@ def speed(name: str, n: int = 4096) -> str:
     return f"{n / (time.perf_counter() - start):,.0f}"
 
 
+def cosine_rows(name: str, seed: int) -> Rows:
+    """ROC-AUC of the normalised cosine on three synthetic grids, by how the network sees a banner."""
+    log = make_clicks(10_000 + seed, PLANS)
+    heatmaps = heatmaps_of(log.banner, log.points, log.banner_id, log.grid_id, log.n_products, log.domain)
+    groups = np.unique(heatmaps.grid_id * 100 + heatmaps.n_products, return_inverse=True)[1]
+    rows = {}
+    for n_clicks, cells in ((500, 1.0), (500, 0.5), (2000, 1.0), (2000, 0.5)):
+        features = make_extractor(name, images=ExpectedClicks(n_clicks=n_clicks, noise_sd=cells / N_COLS)).extract(heatmaps.counts)
+        scores = Cosine(feature=name).fit(features, groups).score(features, groups)
+        scores = Normaliser().fit(scores, groups, heatmaps.n_clicks).transform(scores, groups, heatmaps.n_clicks)
+        rows[f"ROC-AUC, {n_clicks:,} clicks, noise of {cells} cells"] = f"{roc_auc_score(log.fault != '', scores):.3f}"
+    return rows
+
+
 def show(title: str, runs: dict[int, Rows]) -> Table:
     """A column a seed."""
     table = Table(title=title)
@@ -97,6 +120,7 @@ def main() -> None:
         console.print(
             show(f"{name}, {asked.images:,} drawn images a seed", {seed: rows(network, seed, asked.images) for seed in asked.seeds})
         )
+        console.print(show(f"cosine_{name} on synthetic grids", {seed: cosine_rows(name, seed) for seed in asked.seeds}))
         console.print(f"{name}: {speed(name)} banners/s on {torch.get_num_threads()} cores, {make_extractor(name).weights}")
 
 

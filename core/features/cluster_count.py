@@ -1,5 +1,6 @@
-"""`cluster_count`: 256 features of a network that learned to count clusters of clicks."""
+"""`cluster_count`: 384 features of a network that learned to count clusters of clicks."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,23 +22,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ClickCounts(Images):
-    """The clicks as they were counted, nothing drawn, smoothed or scaled: (n, 1, 40, 40). How many they are tells a cluster from chance."""
+class ExpectedClicks(Images):
+    """(n, 1, 40, 40) clicks a cell of every heatmap brought to the same number of clicks, none of them scaled to the brightest cell."""
+
+    n_clicks: int = 500
+    noise_sd: float = 1 / N_COLS
 
     def make(self, counts: csr_matrix) -> Image:
-        return np.asarray(counts.toarray(), dtype=np.float32).reshape(-1, 1, N_ROWS, N_COLS)
+        return np.asarray(self._bootstrapped(counts), dtype=np.float32).reshape(-1, 1, N_ROWS, N_COLS)
 
 
 @dataclass(frozen=True)
 class ClusterCount(OwnExtractor):
-    """The layer before the 21-way softmax of a small ResNet that counts 0 to 20 clusters in raw counts.
+    """The pooled maps, before its head, of a small ResNet that counts 0 to 20 clusters of clicks.
 
-    **Shape** (n, 256), 0 or more. **Source** the capstone's counting network, its penultimate layer held against anchors.
-    **Differs** sees the counts themselves, not a picture of 50,000 bootstrapped clicks, and learned where centres are besides.
+    **Shape** (n, 384), averages over 10x10 and over 5x5 cells. **Source** the capstone's counting network before its head.
+    **Differs** counts in clicks as they are, not in a picture of them, and learned where centres are besides. A banner is shown to it as
+    500 expected clicks with a cell of noise: `python -m benchmarks.clusters` compares this with sharper and with fuller images.
     Trained on drawn images alone: `python -m core train cluster_count`; its accuracy stands in the file's metadata.
     """
 
-    images: Images = field(default_factory=ClickCounts)
+    images: Images = field(default_factory=ExpectedClicks)
     batch: int = 64
 
     @property
@@ -46,7 +51,8 @@ class ClusterCount(OwnExtractor):
 
     @property
     def n_dims(self) -> int:
-        return 256
+        config = json.loads(_about(find_weights(self.name, self.own_weights))["encoder"])["config"]
+        return sum(config["hidden_sizes"][-2:])
 
     def _network(self) -> "nn.Module":
         from core.features.cluster_networks import ClusterCountNet
@@ -57,7 +63,7 @@ class ClusterCount(OwnExtractor):
         """The encoder that the weights were trained with: a store's own may be a large one."""
         from core.features.cluster_networks import encoder_of
 
-        return encoder_of(_about(find_weights(self.name, self.own_weights)).get("encoder"))
+        return encoder_of(_about(find_weights(self.name, self.own_weights))["encoder"])
 
     def _forward(self, network: Any, images: "Tensor") -> "Tensor":
         found: Tensor = network.features(images)

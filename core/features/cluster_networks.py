@@ -14,10 +14,10 @@ from transformers import ResNetConfig, ResNetModel
 
 MOST_CLUSTERS = 20
 MOST_CENTRES = 6
-N_FEATURES = 256
-"""Width of the layer before the head: the features."""
+N_HIDDEN = 256
+"""Width of the layer before the outputs."""
 SLOT_WIDTH = 40
-"""Of the features of `cluster_location`, so many belong to each of its six outputs; the rest to all."""
+"""Of these, in `cluster_location`, so many belong to each of its six outputs; the rest to all."""
 N_CHANNELS = 5
 
 
@@ -65,7 +65,7 @@ class Encoder(nn.Module):
 
     def described(self) -> str:
         """What `encoder_of` makes the same encoder of, its numbers left out."""
-        return json.dumps({"small": self.small, "config": self.resnet.config.to_diff_dict()})
+        return json.dumps({"small": self.small, "config": self.resnet.config.to_dict()})  # type: ignore[no-untyped-call]
 
 
 def encoder_of(described: str | None) -> Encoder:
@@ -76,8 +76,13 @@ def encoder_of(described: str | None) -> Encoder:
     return Encoder(ResNetModel(ResNetConfig.from_dict(said["config"])), small=said["small"])
 
 
+def pooled(near: Tensor, far: Tensor) -> Tensor:
+    """(b, c + d) averages over both maps."""
+    return torch.cat([near.mean(dim=(2, 3)), far.mean(dim=(2, 3))], dim=1)
+
+
 class ClusterNet(nn.Module):
-    """What both share: the encoder, a map of where centres are believed, the features before the head."""
+    """What both share: the encoder, a map of where centres are believed, the first layer of the head."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -85,12 +90,17 @@ class ClusterNet(nn.Module):
         near, far = encoder.widths
         self.rate = nn.Conv2d(near, 4, 1)
         nn.init.constant_(self.rate.bias, -3.0)  # type: ignore[arg-type]
-        self.mix = nn.Sequential(nn.Linear(near + far, N_FEATURES), nn.ReLU(inplace=True))
+        self.mix = nn.Sequential(nn.Linear(near + far, N_HIDDEN), nn.ReLU(inplace=True))
 
     def maps(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Maps (b, c, 10, 10) and (b, d, 5, 5), and (b, 20, 20) logarithm of the centres expected in each cell of 2x2."""
         near, far = self.encoder(counts)
         return near, far, pixel_shuffle(self.rate(near), 2).squeeze(1).float()
+
+    def features(self, counts: Tensor) -> Tensor:
+        """(b, c + d) averages over the last two maps of the encoder, before the head: 384 of the small one, 3072 of ResNet-50."""
+        near, far, _ = self.maps(counts)
+        return pooled(near, far)
 
 
 class ClusterCountNet(ClusterNet):
@@ -98,21 +108,13 @@ class ClusterCountNet(ClusterNet):
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder)
-        self.head = nn.Linear(N_FEATURES, MOST_CLUSTERS + 1)
-        self.middle = nn.Linear(N_FEATURES, 2)
-
-    def features(self, counts: Tensor) -> Tensor:
-        """(b, 256) of the layer before the head."""
-        near, far, _ = self.maps(counts)
-        return self._pooled(near, far)
-
-    def _pooled(self, near: Tensor, far: Tensor) -> Tensor:
-        return self.mix(torch.cat([near.mean(dim=(2, 3)), far.mean(dim=(2, 3))], dim=1))
+        self.head = nn.Linear(N_HIDDEN, MOST_CLUSTERS + 1)
+        self.middle = nn.Linear(N_HIDDEN, 2)
 
     def forward(self, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (b, 21) and log rates (b, 20, 20)."""
         near, far, rate = self.maps(counts)
-        z = self._pooled(near, far)
+        z = self.mix(pooled(near, far))
         ks = torch.arange(MOST_CLUSTERS + 1, device=z.device)
         middle, width = self.middle(z).float().unbind(1)
         bell = -((ks - (rate.exp().sum(dim=(1, 2)) + middle)[:, None]) ** 2) * (width - 1).exp()[:, None]
@@ -129,11 +131,11 @@ class ClusterLocationNet(ClusterNet):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder)
         near, far = encoder.widths
-        self.mix = nn.Sequential(nn.Linear(near + far, N_FEATURES - MOST_CENTRES * SLOT_WIDTH), nn.ReLU(inplace=True))
+        self.mix = nn.Sequential(nn.Linear(near + far, N_HIDDEN - MOST_CENTRES * SLOT_WIDTH), nn.ReLU(inplace=True))
         self.fuse = nn.Sequential(nn.Conv2d(near + far, 128, 1), nn.ReLU(inplace=True))
         self.look = nn.Conv2d(128, 4 * MOST_CENTRES, 1)
         self.say = nn.Conv2d(128, 4 * (SLOT_WIDTH - 2), 1)
-        self.head = nn.Linear(N_FEATURES, 2 * MOST_CENTRES + 1)
+        self.head = nn.Linear(N_HIDDEN, 2 * MOST_CENTRES + 1)
         at = (torch.arange(20) + 0.5) / 20
         where = torch.stack(torch.meshgrid(at, at, indexing="xy"))
         starts = torch.tensor([[x, y] for y in (0.25, 0.75) for x in (1 / 6, 0.5, 5 / 6)])
@@ -150,10 +152,6 @@ class ClusterLocationNet(ClusterNet):
                     self.head.weight[2 * k + axis, k * SLOT_WIDTH + axis] = 1.0
             self.head.bias.zero_()
 
-    def features(self, counts: Tensor) -> Tensor:
-        """(b, 256) of the layer before the head."""
-        return self._looked(*self.maps(counts))
-
     def _looked(self, near: Tensor, far: Tensor, log_rate: Tensor) -> Tensor:
         fused = self.fuse(torch.cat([near, interpolate(far, size=near.shape[-2:], mode="bilinear")], dim=1))
         wants = pixel_shuffle(self.look(fused), 2).float() + self.bias.float() + log_rate[:, None]
@@ -162,7 +160,7 @@ class ClusterLocationNet(ClusterNet):
         places = self.where.float().expand(len(said), -1, -1, -1)  # type: ignore[operator]
         with torch.autocast("cpu", enabled=False):  # bfloat16 would round a place to a twentieth of a cell
             slots = torch.bmm(weights, torch.cat([places, said], dim=1).flatten(2).transpose(1, 2))
-        rest = self.mix(torch.cat([near.mean(dim=(2, 3)), far.mean(dim=(2, 3))], dim=1))
+        rest = self.mix(pooled(near, far))
         return torch.cat([slots.flatten(1).to(rest.dtype), rest], dim=1)
 
     def forward(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -15,6 +15,9 @@ from core.embeddings.problem import Floats, Problem
 
 GAP = 1e-7
 MAX_ITERATIONS = 80
+START, LEAST = 0.5, 0.1
+"""At the start edges are half their bounds long on average, and slacks at least this share of them."""
+
 SHORT = 0.1
 """Steps shorter than this are replaced by one towards the centre."""
 
@@ -94,13 +97,19 @@ class _Method:
         return np.concatenate([v, -v]) if self.problem.is_two_sided else v
 
     def start(self) -> _Iterate:
-        """Strictly dual feasible: the multipliers put the Laplacian at 1.5 times the projection or above."""
-        m, n = self.problem.n_edges, self.n
-        connectivity = eigvalsh(self.problem.laplacian(np.ones(m)).toarray(), subset_by_index=[1, 1])[0]
-        dual = np.full(m, 1.5 / connectivity)
+        """Strictly dual feasible and well centred: the multipliers, inverse to the bounds, put the Laplacian at 1.5 times the projection
+        or above, K is a multiple of its inverse, and slacks times multipliers are all alike; most edges are inside their bounds.
+        """
+        upper, n = self.problem.upper, self.n
+        L = self.problem.laplacian(1 / upper).toarray()
+        dual = 1.5 / eigvalsh(L, subset_by_index=[1, 1])[0] / upper
+        S_inverse = np.linalg.inv(self.problem.laplacian(dual).toarray() - np.eye(n) + 2 * self.J) - self.J
+        K = _centred(START / float((self.lengths(S_inverse) / upper).mean()) * S_inverse)
         if self.problem.is_two_sided:
-            dual = np.concatenate([dual + 0.5 / connectivity, np.full(m, 0.5 / connectivity)])
-        return _Iterate(np.eye(n) - self.J, np.ones(len(dual)), dual)
+            dual = np.concatenate([4 / 3 * dual, dual / 3])
+        room = self.bounds - self.spread(self.lengths(K))
+        least = LEAST * (np.concatenate([upper, upper]) if self.problem.is_two_sided else upper)
+        return _Iterate(K, np.maximum(room, least), dual)
 
     def measure(self, now: _Iterate) -> tuple[Floats, Floats, float, float]:
         """K, multipliers, relative gap, largest relative violation."""

@@ -9,6 +9,7 @@ from typing import Any
 from core.errors import InputError
 from core.features.base import Extractor
 from core.features.cluster_count import ClusterCount
+from core.features.cluster_location import ClusterLocation
 from core.features.efficientnet_lite0 import EfficientNetLite0
 from core.features.resnet50 import ResNet50
 from core.features.simclr import Simclr
@@ -22,6 +23,7 @@ _ALL: list[Extractor] = [
     ViTBase(pooling="cls"),
     ViTBase(pooling="mean"),
     ClusterCount(),
+    ClusterLocation(),
     Simclr(),
     ViTSmall(),
 ]

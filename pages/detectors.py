@@ -24,7 +24,7 @@ def detectors_page(run: Shown) -> None:
             "weights": [row["weights"] or text.UNKNOWN for row in found],
         }
     )
-    st.dataframe(table, hide_index=True, height=36 * (len(found) + 1) + 2, column_config=_COLUMNS, key="detectors")
+    st.dataframe(table, hide_index=True, height="content", column_config=_COLUMNS, key="detectors")
     st.caption(
         "Slow detectors look at banners that could still be flagged and at a random control sample; the others are left out by them, which "
         "does not mean that they are in order. How good each detector is needs labels."

@@ -8,7 +8,7 @@ The ways from counts to features, images included, take turns in one process on 
 
 plain     float32, eager, one image at a time, the network as transformers loads it
 torch     bfloat16 where the machine is fast at it, channels last, batches of 32
-openvino  the same precision, graph compiled, four images a request, a request a core; left out where it is not installed
+openvino  the same precision, graph compiled, some images a request, a request a core; left out where it is not installed
 
 The stack's banners/s are 1 / (sum of the seconds an image takes in each network). A ratio is taken within a round; printed are the
 median and the range over the rounds. Agreement, with plain, of the features (cosine) and of the cosine to the anchor, each way with an
@@ -211,7 +211,7 @@ def measure_memory(folder: Path, n: int) -> str:
 def main() -> None:
     """Prints the table and the line on memory."""
     parser = argparse.ArgumentParser(description="Speed, agreement and memory of the large networks.")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="0 = memory only")
     parser.add_argument("--plain", type=int, default=12, help="images a round, the plain way")
     parser.add_argument("--fast", type=int, default=96, help="images a round, the fast ways")
     parser.add_argument("--memory", type=int, default=10_000, help="banners whose ViT features are stored; 0 = none")
@@ -238,7 +238,7 @@ def run(rounds: int, n_plain: int, n_fast: int, n_memory: int, by_processor: boo
         folder, counts = Path(name), banners(rounds * n_fast + 32)
         networks = make_checkpoints(folder, counts[-32:])
         found = {}
-        for network, extractor in networks.items():
+        for network, extractor in networks.items() if rounds else ():
             found[network] = measure(
                 extractor, counts[:-32], rounds, n_plain, n_fast, time.process_time if by_processor else time.perf_counter
             )
@@ -247,7 +247,8 @@ def run(rounds: int, n_plain: int, n_fast: int, n_memory: int, by_processor: boo
         title = (
             f"{rounds} rounds of {n_plain} banners plain and {n_fast} fast, {unit} time, threads {settings.n_threads()}, load {load:.1f}"
         )
-        console.print(show(found, title + ", random weights of the right shapes, synthetic banners"))
+        if rounds:
+            console.print(show(found, title + ", random weights of the right shapes, synthetic banners"))
         if n_memory:
             console.print(measure_memory(folder, n_memory))
 

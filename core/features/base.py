@@ -34,7 +34,7 @@ class Extractor(ABC):
     """Base class; a dataclass whose fields say everything that its features depend on.
 
     **Shape** `extract` turns counts (n, 1600) into float32 (n, n_dims).
-    `images` is how its network sees a heatmap; `batch` images go through it at a time, always so many; `precision` `auto` takes
+    `images` is how its network sees a heatmap; `batch` images go through it at a time, always so many (in torch); `precision` `auto` takes
     bfloat16 where this machine multiplies it in hardware and the extractor gains from it; `engine` `auto` takes OpenVINO where it is
     installed and the extractor gains from it, else torch.
     """

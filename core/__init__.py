@@ -11,21 +11,7 @@ LAYERS: list[set[str]] = [
     {"training"},
     {"worker", "map_worker"},
     {"schema", "store", "queries", "triage", "labels"},
-    {
-        "run",
-        "job",
-        "embed",
-        "train",
-        "evaluate",
-        "export",
-        "ingest",
-        "label_files",
-        "label_verbs",
-        "preview",
-        "console",
-        "demo",
-        "info",
-        "__main__",
-    },
+    {"run", "job", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
+    | {"label_files", "label_verbs"},
     {"ui"},
 ]

@@ -135,7 +135,8 @@ def test_what_cannot_be_meant_is_refused(store: Store, change: dict[str, object]
 
 
 def test_the_table_itself_takes_no_other_label(store: Store) -> None:
-    sql = "INSERT INTO label_event BY NAME SELECT uuidv7() AS event_id, now()::TIMESTAMP AS happened_at, uuidv7() AS batch_id, 'b' AS banner_id"
+    ids = "uuidv7() AS event_id, uuidv7() AS batch_id, now()::TIMESTAMP AS happened_at, 'b' AS banner_id"
+    sql = f"INSERT INTO label_event BY NAME SELECT {ids}"
     for op, label in (("label", "fine"), ("label", None), ("undo", "ok"), ("forget", "ok")):
         with pytest.raises(duckdb.ConstraintException), store.transaction() as cursor:
             cursor.execute(f"{sql}, ? AS op, ? AS label, 'ana' AS reviewer, 'page' AS source", [op, label])

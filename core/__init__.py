@@ -12,6 +12,6 @@ LAYERS: list[set[str]] = [
     {"worker", "map_worker"},
     {"schema", "store", "queries", "triage", "labels"},
     {"run", "job", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
-    | {"label_files", "label_verbs"},
+    | {"label_rows", "label_files", "label_verbs"},
     {"ui"},
 ]

@@ -24,15 +24,22 @@ def export_scores(store: Store, target: Path, *, run_id: str | None = None, form
     long: a row a banner and detector: score, normalised, p_value; `combined` is one of them. submission: ID, score (combined).
     A file of this name is replaced, at once and whole. Raises InputError for another ending or format, RunError without a run.
     """
-    options = next((value for ending, value in ENDINGS.items() if target.name.lower().endswith(ending)), None)
-    if options is None:
-        raise InputError(f"An export's name ends in {', '.join(ENDINGS)}, however it is {target.name}. Rename it.")
+    _options(target)
     if format not in FORMATS:
         raise InputError(f"An export's format is one of {', '.join(FORMATS)}, however it is {format}. Choose one.")
     run = last_finished(store, run_id)
     sql = {"wide": _wide, "long": _long, "submission": _submission}[format](store, run["run_id"])
+    return write_rows(store, target, sql, TEXT[format])
+
+
+def write_rows(store: Store, target: Path, sql: str, text: tuple[str, ...]) -> int:
+    """Writes the rows of a query, in its order; returns their number. `text` names the columns that spreadsheets could run.
+
+    A file of this name is replaced, at once and whole. Raises InputError for an ending that is not in ENDINGS.
+    """
+    options = _options(target)
     if "csv" in options:
-        sql = f"SELECT * REPLACE ({', '.join(f'{neutral(name)} AS {name}' for name in TEXT[format])}) FROM ({sql})"
+        sql = f"SELECT * REPLACE ({', '.join(f'{neutral(name)} AS {name}' for name in text)}) FROM ({sql})"
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     quoted = str(part).replace("'", "''")
@@ -43,6 +50,14 @@ def export_scores(store: Store, target: Path, *, run_id: str | None = None, form
     finally:
         part.unlink(missing_ok=True)
     return n_rows
+
+
+def _options(target: Path) -> str:
+    """How DuckDB writes a file of this ending."""
+    options = next((value for ending, value in ENDINGS.items() if target.name.lower().endswith(ending)), None)
+    if options is None:
+        raise InputError(f"An export's name ends in {', '.join(ENDINGS)}, however it is {target.name}. Rename it.")
+    return options
 
 
 def neutral(column: str) -> str:

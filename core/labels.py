@@ -22,7 +22,7 @@ LABELS: tuple[Label, ...] = ("broken", "ok", "unsure")
 FAULTS = (*FAMILIES, "other")
 """What a reviewer may call the fault of a broken banner: the families that the diagnosis knows, or another one."""
 PAGE = "page"
-"""`source` of what was said on a page; everything else came from a file of that name."""
+"""`source` of what was said on a page; what a file brought has 'file NAME'."""
 
 
 class Event(NamedTuple):

@@ -246,7 +246,7 @@ def m006_labels() -> str:
         fault VARCHAR,                    -- fault family that the reviewer sees, broken banners only
         run_id UUID,                      -- the run on the screen
         undo_of UUID,                     -- the event_id taken back
-        source VARCHAR NOT NULL,          -- 'page', or the name of the imported file
+        source VARCHAR NOT NULL,          -- 'page', or 'file NAME' of the imported file
         CHECK ((op = 'undo') = (undo_of IS NOT NULL)),
         CHECK ((op = 'undo') = (label IS NULL)));
     CREATE VIEW label_kept AS             -- what was not taken back

@@ -9,12 +9,10 @@ import typer
 from typer.core import TyperGroup
 
 from core import console, settings
-from core.errors import HeatproofError, InputError, StoreError
+from core.console import JsonOption, StoreOption, existing_store
+from core.errors import HeatproofError, InputError
+from core.label_verbs import labels_app
 
-StoreOption = Annotated[
-    Path | None, typer.Option("--store", envvar="HEATPROOF_STORE", help="The DuckDB file. (default: data/heatproof.duckdb)")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for machines.")]
 RunOption = Annotated[str | None, typer.Option("--run", help="Id of a finished run, or its beginning. (default: the latest)")]
 
 
@@ -38,6 +36,7 @@ class Verbs(TyperGroup):
 app = typer.Typer(cls=Verbs, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 export_app = typer.Typer(no_args_is_help=True)
 app.add_typer(export_app, name="export")
+app.add_typer(labels_app, name="labels")
 
 
 @app.callback()
@@ -123,7 +122,7 @@ def score(
     from core import run
 
     names = None if detectors is None else [name.strip() for name in detectors.split(",") if name.strip()]
-    with _existing(store) as opened, console.progress_bar() as progress:
+    with existing_store(store) as opened, console.progress_bar() as progress:
         summary = run.score(
             opened,
             detectors=names,
@@ -151,7 +150,7 @@ def embed(
     from core.embed import about
     from core.embed import make as make_map
 
-    with _existing(store) as opened, console.progress_bar() as progress:
+    with existing_store(store) as opened, console.progress_bar() as progress:
         made = about(opened, make_map(opened, feature, method, run, progress))
     if as_json:
         console.show_json(made)
@@ -206,7 +205,7 @@ def evaluate(
     """Compare a run with the truth: ROC-AUC and average precision of the scores, precision, recall and F1 of the flags."""
     from core.evaluate import evaluate as compare
 
-    with _existing(store) as opened:
+    with existing_store(store) as opened:
         found = compare(opened, truth, run)
     if as_json:
         console.show_json(found)
@@ -231,7 +230,7 @@ def export_scores(
     """Write a run's scores as CSV or Parquet."""
     from core.export import export_scores as write
 
-    with _existing(store) as opened:
+    with existing_store(store) as opened:
         n_rows = write(opened, file, run_id=run, format=format)
     if as_json:
         console.show_json({"file": file, "rows": n_rows, "format": format})
@@ -244,7 +243,7 @@ def backup(
     file: Annotated[Path, typer.Argument(help="The copy; may not exist yet.")], store: StoreOption = None, as_json: JsonOption = False
 ) -> None:
     """Write a consistent copy of the store."""
-    with _existing(store) as opened:
+    with existing_store(store) as opened:
         n_bytes = opened.backup(file)
     if as_json:
         console.show_json({"file": file, "bytes": n_bytes})
@@ -283,15 +282,6 @@ def info(store: StoreOption = None, as_json: JsonOption = False) -> None:
     console.show_table("Weights in use", ["detector", "weights"], [list(w.values()) for w in found["weights"]])
     console.show_table("Latest runs", ["run", "state", "at", "banners", "flagged"], [list(r.values()) for r in found["runs"]])
     console.show_table(f"{found['store']}, {found['bytes'] / 1e6:,.1f} MB", ["table", "rows"], [[k, v] for k, v in found["rows"].items()])
-
-
-def _existing(path: Path | None) -> Any:
-    from core.store import Store
-
-    path = path or settings.store_path()
-    if not path.exists():
-        raise StoreError(f"This needs a store, however {path} does not exist. Make one by `ingest FILE` or `demo`, or name it by --store.")
-    return Store(path)
 
 
 def _pairs(mapping: list[str]) -> dict[str, str]:

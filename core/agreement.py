@@ -3,9 +3,13 @@
 A rating is the code of a label, 0 to n_values - 1, or MISSING. All values are nominal: one that stands for "unsure" is a
 value like the others, so two reviewers who are both unsure agree, and "unsure" beside "ok" is a disagreement as any other.
 
-Intervals are the 2.5 and 97.5 % points of a seeded bootstrap over items (Efron 1979). Two limits: draws in which a
-coefficient is not defined, because only one value occurs, are left out; and where the raters never differ, every draw says 1,
-however few items there are: look at n then, and at the interval of the plain share of agreement (`core.intervals.wilson`).
+Intervals are the 2.5 and 97.5 % points of a seeded bootstrap over items (Efron 1979). Draws in which a coefficient is not
+defined, because only one value occurs, are left out. Where all draws are alike, as where raters never differ, the bootstrap
+knows nothing about the uncertainty and the limits are NaN; the plain share of agreement has an interval even then
+(`core.intervals.wilson`).
+
+Written out, because pages read it: they never load scikit-learn (a test compares with its kappa), and the `krippendorff`
+package is under the GPL, which does not go with this project's licence (a test compares with the published example).
 """
 
 from typing import NamedTuple
@@ -22,7 +26,7 @@ Codes = NDArray[np.int64]
 
 
 class Estimate(NamedTuple):
-    """A coefficient (1 = full agreement, 0 = as by chance, below 0 = less than that) with its 95 % interval; NaN = not defined.
+    """A coefficient (1 = full agreement, 0 = as by chance, below 0 = less than that) with its 95 % interval; NaN = not known.
 
     n: items that at least two reviewers rated.
     """
@@ -112,7 +116,7 @@ def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np
 
 def _estimate(value: NDArray[np.float64], drawn: NDArray[np.float64], n: int) -> Estimate:
     drawn = drawn[~np.isnan(drawn)]
-    if np.isnan(value[0]) or len(drawn) == 0:
+    if np.isnan(value[0]) or len(drawn) == 0 or np.ptp(drawn) < 1e-12:
         return Estimate(float(value[0]), np.nan, np.nan, n)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Estimate(float(value[0]), float(low), float(high), n)

@@ -1,10 +1,11 @@
-"""What the command line prints: results on stdout, progress and messages on stderr."""
+"""What all verbs share: the options --store and --json, results on stdout, progress and messages on stderr."""
 
 import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -12,7 +13,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from core.store import to_json
+from core import settings
+from core.errors import StoreError
+from core.store import Store, to_json
+
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", envvar="HEATPROOF_STORE", help="The DuckDB file. (default: data/heatproof.duckdb)")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for machines.")]
 
 WIDE = 120
 """Columns of a table that goes into a file or a pipe."""
@@ -22,6 +30,14 @@ PAUSE_S = 2.0
 """Seconds between two lines of progress in a log file."""
 
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def existing_store(path: Path | None) -> Store:
+    """The store that a verb needs, opened. Raises StoreError where there is none."""
+    path = path or settings.store_path()
+    if not path.exists():
+        raise StoreError(f"This needs a store, however {path} does not exist. Make one by `ingest FILE` or `demo`, or name it by --store.")
+    return Store(path)
 
 
 def show_json(value: Any) -> None:

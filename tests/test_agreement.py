@@ -93,6 +93,13 @@ def test_where_nothing_can_be_said_nothing_is_said() -> None:
             assert found.n == n
 
 
+def test_full_agreement_claims_no_certainty() -> None:
+    codes = np.repeat([0, 1, 0], [6, 3, 1])
+    for found in (cohen_kappa(codes, codes, 3), krippendorff_alpha(np.stack([codes, codes], 1), 3)):
+        assert (found.value, found.n) == (1.0, 10)
+        assert np.isnan([found.low, found.high]).all()
+
+
 def test_disagreements_are_items_with_two_values() -> None:
     codes = np.array([[0, 0, MISSING], [0, 1, MISSING], [2, MISSING, MISSING], [MISSING, MISSING, MISSING], [1, 1, 2]])
     assert disagreements(codes, 3).tolist() == [1, 4]

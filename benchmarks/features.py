@@ -213,7 +213,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Speed, agreement and memory of the large networks.")
     parser.add_argument("--rounds", type=int, default=5, help="0 = memory only")
     parser.add_argument("--plain", type=int, default=12, help="images a round, the plain way")
-    parser.add_argument("--fast", type=int, default=96, help="images a round, the fast ways")
+    parser.add_argument("--fast", type=int, default=96, help="images a round, the fast ways; a multiple of 96 fills the last batch of each")
     parser.add_argument("--memory", type=int, default=10_000, help="banners whose ViT features are stored; 0 = none")
     parser.add_argument("--processor", action="store_true", help="seconds of processor time instead of wall time")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 4 and 32 images, 500 banners")

@@ -8,7 +8,7 @@ banner and hands it in with the answer: a key pressed twice, or an answer sent a
 import math
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 import duckdb
@@ -135,7 +135,9 @@ def _write(store: Store, op: str, banner_id: str, label: str, reviewer: str, bat
     batch = _batch(batch_id)
     with store.transaction() as cursor:
         before = cursor.execute(
-            "SELECT event_id::VARCHAR, batch_id::VARCHAR, banner_id, op, label, reviewer FROM label_event WHERE batch_id = ?", [batch]
+            """SELECT event_id::VARCHAR, batch_id::VARCHAR, banner_id, op, label, reviewer FROM label_event
+               WHERE batch_id = ? AND op <> 'undo'""",
+            [batch],
         ).fetchall()
         if before:
             return _same(before[0], (banner_id, op, label, reviewer.strip()))
@@ -148,7 +150,7 @@ def _insert(
     cursor: duckdb.DuckDBPyConnection, op: str, banner_id: str, label: str | None, reviewer: str, batch_id: str, about: dict[str, Any]
 ) -> Event:
     event_id = str(cursor.execute("SELECT uuidv7()").fetchall()[0][0])
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = _now_or_later(cursor, reviewer.strip(), banner_id)
     names = ("blind", "seconds", "note", "fault", "run_id", "undo_of")
     rest = [about.get(name) if about.get(name) != "" else None for name in names]
     cursor.execute(
@@ -156,6 +158,14 @@ def _insert(
         [event_id, now, batch_id, banner_id, op, label, reviewer.strip(), *rest, PAGE],
     )
     return Event(event_id, batch_id, banner_id, op, label or "")
+
+
+def _now_or_later(cursor: duckdb.DuckDBPyConnection, reviewer: str, banner_id: str) -> datetime:
+    """Now, or just after the newest event of reviewer or banner: a clock that was set back must not make a new answer an old one."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    sql = "SELECT max(happened_at) FROM label_event WHERE reviewer = ? OR banner_id = ?"
+    newest = cursor.execute(sql, [reviewer, banner_id]).fetchall()[0][0]
+    return now if newest is None else max(now, newest + timedelta(microseconds=1))
 
 
 def _last(cursor: duckdb.DuckDBPyConnection, reviewer: str) -> Event | None:

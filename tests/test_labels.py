@@ -6,7 +6,9 @@ import subprocess
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import duckdb
 import pytest
@@ -114,6 +116,26 @@ def test_an_answer_sent_twice_counts_once_and_never_for_another_banner(store: St
     assert labels.undo(store, "ana", batch_id=key) == taken
     assert held(store) == {("bn0001", "ana"): "ok"}
     assert n_events(store) == 3
+
+
+def test_a_clock_that_was_set_back_makes_no_answer_an_old_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    say(store, "bn0001", "ok")
+
+    class Earlier(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) - timedelta(hours=1)
+
+    monkeypatch.setattr(labels, "datetime", Earlier)
+    say(store, "bn0001", "broken")
+    assert held(store) == {("bn0001", "ana"): "broken"}
+    assert labels.undo(store, "ana") is not None
+    assert held(store) == {("bn0001", "ana"): "ok"}
+    monkeypatch.undo()
+    labels.adjudicate(store, "bn0001", "unsure", "cleo")
+    monkeypatch.setattr(labels, "datetime", Earlier)
+    labels.adjudicate(store, "bn0001", "broken", "dan")
+    assert state(store, "bn0001") == ("broken", "adjudicated")
 
 
 @pytest.mark.parametrize(

@@ -157,8 +157,7 @@ def clarabel_rows(seed: int) -> Iterator[Row]:
             yield Row(f"{what}: objective off Clarabel's", f"{off:.1e}", "1e-6", off <= 1e-6)
             if n == 100:
                 yield faster(f"{what}: times faster than Clarabel", own, theirs, 50)
-                memory = own["mb"] / theirs["mb"]
-                yield Row(f"{what}: share of its memory", f"1/{1 / memory:.0f} of {theirs['mb']:.0f} MB", "1/20", memory <= 1 / 20)
+                yield Row(f"{what}: added MB", f"{own['mb']:.0f} beside {theirs['mb']:.0f}", "1/20", own["mb"] <= theirs["mb"] / 20)
                 yield faster(f"{what}: times faster than SCS 1e-4", own, alone(solve_alone, "scs", "swiss", n, slack, seed), 20)
 
 

@@ -21,8 +21,9 @@ demo: $(STORE)
 $(STORE): | $(VENV)/run.stamp
 	$(BIN)/python -m core demo
 
+# One thread a process: there are as many processes as cores, and more threads would wait for each other.
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(VENV)/dev.stamp
 	$(BIN)/python -m ruff check .

@@ -12,21 +12,20 @@ SMALLER = (GridPlan(310044, 300, 24), GridPlan(318850, 300, 15), GridPlan(333519
 """The two new grids whole, two old ones smaller: half the time."""
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_demo_is_solved_without_labels(seed: int) -> None:
-    quality = measure(seed)
+def test_the_demo_is_solved_without_labels() -> None:
+    quality = measure(0)
     assert quality.roc_auc["combined"] >= 0.985
     assert quality.average_precision["combined"] >= 0.92
     assert quality.roc_auc["likelihood_ratio"] >= 0.985
     assert quality.family_accuracy >= 0.85
-    assert quality.share_off <= 0.03
-    assert quality.false_share <= 0.25
+    assert quality.share_off <= 0.02
+    assert quality.f1 >= 0.88
+    assert abs(quality.false_share - quality.expected_false_share) <= 0.05
     assert set(NEW_GRIDS) <= set(quality.true_share)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_faults_without_a_template_are_found_too(seed: int) -> None:
+def test_faults_without_a_template_are_found_too() -> None:
     assert not set(UNSEEN) & set(FAULTS)
-    quality = measure(seed, UNSEEN, SMALLER)
+    quality = measure(1, UNSEEN, SMALLER)
     assert quality.roc_auc["combined"] >= 0.97
     assert quality.share_off <= 0.03

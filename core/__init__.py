@@ -9,7 +9,7 @@ LAYERS: list[set[str]] = [
     {"reference", "features", "anchors", "embeddings", "templates", "detectors", "normalise", "combine", "thresholds"}
     | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"},
     {"training"},
-    {"worker", "map_worker"},
+    {"child", "worker", "map_worker"},
     {"schema", "store", "queries", "triage", "labels"},
     {"run", "job", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
     | {"label_rows", "label_files", "label_verbs"},

@@ -9,9 +9,6 @@ object a line: {"done": 0..1, "what": …}, or {"error": …} and exit code 2 fo
 
 import json
 import math
-import os
-import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -24,8 +21,9 @@ from scipy.sparse import csr_matrix
 from sklearn import decomposition
 
 from core.anchors import robust_anchors, unit
+from core.child import asked_of, run, say
 from core.embeddings import MVU, PCA, Embedding, cluster, fit_alignment
-from core.errors import HeatproofError, InputError
+from core.errors import InputError
 from core.features import EXTRACTORS, make_extractor
 from core.features.own import OwnExtractor
 from core.features.store import FeatureStore
@@ -56,9 +54,7 @@ FEATURES_SHARE, FITTED_SHARE, PLACED_SHARE = 0.55, 0.85, 0.95
 
 def main(job: Path) -> None:
     """Makes the map of the job in `job`; every result file is complete before summary.json appears."""
-    asked = json.loads((job / "job.json").read_text())
-    if "parent_pid" in asked:
-        threading.Thread(target=_end_with, args=(int(asked["parent_pid"]),), daemon=True).start()
+    asked = asked_of(job)
     start = time.perf_counter()
     points = pq.read_table(job / "points.parquet")
     counts = counts_of_lists(points["bins"], points["counts"])
@@ -186,20 +182,5 @@ def _columns(flat: Places, deep: Places) -> dict[str, NDArray[np.float32]]:
     return {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in names.items()}
 
 
-def say(done: float, what: str) -> None:
-    """One line of progress."""
-    print(json.dumps({"done": round(done, 4), "what": what}), flush=True)
-
-
-def _end_with(parent_pid: int) -> None:
-    while os.getppid() == parent_pid:
-        time.sleep(1)
-    os._exit(1)
-
-
 if __name__ == "__main__":
-    try:
-        main(Path(sys.argv[1]))
-    except HeatproofError as error:
-        print(json.dumps({"error": str(error)}), flush=True)
-        sys.exit(2)
+    run(main)

@@ -7,10 +7,7 @@ Prints one JSON object a line: {"done": 0..1, "what": …}, or {"error": …} an
 """
 
 import json
-import os
 import platform
-import sys
-import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +19,9 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from core import judging, results, scoring
+from core.child import asked_of, run, say
 from core.detectors import CATALOGUE, default_names, make
-from core.errors import HeatproofError, InputError
+from core.errors import InputError
 from core.features import EXTRACTORS
 from core.features.base import Extractor
 from core.features.own import OwnExtractor
@@ -41,9 +39,7 @@ FIT_SHARE, SCORE_SHARE, DEEP_SHARE, WRITE_SHARE = 0.15, 0.6, 0.9, 0.97
 
 def main(job: Path) -> None:
     """Runs the job in `job`; every result file is complete before summary.json appears."""
-    asked = json.loads((job / "job.json").read_text())
-    if "parent_pid" in asked:
-        threading.Thread(target=_end_with, args=(int(asked["parent_pid"]),), daemon=True).start()
+    asked = asked_of(job)
     quick, deep = _parted(asked.get("detectors") or default_names(), asked["deep"])
     for name in deep:
         _check(name, _path(asked.get("weights")))
@@ -53,7 +49,7 @@ def main(job: Path) -> None:
     start = time.perf_counter()
     reference = _fit_references(job, grids)
     scored = _score(job, grids, reference, quick, _path(asked.get("weights")))
-    _say(SCORE_SHARE, "comparing all banners")
+    say(SCORE_SHARE, "comparing all banners")
     fdr = float(asked["fdr"])
     judged = _judge(scored, fdr) if quick else None
     if deep:
@@ -62,7 +58,7 @@ def main(job: Path) -> None:
     assert judged is not None
     grid_id, n_clicks = results.gathered(scored, "grid_id"), results.gathered(scored, "n_clicks")
     since, days = _write_days(job, scored, judged, reference)
-    _say(WRITE_SHARE, "writing results")
+    say(WRITE_SHARE, "writing results")
     _write(job, "result", 0, results.result_table(scored, judged, since))
     for name in [*quick, *deep]:
         _write(job, "score", name, results.score_table(scored, judged, name))
@@ -86,7 +82,7 @@ def main(job: Path) -> None:
         },
     }
     (job / "out" / "summary.json").write_text(json.dumps(summary))
-    _say(1.0, "finished")
+    say(1.0, "finished")
 
 
 @dataclass(frozen=True)
@@ -119,7 +115,7 @@ def read_grid(job: Path, grid_id: int) -> Grid:
 def _fit_references(job: Path, grids: list[int]) -> Reference:
     parts = []
     for k, grid_id in enumerate(grids):
-        _say(FIT_SHARE * k / len(grids), f"learning what grid {grid_id} looks like ({k + 1} of {len(grids)})")
+        say(FIT_SHARE * k / len(grids), f"learning what grid {grid_id} looks like ({k + 1} of {len(grids)})")
         parts.append(fit_reference(read_grid(job, grid_id).heatmaps))
     return Reference([g for part in parts for g in part.groups], np.concatenate([part.p for part in parts]))
 
@@ -163,7 +159,7 @@ def _look_deep(job: Path, scored: list[Scored], names: list[str], judged: Judged
         extractor = _extractor(name, _path(asked.get("weights")))
         for i, part in enumerate(scored):
             share = (k + i / len(scored)) / len(names)
-            _say(SCORE_SHARE + (DEEP_SHARE - SCORE_SHARE) * share, f"{name} looks at {int(looked.sum()):,} of {n:,} banners")
+            say(SCORE_SHARE + (DEEP_SHARE - SCORE_SHARE) * share, f"{name} looks at {int(looked.sum()):,} of {n:,} banners")
             own = slice(starts[i], starts[i + 1])
             heatmaps = read_grid(job, int(part.grid_id[0])).heatmaps
             scoring.score_deep(part, heatmaps, name, looked[own], usable[own], extractor, source)
@@ -195,7 +191,7 @@ def _score(job: Path, grids: list[int], reference: Reference, names: list[str], 
         def step(what: str, k: int = k, grid_id: int = grid_id, at: list[int] = at) -> None:
             share = (k + at[0] / (len(names) + 1)) / len(grids)
             at[0] += 1
-            _say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * share, f"scoring grid {grid_id} ({k + 1} of {len(grids)}): {what}")
+            say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * share, f"scoring grid {grid_id} ({k + 1} of {len(grids)}): {what}")
 
         out.append(scoring.score_grid(read_grid(job, grid_id).heatmaps, reference, names, step, own_weights))
     return out
@@ -206,7 +202,7 @@ def _write_days(job: Path, scored: list[Scored], judged: Judged, reference: Refe
     since: list[Any] = []
     bounds: list[Any] = []
     for k, part in enumerate(scored):
-        _say(SCORE_SHARE + (WRITE_SHARE - SCORE_SHARE) * k / len(scored), f"finding since when ({k + 1} of {len(scored)})")
+        say(SCORE_SHARE + (WRITE_SHARE - SCORE_SHARE) * k / len(scored), f"finding since when ({k + 1} of {len(scored)})")
         grid_id, n = int(part.grid_id[0]), len(part.banner_id)
         grid = read_grid(job, grid_id)
         flagged = np.flatnonzero(judged.flagged[len(since) : len(since) + n])
@@ -228,20 +224,5 @@ def _write(job: Path, table: str, part: object, rows: pa.Table) -> None:
     pq.write_table(rows, folder / f"{part}.parquet")
 
 
-def _say(done: float, what: str) -> None:
-    print(json.dumps({"done": round(done, 4), "what": what}), flush=True)
-
-
-def _end_with(parent_pid: int) -> None:
-    """Ends this process when its parent is gone: an orphan's results would belong to nobody."""
-    while os.getppid() == parent_pid:
-        time.sleep(1)
-    os._exit(1)
-
-
 if __name__ == "__main__":
-    try:
-        main(Path(sys.argv[1]))
-    except HeatproofError as error:
-        print(json.dumps({"error": str(error)}), flush=True)
-        sys.exit(2)
+    run(main)

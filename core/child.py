@@ -1,0 +1,43 @@
+"""What child processes share: progress as lines of JSON, errors for the user by exit code, an end when the parent is gone.
+
+Prints one JSON object a line: {"done": 0..1, "what": …}, or {"error": …} and exit code 2 for what the user can mend.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.errors import HeatproofError
+
+
+def say(done: float, what: str) -> None:
+    """One line of progress."""
+    print(json.dumps({"done": round(done, 4), "what": what}), flush=True)
+
+
+def asked_of(job: Path) -> dict[str, Any]:
+    """The job's job.json. From now on this process ends when the parent named there does: an orphan's results would belong to nobody."""
+    asked: dict[str, Any] = json.loads((job / "job.json").read_text())
+    if "parent_pid" in asked:
+        threading.Thread(target=_end_with, args=(int(asked["parent_pid"]),), daemon=True).start()
+    return asked
+
+
+def run(main: Callable[[Path], None]) -> None:
+    """Runs `main` with the job folder that the command line names."""
+    try:
+        main(Path(sys.argv[1]))
+    except HeatproofError as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        sys.exit(2)
+
+
+def _end_with(parent_pid: int) -> None:
+    while os.getppid() == parent_pid:
+        time.sleep(1)
+    os._exit(1)

@@ -1,0 +1,42 @@
+"""The tables, as numbered steps that are applied once each, in order, each in its own transaction.
+
+Append-only throughout: no sequences, no primary-key upserts, UUIDv7 ids, current state by `QUALIFY` views. A step that
+has been released is never edited; a change is a new step. All times are naive UTC.
+"""
+
+from collections.abc import Callable
+
+import duckdb
+
+from core.schema import clicks, embeddings, labels, runs, triage
+
+STEPS: list[Callable[[], str]] = [
+    clicks.m001_clicks,
+    runs.m002_runs,
+    triage.m003_triage,
+    embeddings.m004_embeddings,
+    runs.m005_left_out,
+    labels.m006_labels,
+]
+"""SQL of the steps; the record of what was applied names the functions."""
+
+
+def migrate(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Applies the steps that this store lacks; returns their names. Each step and its record commit together."""
+    con.execute("CREATE TABLE IF NOT EXISTS migration (name VARCHAR NOT NULL, applied_at TIMESTAMP NOT NULL)")
+    done = {name for (name,) in con.execute("SELECT name FROM migration").fetchall()}
+    applied = []
+    for function in STEPS:
+        name = function.__name__
+        if name in done:
+            continue
+        con.execute("BEGIN")
+        try:
+            con.execute(function())
+            con.execute("INSERT INTO migration VALUES (?, (now() AT TIME ZONE 'UTC')::TIMESTAMP)", [name])
+        except BaseException:
+            con.execute("ROLLBACK")
+            raise
+        con.execute("COMMIT")
+        applied.append(name)
+    return applied

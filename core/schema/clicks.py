@@ -1,0 +1,43 @@
+"""Click bins, what they came from, and what was rejected."""
+
+
+def m001_clicks() -> str:
+    """Click bins and where they came from."""
+    return """
+    CREATE TABLE ingest (
+        ingest_id UUID NOT NULL,
+        source VARCHAR NOT NULL,          -- file name as the user gave it
+        content_hash VARCHAR NOT NULL,    -- of the bytes and of the mapping; the same file again is recognised by it
+        n_bytes BIGINT NOT NULL,
+        n_rows BIGINT NOT NULL,           -- n_rows = n_accepted + n_rejected
+        n_accepted BIGINT NOT NULL,
+        n_rejected BIGINT NOT NULL,
+        n_banners BIGINT NOT NULL,
+        first_day DATE, last_day DATE,
+        mapping JSON,                     -- ours = theirs
+        started_at TIMESTAMP NOT NULL,
+        finished_at TIMESTAMP NOT NULL);
+    CREATE TABLE reject (
+        ingest_id UUID NOT NULL,
+        source VARCHAR NOT NULL,
+        line BIGINT NOT NULL,             -- 1-based line of the file (row of a Parquet file)
+        reason VARCHAR NOT NULL,
+        value VARCHAR,                    -- what broke the rule
+        raw VARCHAR);                     -- the row, at most 500 characters
+    CREATE TABLE banner (
+        banner_id VARCHAR NOT NULL,
+        grid_id BIGINT NOT NULL,
+        n_products SMALLINT NOT NULL,
+        domain VARCHAR NOT NULL,
+        ingest_id UUID NOT NULL);         -- the ingest that brought it first; one row a banner
+    CREATE TABLE heatmap_day (            -- several rows a banner and day add up; each ingest's rows stand sorted by banner_id
+        ingest_id UUID NOT NULL,
+        banner_id VARCHAR NOT NULL,
+        day DATE NOT NULL,
+        n_clicks UINTEGER NOT NULL,
+        bins USMALLINT[] NOT NULL,        -- row * 40 + col, ascending
+        counts UINTEGER[] NOT NULL);
+    CREATE TABLE click_seen (             -- 128-bit digests of click_ids already counted
+        ingest_id UUID NOT NULL,
+        click_key UHUGEINT NOT NULL);
+    """

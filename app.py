@@ -1,11 +1,10 @@
-"""The dashboard: navigation, the store, and the one place where an error becomes a message. `streamlit run app.py`."""
+"""The dashboard: navigation, sign-in, the store, and the one place where an error becomes a message. `streamlit run app.py`."""
 
 import streamlit as st
 
 from core.errors import HeatproofError
-from core.ui import components, nav, state
+from core.ui import components, identity, nav, state
 
-st.session_state["through_app"] = True
 page = nav.navigation()
 st.html("<style>.stMainBlockContainer { padding-left: 2.4rem; padding-right: 2.4rem; }</style>")
 
@@ -13,7 +12,9 @@ failure = st.session_state.pop("failure", None)
 if failure:
     components.failed(failure)
 try:
-    state.sidebar_foot(state.shown())
-    page.run()
+    if identity.gate():
+        st.session_state["through_app"] = True
+        state.sidebar_foot(state.shown())
+        page.run()
 except HeatproofError as error:
     components.failed(error)

@@ -8,6 +8,7 @@ is the only type that `app.py` and `__main__` turn into a message; anything else
     ├── IngestCancelledError   somebody asked an ingest to stop
     ├── StoreError        the DuckDB file cannot be opened, read or restored
     │   └── StoreBusyError    another process holds it
+    ├── ForbiddenError    the person's role does not allow it
     ├── RunError          a scoring run failed
     │   └── RunCancelledError      … because somebody asked for it
     └── ContractError     a detector was called against its contract
@@ -32,6 +33,10 @@ class StoreError(HeatproofError):
 
 class StoreBusyError(StoreError):
     """Another process holds the store."""
+
+
+class ForbiddenError(HeatproofError):
+    """The role of the person who acts does not allow it; nothing was written but the refusal."""
 
 
 class RunError(HeatproofError):

@@ -7,7 +7,7 @@ import streamlit as st
 from core.queries import queue
 from core.queries.queue import PAGE_SIZE, QueueFilter
 from core.queries.runs import Row
-from core.ui import charts, components, maps, nav, reads, report, state, tables, text, work
+from core.ui import charts, components, maps, nav, reads, report, state, tables, text, work, writes
 from core.ui.state import Shown
 
 MODES = ["clicks", "difference", "expected"]
@@ -68,14 +68,14 @@ def turned() -> None:
 def bulk(run: Shown, ticked: list[str]) -> None:
     """One decision for the ticked banners."""
     for op, label in (("confirm", "Confirm"), ("dismiss", "Dismiss"), ("snooze", "Snooze")):
-        st.button(f"{label} {len(ticked):,} selected", key=f"bulk_{op}", on_click=state.act, args=(work.decide_ticked, run, ticked, op))
+        writes.button("triage", f"{label} {len(ticked):,} selected", work.decide_ticked, (run, ticked, op), key=f"bulk_{op}")
 
 
 def whole_filter(run: Shown, chosen: QueueFilter, n: int) -> None:
     """One decision for everything that the filter lets through."""
     with st.popover(f"All {n:,} in this filter", help="One decision for all pages of this queue; one undo takes it back"):
         for op, label in (("confirm", "Confirm"), ("dismiss", "Dismiss"), ("snooze", "Snooze"), ("reopen", "Reopen")):
-            st.button(f"{label} all {n:,}", key=f"all_{op}", width="stretch", on_click=state.act, args=(work.decide_all, run, chosen, op))
+            writes.button("triage", f"{label} all {n:,}", work.decide_all, (run, chosen, op), key=f"all_{op}", width="stretch")
 
 
 def right(run: Shown, chosen: QueueFilter, row: Row) -> None:
@@ -125,7 +125,7 @@ def triage_page(run: Shown) -> None:
         components.sentence(text.markdown(first_line(n, chosen)))
     if not n["n"]:
         nothing(n["flagged"], chosen)
-        st.button("Undo", key="undo", shortcut="Z", on_click=state.act, args=(work.undo, run))
+        writes.button("triage", "Undo", work.undo, (run,), key="undo", shortcut="Z")
         return
     rows, n_pages = queue_page(run, chosen, token, n["n"])
     at = st.session_state.get("at") or st.query_params.get("at")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import duckdb
 
-from core.schema import clicks, embeddings, labels, runs, triage
+from core.schema import access, claims, clicks, embeddings, labels, runs, triage
 
 STEPS: list[Callable[[], str]] = [
     clicks.m001_clicks,
@@ -17,6 +17,8 @@ STEPS: list[Callable[[], str]] = [
     embeddings.m004_embeddings,
     runs.m005_left_out,
     labels.m006_labels,
+    claims.m008_claims,
+    access.m009_refusals,
 ]
 """SQL of the steps; the record of what was applied names the functions."""
 

@@ -11,7 +11,9 @@ scatter cosine_charts  maps of banners and cosine similarities as figures
 embedding picked selection mapping  the map, what is selected on it, and how one is made
 pairwise    two cosine similarities against each other
 neighbours  what the Banner page shows of maps and cosines
-state       the open store, the run shown, who you are, actions
+state       the open store, the run shown, actions
+identity    who you are, by sign-in or as the one local user
+writes      everything that a page may change, each after a check of who asks
 reads       cached reads
 components  sentences, empty states, the table one can pick from
 report      CSV and HTML files

@@ -7,10 +7,11 @@ from typing import Any
 
 import streamlit as st
 
+from core import access
 from core import run as runner
 from core.errors import HeatproofError, InputError
 from core.queries import health, runs
-from core.ui import components, jobs, report, state, text, upload
+from core.ui import components, identity, jobs, report, state, text, upload, writes
 
 KINDS = ["csv", "gz", "jsonl", "ndjson", "parquet", "tsv"]
 EVERY_S = 1.0
@@ -24,6 +25,10 @@ def ingest_section() -> None:
         return
     if job is not None:
         outcome(job)
+    why = identity.refused("ingest")  # a preview would show any file of the machine
+    if why is not None:
+        components.empty("Click logs are brought in by others", text.markdown(why))
+        return
     left, right = st.columns(2, gap="large")
     with left:
         uploads = st.file_uploader(
@@ -38,7 +43,7 @@ def ingest_section() -> None:
             "… or a path on this machine", key="path", placeholder="/data/clicks/2026-11-14.parquet, or a folder", max_chars=1000
         )
     if uploads:
-        chosen, owned = [_kept(upload) for upload in uploads], True
+        chosen, owned = [writes.keep_upload(upload) for upload in uploads], True
     elif path.strip():
         chosen, owned = [Path(path.strip()).expanduser()], False
     else:
@@ -50,16 +55,6 @@ def ingest_section() -> None:
     upload.preview_and_start(chosen, owned)
 
 
-def _kept(upload: Any) -> Path:
-    """The upload as a file beside the store; the name is the user's, its folders are not."""
-    folder = state.store().path.with_suffix(".uploads")
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / Path(upload.name.replace("\\", "/")).name
-    if not target.exists() or target.stat().st_size != upload.size:
-        target.write_bytes(upload.getbuffer())
-    return target
-
-
 @st.fragment(run_every=EVERY_S)
 def watch_ingest() -> None:
     """Progress of the ingest, then its outcome."""
@@ -68,7 +63,7 @@ def watch_ingest() -> None:
         st.rerun()  # the whole page: it shows the outcome, and polling ends
         return
     st.progress(min(job.done, 1.0), f"Ingesting {text.markdown(', '.join(job.names))}: {job.done:.0%}")
-    st.button("Cancel", key="cancel_ingest", on_click=job.cancel, help="The file in work leaves nothing behind")
+    writes.button("ingest", "Cancel", writes.cancel_ingest, key="cancel_ingest", help="The file in work leaves nothing behind")
 
 
 def outcome(job: jobs.IngestJob) -> None:
@@ -86,10 +81,8 @@ def outcome(job: jobs.IngestJob) -> None:
         )
     with st.container(horizontal=True):
         if job.state == "finished":
-            st.button(
-                "Score all banners", key="score_next", type="primary", icon=":material/play_arrow:", on_click=state.act, args=(start_run,)
-            )
-        st.button("Close", key="forget_ingest", on_click=jobs.forget, args=(state.store(),))
+            writes.button("score", "Score all banners", start_run, key="score_next", type="primary", icon=":material/play_arrow:")
+        writes.button("ingest", "Close", writes.forget_ingest, key="forget_ingest")
 
 
 def runs_section(going: runner.RunHandle | None) -> None:
@@ -100,9 +93,8 @@ def runs_section(going: runner.RunHandle | None) -> None:
         if going is not None and going.state in ("failed", "cancelled"):
             st.error(text.markdown(going.error or going.state), icon=":material/error:")
         ready = runs.has_banners(state.store())
-        st.button(
-            "Score all banners", type="primary", icon=":material/play_arrow:", key="start_run",
-            on_click=state.act, args=(start_run,), disabled=not ready,
+        writes.button(
+            "score", "Score all banners", start_run, type="primary", icon=":material/play_arrow:", key="start_run", disabled=not ready,
             help="Every grid, every day, the detectors of the default run" if ready else "Ingest clicks first",
         )  # fmt: skip
     rows = runs.run_states(state.store())
@@ -115,8 +107,8 @@ def runs_section(going: runner.RunHandle | None) -> None:
 
 def start_run() -> None:
     """Starts a run in the background, and shows it."""
-    runner.start(state.store())
-    jobs.forget(state.store())
+    writes.score()
+    writes.forget_ingest()
     st.session_state["tab"] = "Runs"
 
 
@@ -147,7 +139,8 @@ def watch_run() -> None:
         st.rerun()
         return
     st.progress(min(handle.done, 1.0), f"{text.markdown(handle.what)} · {handle.done:.0%}")
-    st.button("Cancel", key="cancel_run", on_click=handle.cancel, disabled=handle.is_cancelled, help="Nothing of a cancelled run is kept")
+    kept = "Nothing of a cancelled run is kept"
+    writes.button("score", "Cancel", writes.cancel_run, key="cancel_run", disabled=handle.is_cancelled, help=kept)
 
 
 def rejects_section() -> None:
@@ -206,10 +199,22 @@ def store_section() -> None:
         target = st.text_input(
             "Backup file", value=str(state.store().path.with_name(f"backup-{stamp:%Y%m%d-%H%M}.duckdb")), key="backup_path", max_chars=1000
         )
-        st.button("Back up", icon=":material/save:", on_click=state.act, args=(back_up, target), key="back_up")
+        writes.button("backup", "Back up", back_up, (target,), icon=":material/save:", key="back_up")
         st.markdown("##### Versions")
         st.caption(f"DuckDB {text.markdown(facts['duckdb'])} · tables {text.markdown(', '.join(facts['steps']))}")
         st.caption(f"Store: {text.markdown(facts['store'])}")
+    if state.person().role == "admin":
+        refused_writes()
+
+
+def refused_writes() -> None:
+    """What people were not allowed to do, for whoever runs the dashboard."""
+    rows = access.refusals(state.store())
+    if not rows:
+        return
+    st.markdown("##### Refused")
+    shown = [r | {"happened_at": text.absolute(r["happened_at"]), "name": r["name"] or "not signed in"} for r in rows]
+    st.dataframe(shown, hide_index=True, alt="Refused writes, newest first", height=240)
 
 
 def back_up(target: str) -> None:
@@ -217,7 +222,7 @@ def back_up(target: str) -> None:
     if not target.strip():
         raise InputError("A backup needs a file name, however none was given. Write one.")
     try:
-        n_bytes = state.store().backup(Path(target.strip()).expanduser())
+        n_bytes = writes.back_up(Path(target.strip()).expanduser())
     except OSError as error:
         raise HeatproofError(
             f"A backup needs a folder that can be written, however {target}: {error.strerror}. Name another one."

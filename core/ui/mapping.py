@@ -5,7 +5,7 @@ import streamlit as st
 from core import embed
 from core.embed import MapRequest
 from core.queries.embeddings import HEATMAP
-from core.ui import state, text
+from core.ui import state, text, writes
 from core.ui.state import Shown
 
 EVERY_S = 1.0
@@ -40,16 +40,11 @@ def missing(run: Shown, feature: str, method: str) -> None:
 
 def button(run: Shown, feature: str, method: str, label: str) -> None:
     """Starts the map."""
-    st.button(
-        label, key="make_map", type="primary", icon=":material/play_arrow:", disabled=is_going(),
-        on_click=state.act, args=(begin, run.run_id, feature, method),
+    writes.button(
+        "map", label, writes.make_map, (MapRequest(run.run_id, feature, method),),
+        key="make_map", type="primary", icon=":material/play_arrow:", disabled=is_going(),
         help="Another map is in work" if is_going() else None,
     )  # fmt: skip
-
-
-def begin(run_id: str, feature: str, method: str) -> None:
-    """Starts a map in the background."""
-    embed.start(state.store(), MapRequest(run_id, feature, method))
 
 
 @st.fragment(run_every=EVERY_S)
@@ -61,7 +56,8 @@ def watch() -> None:
         return
     what = words(handle.request.feature, handle.request.method)
     st.progress(min(handle.done, 1.0), f"{text.markdown(what)}: {text.markdown(handle.what)} · {handle.done:.0%}")
-    st.button("Cancel", key="cancel_map", on_click=handle.cancel, disabled=handle.is_cancelled, help="Features that were computed are kept")
+    kept = "Features that were computed are kept"
+    writes.button("map", "Cancel", writes.cancel_map, key="cancel_map", disabled=handle.is_cancelled, help=kept)
 
 
 def progress_or_outcome() -> None:
@@ -77,4 +73,4 @@ def progress_or_outcome() -> None:
         st.warning(f"{what}: {text.markdown(handle.error or '')}", icon=":material/block:")
     else:
         st.error(f"{what}: {text.markdown(handle.error or '')}", icon=":material/error:")
-    st.button("Close", key="forget_map", on_click=embed.forget, args=(state.store(),))
+    writes.button("map", "Close", writes.forget_map, key="forget_map")

@@ -8,7 +8,7 @@ from core.queries import embeddings, queue
 from core.queries.embeddings import Points
 from core.queries.queue import PAGE_SIZE, QueueFilter
 from core.queries.runs import Row
-from core.ui import components, gallery, reads, report, selection, state, tables, text, work
+from core.ui import components, gallery, reads, report, selection, tables, text, work, writes
 from core.ui.state import Shown
 
 MOST_TILES = 36
@@ -62,8 +62,8 @@ def actions(run: Shown, rows: list[Row]) -> str:
     choices: tuple[tuple[triage.Op, str], ...] = (("confirm", "Confirm"), ("dismiss", "Dismiss"), ("snooze", "Snooze"))
     with st.container(horizontal=True, gap="xsmall"):
         for op, label in choices:
-            st.button(f"{label} {n:,}", key=f"map_{op}", on_click=state.act, args=(work.decide_ticked, run, ids, op))
-        st.button("Undo", key="undo", shortcut="Z", help="Takes your last decision back", on_click=state.act, args=(work.undo, run))
+            writes.button("triage", f"{label} {n:,}", work.decide_ticked, (run, ids, op), key=f"map_{op}")
+        writes.button("triage", "Undo", work.undo, (run,), key="undo", shortcut="Z", help="Takes your last decision back")
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         view = st.segmented_control("Show", VIEWS, default=VIEWS[0], key="picked", required=True, label_visibility="collapsed")
         if st.button("Open in triage", key="map_triage", disabled=not flagged, help="The queue at the strongest flagged one of these"):

@@ -1,6 +1,5 @@
 """What a page knows before it draws: the open store, the run shown, who acts, the theme. And how an action is done."""
 
-import getpass
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +7,11 @@ from typing import Any
 import streamlit as st
 
 from core import settings
+from core.access import Person
 from core.errors import HeatproofError
 from core.queries import runs
 from core.store import Store
-from core.ui import palette, text
+from core.ui import identity, palette, text
 from core.ui.palette import Theme
 
 NEWEST = "newest"
@@ -57,16 +57,14 @@ def theme() -> Theme:
     return palette.DARK if is_dark() else palette.LIGHT
 
 
+def person() -> Person:
+    """Who acts in this session, and as what."""
+    return identity.person()
+
+
 def author() -> str:
     """The name that decisions carry."""
-    return str(st.session_state.get("author") or _login_name())
-
-
-def _login_name() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container without a user entry
-        return "analyst"
+    return identity.person().name
 
 
 def shown() -> Shown | None:
@@ -107,14 +105,7 @@ def sidebar_foot(run: Shown | None) -> None:
                 f"Cut in force: {text.percent(run.run['fdr'], 0)} false alarms, no labels",
                 help="The default cut of a run (Benjamini-Hochberg): among the flagged about this share is expected to be in order.",
             )
-        st.text_input(
-            "Your name",
-            value=_login_name(),
-            key="author",
-            max_chars=60,
-            persist_state="session",
-            help="Your decisions carry this name. This is a local app for one person: the name is not checked.",
-        )
+        identity.foot()
         st.caption(f"Store: {text.markdown(opened.path.name)}", help=text.markdown(opened.path))
 
 

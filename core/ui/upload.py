@@ -7,7 +7,7 @@ import streamlit as st
 from core.clicks.columns import ALIASES
 from core.preview import Preview, preview
 from core.queries import runs
-from core.ui import jobs, state, text
+from core.ui import state, text, writes
 
 
 @st.cache_data(max_entries=32, ttl=600, show_spinner="Reading the beginning of the file …")
@@ -35,8 +35,8 @@ def preview_and_start(paths: list[Path], owned: bool) -> None:
     if found.problem is None:
         tables(found)
         label = f"Ingest {text.plural(len(paths), 'file')}" if len(paths) > 1 else "Ingest"
-        args = (begin, paths, mapping, owned)
-        st.button(label, type="primary", icon=":material/download_for_offline:", key="ingest", on_click=state.act, args=args)
+        args = (paths, mapping, owned)
+        writes.button("ingest", label, begin, args, type="primary", icon=":material/download_for_offline:", key="ingest")
 
 
 def verdict(found: Preview) -> None:
@@ -78,7 +78,7 @@ def tables(found: Preview) -> None:
 
 def begin(paths: list[Path], mapping: dict[str, str], owned: bool) -> None:
     """Starts the ingest in the background and clears the form."""
-    jobs.start(state.store(), paths, mapping, owned=owned)
+    writes.ingest(paths, mapping, owned=owned)
     st.session_state["path"] = ""
     st.session_state["upload_round"] = st.session_state.get("upload_round", 0) + 1
     for ours in ALIASES:

@@ -8,7 +8,7 @@ import streamlit as st
 from core import triage
 from core.queries import queue
 from core.queries.queue import PAGE_SIZE, SORTS, STATUSES, QueueFilter
-from core.ui import components, reads, state, text
+from core.ui import components, reads, text, writes
 from core.ui.state import Shown
 
 TABLE = "queue"
@@ -104,7 +104,7 @@ def first_page() -> None:
 def decide(run: Shown, chosen: QueueFilter, banner_id: str, op: triage.Op) -> None:
     """Writes one decision and moves on to the banner that followed."""
     around = queue.neighbours(run.store, run.run_id, chosen, banner_id)
-    batch = triage.decide(run.store, run.run_id, [banner_id], op, state.author(), days=snooze_days(), note=_note())
+    batch = writes.decide(run.run_id, [banner_id], op, days=snooze_days(), note=_note())
     _say(batch, text.markdown(banner_id))
     if batch.n_banners and around:
         go_to(around["next"] or around["previous"], around["place"] + (chosen.status == "all" and bool(around["next"])))
@@ -112,21 +112,21 @@ def decide(run: Shown, chosen: QueueFilter, banner_id: str, op: triage.Op) -> No
 
 def decide_ticked(run: Shown, banner_ids: list[str], op: triage.Op) -> None:
     """The same decision for every ticked banner."""
-    batch = triage.decide(run.store, run.run_id, banner_ids, op, state.author(), days=snooze_days(), note=_note())
+    batch = writes.decide(run.run_id, banner_ids, op, days=snooze_days(), note=_note())
     _say(batch, text.plural(batch.n_banners, "banner"))
     components.untick(TABLE)
 
 
 def decide_all(run: Shown, chosen: QueueFilter, op: triage.Op) -> None:
     """The same decision for the whole filtered queue, on all its pages."""
-    batch = triage.decide_all(run.store, run.run_id, chosen, op, state.author(), days=snooze_days(), note=_note())
+    batch = writes.decide_all(run.run_id, chosen, op, days=snooze_days(), note=_note())
     _say(batch, text.plural(batch.n_banners, "banner"))
     first_page()
 
 
 def undo(run: Shown) -> None:
     """Takes the last decision of this person back and returns to its banner."""
-    batch = triage.undo(run.store, state.author())
+    batch = writes.undo_decision()
     if batch is None:
         st.toast("Nothing to undo: no decision under your name still holds.", icon=":material/undo:")
         return
@@ -174,15 +174,15 @@ def buttons(run: Shown, chosen: QueueFilter, row: dict[str, Any], *, opens: bool
     with st.container(horizontal=True, gap="xsmall"):
         for label, op, key, why in choices:
             holds = row["state"] == after[op] and op != "snooze"
-            st.button(
-                label, key=f"{op}_{name}", shortcut=key, help=why, disabled=holds, on_click=state.act, args=(decide, run, chosen, name, op),
+            writes.button(
+                "triage", label, decide, (run, chosen, name, op), key=f"{op}_{name}", shortcut=key, help=why, disabled=holds,
                 type="primary" if op == "confirm" else "secondary",
             )  # fmt: skip
         if row["state"] != "open":
-            args = (decide, run, chosen, name, "reopen")
-            st.button("Reopen", key=f"reopen_{name}", help="Back into the open queue", on_click=state.act, args=args)
+            args = (run, chosen, name, "reopen")
+            writes.button("triage", "Reopen", decide, args, key=f"reopen_{name}", help="Back into the open queue")
         opened = opens and st.button("Open", key="open_banner", shortcut="E", help="Everything about this banner, on a page of its own")
-        st.button("Undo", key="undo", shortcut="Z", help="Takes your last decision back", on_click=state.act, args=(undo, run))
+        writes.button("triage", "Undo", undo, (run,), key="undo", shortcut="Z", help="Takes your last decision back")
         with st.popover("", icon=":material/edit_note:", help="Note and length of a snooze"):
             st.text_input("Note for the next decision", key="note", max_chars=500)
             st.selectbox("Snooze for days", [1, 3, 7, 14, 30], index=2, key="snooze_days", persist_state="session")

@@ -1,0 +1,14 @@
+"""What people were not allowed to do."""
+
+
+def m009_refusals() -> str:
+    """Writes that were refused, for whoever runs the dashboard. What people did do stands with their decisions."""
+    return """
+    CREATE TABLE refusal (
+        refusal_id UUID NOT NULL,         -- UUIDv7: sorts by time
+        happened_at TIMESTAMP NOT NULL,
+        name VARCHAR NOT NULL,            -- who asked; empty = nobody was signed in
+        role VARCHAR CHECK (role IN ('viewer', 'analyst', 'reviewer', 'admin')),  -- at that time; NULL = nobody was signed in
+        action VARCHAR NOT NULL,
+        detail VARCHAR);                  -- what it was about
+    """

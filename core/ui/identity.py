@@ -1,0 +1,128 @@
+"""Who acts: whoever signed in, or the one local user; and the page that asks to sign in.
+
+Without `[auth]` in the secrets nobody is asked who they are. That is right for one person on their own machine only: where the
+dashboard can be reached from elsewhere, everybody is a viewer until sign-in is configured.
+"""
+
+import getpass
+import time
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import streamlit as st
+from streamlit.errors import StreamlitAuthError, StreamlitSecretNotFoundError
+
+from core import access, sign_in
+from core.access import Action, Person
+from core.errors import HeatproofError, InputError
+from core.ui import text
+
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+SIGN_IN = "Put [auth] into .streamlit/secrets.toml, so that people sign in (the README says how)"
+
+
+def person() -> Person:
+    """Who acts in this session. Raises InputError where the secrets cannot be read: nobody is let in by a typing error."""
+    secrets = _secrets()
+    if "auth" in secrets:
+        return sign_in.person_of(st.user.to_dict(), sign_in.read_settings(secrets.get("heatproof", {})), time.time())
+    why = _reachable()
+    if why:
+        return Person("anonymous", "viewer", "open", f"{why} {SIGN_IN}, or start it with --server.address 127.0.0.1 and without a proxy.")
+    return Person(str(st.session_state.get("author") or login_name()), "admin", "local")
+
+
+def refused(action: Action) -> str | None:
+    """Why the person may not do this, None where they may."""
+    return access.refusal(person(), action)
+
+
+def login_name() -> str:
+    """The operating system's name of whoever started the dashboard."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without a user entry
+        return "analyst"
+
+
+def gate() -> bool:
+    """Whether the person may look; shows how to sign in where they may not."""
+    who = person()
+    if who.role is not None:
+        return True
+    st.subheader("Sign in to see this dashboard.", anchor=False)
+    st.markdown(text.markdown(who.next_step) if who.next_step != sign_in.AGAIN else "Your role decides what you may do here.")
+    providers = _providers(_secrets()["auth"])
+    for provider in providers:
+        words = "Sign in" if len(providers) == 1 else f"Sign in with {text.markdown(provider)}"
+        st.button(words, key=f"sign_in_{provider}", type="primary", icon=":material/login:", on_click=_sign_in, args=(provider,))
+    return False
+
+
+def foot() -> None:
+    """In the sidebar: who you are, as what, and the way out."""
+    who = person()
+    if who.source == "local":
+        st.text_input(
+            "Your name", value=login_name(), key="author", max_chars=60, persist_state="session",
+            help="Your decisions carry this name. This is a local app for one person: the name is not checked.",
+        )  # fmt: skip
+        st.caption("Local user · admin", help="Only this machine reaches the dashboard, so it asks nobody who they are.")
+    elif who.source == "open":
+        st.caption(":material/lock: **Viewing only** · nobody is signed in", help=text.markdown(access.refusal(who, "triage")))
+        st.caption(text.markdown(who.next_step))
+    else:
+        st.caption(f"**{text.markdown(who.name)}** · {who.role}", help="From your sign-in. What you decide carries this name.")
+        st.button("Sign out", key="sign_out", type="tertiary", icon=":material/logout:", on_click=st.logout)
+
+
+def _sign_in(provider: str) -> None:
+    try:
+        st.login(provider)
+    except StreamlitAuthError as error:
+        st.session_state["failure"] = f"Sign-in needs a whole [auth] in .streamlit/secrets.toml, however {error} Correct it."
+
+
+def _providers(auth: Mapping[str, Any]) -> list[str]:
+    """Names that `st.login` takes: `default` for `[auth]` itself, and every `[auth.NAME]` with a client."""
+    named = [name for name, value in auth.items() if isinstance(value, Mapping) and "client_id" in value]
+    found = (["default"] if "client_id" in auth else []) + named
+    if not found:
+        raise InputError("[auth] in .streamlit/secrets.toml names a client, however it has no client_id. Add one (the README says how).")
+    return found
+
+
+def _secrets() -> dict[str, Any]:
+    """All secrets; empty where there is no file of them. A file that cannot be read must not pass for none: nobody would be asked."""
+    try:
+        return st.secrets.to_dict()
+    except StreamlitSecretNotFoundError as error:
+        files = [path for path in st.get_option("secrets.files") if Path(path).exists()]
+        if files:
+            raise InputError(f"Secrets are readable TOML, however {', '.join(files)} is not: {error}. Correct it.") from error
+        return {}
+    except OSError as error:
+        raise HeatproofError(f"Secrets can be read by the dashboard, however {error.filename}: {error.strerror}. Correct it.") from error
+
+
+def _reachable() -> str | None:
+    """How others may reach this dashboard, as a sentence; None where only this machine does."""
+    address = st.get_option("server.address")
+    if not _is_loopback(str(address or "")):
+        return f"This dashboard listens on {address or 'every address of its machine'} and asks nobody who they are."
+    headers = st.context.headers  # empty in tests only: every browser sends its host
+    if any(name in headers for name in FORWARDED) or not _is_loopback(headers.get("Host", "localhost")):
+        return "Requests come to this dashboard from other machines, and it asks nobody who they are."
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a host, with or without a port, is this machine itself."""
+    try:
+        name = urlsplit(f"//{host}").hostname if not host.count(":") > 1 or host.startswith("[") else host
+        return name == "localhost" or ip_address(name or "").is_loopback
+    except ValueError:
+        return False

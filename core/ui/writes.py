@@ -1,0 +1,140 @@
+"""Everything that a page changes, in the store or on the machine: each function checks who asks, then does it under their name.
+
+Pages and the other modules of this folder write through here only; a test walks their source to hold it. What a role may not
+do is refused here whatever the browser sends; that its button is disabled as well is a courtesy.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core import access, embed, labels, triage
+from core import run as runner
+from core.access import Action
+from core.embed import MapRequest
+from core.queries.queue import QueueFilter
+from core.store import Store
+from core.ui import identity, jobs, state
+
+
+def allowed(action: Action, detail: str | None = None) -> tuple[Store, str]:
+    """The store and the name to write under. Raises ForbiddenError where the role is too low, and records that."""
+    store = state.store()
+    return store, access.require(store, identity.person(), action, detail).name
+
+
+def button(action: Action, label: str, then: Callable[..., Any], args: tuple[Any, ...] = (), **more: Any) -> bool:
+    """`st.button` that calls `then`; disabled, with the reason as its tooltip, for people who may not do the action."""
+    why = identity.refused(action)
+    if why is not None:
+        more |= {"help": why, "disabled": True}
+    return st.button(label, on_click=state.act, args=(then, *args), **more)
+
+
+def decide(run_id: str, banner_ids: Sequence[str], op: triage.Op, *, days: int, note: str | None) -> triage.Batch:
+    """One decision about banners of a run. Errors as of `triage.decide`."""
+    store, name = allowed("triage", f"{op} {len(banner_ids)} banners")
+    return triage.decide(store, run_id, banner_ids, op, name, days=days, note=note)
+
+
+def decide_all(run_id: str, queue: QueueFilter, op: triage.Op, *, days: int, note: str | None) -> triage.Batch:
+    """One decision about a whole queue."""
+    store, name = allowed("triage", f"{op} a whole queue")
+    return triage.decide_all(store, run_id, queue, op, name, days=days, note=note)
+
+
+def undo_decision() -> triage.Batch | None:
+    """Takes the person's last decision back."""
+    store, name = allowed("triage", "undo")
+    return triage.undo(store, name)
+
+
+def label(banner_id: str, value: str, **about: Any) -> labels.Event:
+    """What a reviewer says about a banner; `about` as of `labels.label`, whose errors it raises."""
+    store, name = allowed("label", f"{value} {banner_id}")
+    return labels.label(store, banner_id, value, name, **about)
+
+
+def adjudicate(banner_id: str, value: str, **about: Any) -> labels.Event:
+    """The decision between labels that differ; `about` as of `labels.adjudicate`."""
+    store, name = allowed("adjudicate", f"{value} {banner_id}")
+    return labels.adjudicate(store, banner_id, value, name, **about)
+
+
+def undo_label(batch_id: str | None = None) -> labels.Event | None:
+    """Takes back what the reviewer last said."""
+    store, name = allowed("label", "undo")
+    return labels.undo(store, name, batch_id=batch_id)
+
+
+def make_map(request: MapRequest) -> None:
+    """Starts a map in the background."""
+    store, _ = allowed("map", f"{request.method} of {request.feature}")
+    embed.start(store, request)
+
+
+def cancel_map() -> None:
+    """Stops the map in work."""
+    store, _ = allowed("map", "cancel")
+    _cancel(embed.current(store))
+
+
+def forget_map() -> None:
+    """Clears the outcome of the latest map from every screen."""
+    store, _ = allowed("map", "close")
+    embed.forget(store)
+
+
+def keep_upload(upload: Any) -> Path:
+    """An upload of `st.file_uploader` as a file beside the store; the name is the user's, its folders are not."""
+    name = Path(upload.name.replace("\\", "/")).name
+    store, _ = allowed("ingest", f"upload {name}")
+    folder = store.path.with_suffix(".uploads")
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / name
+    if not target.exists() or target.stat().st_size != upload.size:
+        target.write_bytes(upload.getbuffer())
+    return target
+
+
+def ingest(paths: list[Path], mapping: Mapping[str, str], *, owned: bool) -> None:
+    """Starts an ingest in the background. Errors as of `jobs.start`."""
+    store, _ = allowed("ingest", ", ".join(path.name for path in paths))
+    jobs.start(store, paths, mapping, owned=owned)
+
+
+def cancel_ingest() -> None:
+    """Stops the ingest in work."""
+    store, _ = allowed("ingest", "cancel")
+    _cancel(jobs.current(store))
+
+
+def forget_ingest() -> None:
+    """Clears the outcome of the latest ingest from every screen."""
+    store, _ = allowed("ingest", "close")
+    jobs.forget(store)
+
+
+def score() -> None:
+    """Starts a run over everything, in the background."""
+    store, _ = allowed("score", "start")
+    runner.start(store)
+
+
+def cancel_run() -> None:
+    """Stops the run in work."""
+    store, _ = allowed("score", "cancel")
+    _cancel(runner.current(store))
+
+
+def back_up(target: Path) -> int:
+    """Writes a backup; returns its size in bytes. Errors as of `Store.backup`."""
+    store, _ = allowed("backup", str(target))
+    return store.backup(target)
+
+
+def _cancel(job: Any) -> None:
+    if job is not None:  # it may have ended since the button was drawn
+        job.cancel()

@@ -7,5 +7,7 @@ heatmaps  dense counts of single banners
 banner    everything about one banner
 embeddings  maps of banners, and what lies near what
 cosines   distances to anchors, and who is known to be in order
+review    what a reviewer labels next, and why; pools and past are what it is found from
+reviewers how reviewers compare; drift: each one's speed and steadiness
 health    ingests, rejects, detectors of a run
 """

@@ -10,7 +10,7 @@ LAYERS: list[set[str]] = [
     | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"},
     {"training"},
     {"child", "worker", "map_worker"},
-    {"schema", "store", "queries", "triage", "labels", "claims", "claims", "access", "sign_in"},
+    {"schema", "store", "queries", "triage", "labels", "claims", "access", "sign_in"},
     {"run", "job", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
     | {"label_rows", "label_files", "label_verbs"},
     {"ui"},

@@ -5,7 +5,7 @@ import streamlit as st
 from core.errors import HeatproofError
 from core.ui import components, identity, nav, state
 
-page = nav.navigation()
+page = nav.navigation(hidden=not identity.is_known())
 st.html("<style>.stMainBlockContainer { padding-left: 2.4rem; padding-right: 2.4rem; }</style>")
 
 failure = st.session_state.pop("failure", None)

@@ -9,8 +9,8 @@ from core.ui import components, state, thumbnails
 from core.ui.state import Shown
 
 
-def navigation() -> Any:
-    """The window's title and width, and navigation in the sidebar; returns the page to run."""
+def navigation(*, hidden: bool = False) -> Any:
+    """The window's title and width, and navigation in the sidebar unless hidden; returns the page to run."""
     # before the pages, whose icons would else become the window's: those are fetched from the internet
     st.set_page_config(page_title="Heatproof", page_icon=thumbnails.icon(), layout="wide", initial_sidebar_state=232)
     return st.navigation(
@@ -23,7 +23,8 @@ def navigation() -> Any:
                 st.Page("pages/detectors.py", title="Detectors", icon=":material/radar:"),
             ],
             "Decide & run": [st.Page("pages/data.py", title="Data", icon=":material/database:")],
-        }
+        },
+        position="hidden" if hidden else "sidebar",
     )
 
 

@@ -22,17 +22,18 @@ LIMIT_MS = 30_000
 NEEDS_BROWSER = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 @contextmanager
-def dashboard(path: Path) -> Iterator[str]:
-    """The address of a dashboard on the store at `path`, once it answers."""
-    port = _free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+def dashboard(path: Path, *options: str, port: int | None = None) -> Iterator[str]:
+    """The address of a dashboard on the store at `path`, once it answers; `options` as of `streamlit run`."""
+    port = port or free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), *options]
     server = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "HEATPROOF_STORE": str(path)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -1,6 +1,7 @@
 """Roles, who somebody is by their claims, and that no page writes past the check."""
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,9 +138,17 @@ def test_settings_with_a_mistake_let_nobody_in(section: dict[str, Any], says: st
         read_settings(section)
 
 
+def test_the_example_of_secrets_can_be_read() -> None:
+    example = tomllib.loads((ROOT / ".streamlit" / "secrets.toml.example").read_text())
+    assert set(read_settings(example["heatproof"]).roles.values()) == {"analyst", "reviewer", "admin"}
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert ".streamlit/secrets.toml" in ignored, "a filled-in copy is never committed"
+
+
 READS = {
     "core.triage": {"Op", "Batch", "STATE_AFTER", "banners_of"},
     "core.labels": {"LABELS", "FAULTS", "Label", "Event", "last_action", "current", "states", "disputed", "fault_problem"},
+    "core.claims": {"Item", "Undone", "control_sample"},
     "core.run": {"RunHandle", "current", "interrupted_runs"},
     "core.embed": {"MapRequest", "MAX_POINTS", "current", "features"},
     "core.ingest": {"IngestResult"},

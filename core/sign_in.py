@@ -47,7 +47,7 @@ def person_of(claims: Mapping[str, Any], rules: SignIn, now_s: float) -> Person:
 
     `now_s`: seconds since 1970, as `iat` of the token. Roles are never taken from an address that the provider does not vouch for.
     """
-    if not claims.get("is_logged_in"):
+    if claims.get("is_logged_in") is not True:
         return Person("", None, "sign-in", AGAIN)
     issued = claims.get("iat")
     if isinstance(issued, bool) or not isinstance(issued, int | float) or now_s - issued > rules.sign_in_hours * 3600:

@@ -100,7 +100,14 @@ def test_who_somebody_is_by_their_claims(claims: dict[str, Any], rules: SignIn, 
 
 @pytest.mark.parametrize(
     "claims",
-    [{}, {"is_logged_in": False, **RITA}, token(**RITA, iat=NOW - 12 * 3600 - 1), {"is_logged_in": True, **RITA}, token(**RITA, iat="now")],
+    [
+        {},
+        {"is_logged_in": False, **RITA},
+        {**token(**RITA), "is_logged_in": "no"},
+        token(**RITA, iat=NOW - 12 * 3600 - 1),
+        {"is_logged_in": True, **RITA},
+        token(**RITA, iat="now"),
+    ],
 )
 def test_without_a_recent_sign_in_one_is_nobody(claims: dict[str, Any]) -> None:
     person = person_of(claims, RULES, NOW)

@@ -130,3 +130,14 @@ def test_hostile_strings_run_nothing_and_nothing_leaves_the_machine(context: Any
         assert page.locator("[data-testid=stException]").count() == 0
     assert dialogs == []
     assert foreign == []
+
+
+def test_through_a_proxy_without_sign_in_everybody_only_looks(browser: Any, url: str) -> None:
+    context = browser.new_context(extra_http_headers={"X-Forwarded-For": "192.0.2.7"})
+    context.set_default_timeout(LIMIT_MS)
+    page = context.new_page()
+    page.goto(f"{url}/triage")
+    page.get_by_text("flagged banners open").wait_for()
+    page.get_by_text("Requests come to this dashboard from other machines").wait_for()
+    assert page.locator("[class*=st-key-confirm_] button").first.is_disabled()
+    context.close()

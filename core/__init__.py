@@ -7,11 +7,12 @@ LAYERS: list[set[str]] = [
     {"settings", "errors"},
     {"clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images"},
     {"reference", "features", "anchors", "embeddings", "templates", "detectors", "normalise", "combine", "thresholds"}
-    | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"},
+    | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"}
+    | {"learned", "expectation", "calibration"},
     {"training"},
     {"child", "worker", "map_worker"},
-    {"schema", "store", "queries", "triage", "labels", "claims", "access", "sign_in"},
+    {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"},
     {"run", "job", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
-    | {"label_rows", "label_files", "label_verbs"},
+    | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged"},
     {"ui"},
 ]

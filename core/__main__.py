@@ -9,11 +9,10 @@ import typer
 from typer.core import TyperGroup
 
 from core import console, settings
-from core.console import JsonOption, StoreOption, existing_store
+from core.calibrate_verbs import calibrate, versions_app
+from core.console import JsonOption, RunOption, StoreOption, existing_store, grid_ids
 from core.errors import HeatproofError, InputError
 from core.label_verbs import labels_app
-
-RunOption = Annotated[str | None, typer.Option("--run", help="Id of a finished run, or its beginning. (default: the latest)")]
 
 
 class Verbs(TyperGroup):
@@ -37,6 +36,8 @@ app = typer.Typer(cls=Verbs, no_args_is_help=True, add_completion=False, pretty_
 export_app = typer.Typer(no_args_is_help=True)
 app.add_typer(export_app, name="export")
 app.add_typer(labels_app, name="labels")
+app.add_typer(versions_app, name="versions")
+app.command()(calibrate)
 
 
 @app.callback()
@@ -126,7 +127,7 @@ def score(
         summary = run.score(
             opened,
             detectors=names,
-            grids=_grids(grid),
+            grids=grid_ids(grid),
             first_day=first_day.date() if first_day else None,
             last_day=last_day.date() if last_day else None,
             deep=deep,
@@ -291,21 +292,15 @@ def _pairs(mapping: list[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in mapping)
 
 
-def _grids(given: list[str] | None) -> list[int] | None:
-    texts = [text.strip() for part in given or [] for text in part.split(",") if text.strip()]
-    for text in texts:
-        if not text.lstrip("-").isdecimal():
-            raise InputError(f"A grid_id is a whole number, however {text!r} is not. Write for example --grid 333519,333346.")
-    return [int(text) for text in texts] or None
-
-
 def _show_run(summary: Any) -> None:
     rows = [[str(g.grid_id), g.n_banners, g.n_flagged, f"{g.n_flagged / g.n_banners:.1%}"] for g in summary.by_grid]
     rows.append(["all", summary.n_banners, summary.n_flagged, f"{summary.n_flagged / summary.n_banners:.1%}"])
     days = f"{summary.first_day} to {summary.last_day}"
     console.show_table(f"Run {summary.run_id}, {days}, {summary.seconds:.0f} s", ["grid_id", "banners", "flagged", "share"], rows)
     expected = f"About {summary.n_false_expected:.0f} of the {summary.n_flagged:,} flagged are expected to be false alarms"
-    console.out.print(f"{expected} (nominal rate {summary.fdr:.0%}).")
+    console.out.print(f"{expected} ({f'version v{summary.version}' if summary.version else f'nominal rate {summary.fdr:.0%}'}).")
+    if summary.note:
+        console.err.print(summary.note)
 
 
 def _show_metrics(title: str, metrics: dict[str, dict[str, Any]]) -> None:

@@ -14,12 +14,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from core import settings
-from core.errors import StoreError
+from core.errors import InputError, StoreError
 from core.store import Store, to_json
 
 StoreOption = Annotated[
     Path | None, typer.Option("--store", envvar="HEATPROOF_STORE", help="The DuckDB file. (default: data/heatproof.duckdb)")
 ]
+RunOption = Annotated[str | None, typer.Option("--run", help="Id of a finished run, or its beginning. (default: the latest)")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for machines.")]
 
 WIDE = 120
@@ -38,6 +39,15 @@ def existing_store(path: Path | None) -> Store:
     if not path.exists():
         raise StoreError(f"This needs a store, however {path} does not exist. Make one by `ingest FILE` or `demo`, or name it by --store.")
     return Store(path)
+
+
+def grid_ids(given: list[str] | None) -> list[int] | None:
+    """Grid ids from options that may each hold several, parted by commas; None for none. Raises InputError for what is no number."""
+    texts = [text.strip() for part in given or [] for text in part.split(",") if text.strip()]
+    for text in texts:
+        if not text.lstrip("-").isdecimal():
+            raise InputError(f"A grid_id is a whole number, however {text!r} is not. Write for example --grid 333519,333346.")
+    return [int(text) for text in texts] or None
 
 
 def show_json(value: Any) -> None:

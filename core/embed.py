@@ -11,7 +11,7 @@ import shutil
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ import duckdb
 from core import job
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.job import Progress
-from core.queries import embeddings
+from core.queries import embeddings, runs
 from core.run import last_finished
 from core.store import Store, to_json
 
@@ -101,7 +101,7 @@ def about(store: Store, embedding_id: str) -> dict[str, Any]:
 
 def start(store: Store, request: MapRequest) -> MapHandle:
     """Makes it in a background thread. Raises InputError for an unknown feature or method, RunError where a map is being made."""
-    handle = _open(store, request)
+    handle = _open(store, replace(request, run_id=runs.scored_by(store, request.run_id)))
     threading.Thread(target=_quietly, args=(store, handle), name=f"map {handle.embedding_id}", daemon=True).start()
     return handle
 

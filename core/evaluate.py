@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from core.errors import InputError
 from core.null import benjamini_hochberg
+from core.queries.runs import shown_of
 from core.run import last_finished
 from core.store import Store
 
@@ -29,10 +30,11 @@ def evaluate(store: Store, truth: Path, run_id: str | None = None) -> dict[str, 
     as ROC-AUC where only one class is present, are None. Raises InputError for a truth that cannot be used.
     """
     run = last_finished(store, run_id)
+    shown = shown_of(store, run["run_id"])
     with store.cursor() as cursor:
         has_fault = _read_truth(cursor, truth)
         n_truth = cursor.execute("SELECT count(*) FROM truth").fetchall()[0][0]
-        columns = _matched(cursor, run["run_id"])
+        columns = _matched(cursor, run["run_id"], shown)
         n_matched = len(columns["combined"]["broken"])
         if not n_matched:
             raise InputError(
@@ -45,7 +47,7 @@ def evaluate(store: Store, truth: Path, run_id: str | None = None) -> dict[str, 
             "n_matched": n_matched,
             "overall": {name: _metrics(c["broken"], c["scores"], c["flagged"]) for name, c in columns.items()},
             "by_grid": _by_grid(columns),
-            "fault_accuracy": _fault_accuracy(cursor, run["run_id"]) if has_fault else None,
+            "fault_accuracy": _fault_accuracy(cursor, shown) if has_fault else None,
         }
 
 
@@ -75,11 +77,11 @@ def _read_truth(cursor: duckdb.DuckDBPyConnection, path: Path) -> bool:
     return "fault" in names
 
 
-def _matched(cursor: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, dict[str, NDArray[Any]]]:
+def _matched(cursor: duckdb.DuckDBPyConnection, run_id: str, shown: str) -> dict[str, dict[str, NDArray[Any]]]:
     """{name: {grid_id, broken, scores, flagged}}, rows = banners of the truth that the run scored; `combined` comes first."""
     known = "FROM result r JOIN truth t USING (banner_id) WHERE r.run_id = $run_id ORDER BY banner_id"
     sql = f"SELECT r.grid_id, t.broken, r.combined AS scores, r.flagged {known}"
-    columns = {"combined": _arrays(cursor, sql, {"run_id": run_id})}
+    columns = {"combined": _arrays(cursor, sql, {"run_id": shown})}
     fdr = cursor.execute("SELECT fdr FROM run_info WHERE run_id = ?", [run_id]).fetchall()[0][0]
     names = cursor.execute("SELECT DISTINCT detector FROM score WHERE run_id = ? ORDER BY 1", [run_id]).fetchall()
     for (name,) in names:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import InputError
+from core.queries.runs import shown_of
 from core.run import last_finished
 from core.store import Store
 
@@ -28,7 +29,7 @@ def export_scores(store: Store, target: Path, *, run_id: str | None = None, form
     if format not in FORMATS:
         raise InputError(f"An export's format is one of {', '.join(FORMATS)}, however it is {format}. Choose one.")
     run = last_finished(store, run_id)
-    sql = {"wide": _wide, "long": _long, "submission": _submission}[format](store, run["run_id"])
+    sql = {"wide": _wide, "long": _long, "submission": _submission}[format](store, run["run_id"], shown_of(store, run["run_id"]))
     return write_rows(store, target, sql, TEXT[format])
 
 
@@ -65,23 +66,23 @@ def neutral(column: str) -> str:
     return f"CASE WHEN regexp_matches({column}, '^[=+@\\t\\r\\n-]') THEN '''' || {column} ELSE {column} END"
 
 
-def _wide(store: Store, run_id: str) -> str:
+def _wide(store: Store, run_id: str, shown: str) -> str:
     names = [row["detector"] for row in store.rows("SELECT DISTINCT detector FROM score WHERE run_id = ? ORDER BY 1", [run_id])]
     columns = "".join(f", max(normalised) FILTER (detector = {_text(name)}) AS {_name(name)}" for name in names)
     chosen = "".join(f", s.{_name(name)}" for name in names)
     return f"""SELECT r.banner_id, r.grid_id, r.n_products, r.domain, r.n_clicks{chosen}, r.combined, r.p_value, r.flagged, r.fault
         FROM result r LEFT JOIN (SELECT banner_id{columns} FROM score WHERE run_id = '{run_id}' GROUP BY banner_id) s USING (banner_id)
-        WHERE r.run_id = '{run_id}' ORDER BY r.banner_id"""
+        WHERE r.run_id = '{shown}' ORDER BY r.banner_id"""
 
 
-def _long(store: Store, run_id: str) -> str:
+def _long(store: Store, run_id: str, shown: str) -> str:
     return f"""SELECT banner_id, detector, score, normalised, p_value FROM score WHERE run_id = '{run_id}'
-        UNION ALL SELECT banner_id, 'combined', combined, combined, p_value FROM result WHERE run_id = '{run_id}'
+        UNION ALL SELECT banner_id, 'combined', combined, combined, p_value FROM result WHERE run_id = '{shown}'
         ORDER BY banner_id, detector"""
 
 
-def _submission(store: Store, run_id: str) -> str:
-    return f"SELECT banner_id AS ID, combined AS score FROM result WHERE run_id = '{run_id}' ORDER BY banner_id"
+def _submission(store: Store, run_id: str, shown: str) -> str:
+    return f"SELECT banner_id AS ID, combined AS score FROM result WHERE run_id = '{shown}' ORDER BY banner_id"
 
 
 def _text(value: str) -> str:

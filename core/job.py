@@ -223,6 +223,10 @@ class RunSummary:
     fdr: float
     seconds: float
     by_grid: list[GridCount]
+    version: int | None = None
+    """Threshold version that the flags follow; None = the cut without labels."""
+    note: str | None = None
+    """Why the version in force could not judge this run."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""

@@ -9,14 +9,15 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
 
-from core import job
-from core.errors import HeatproofError, RunCancelledError, RunError
+from core import job, verdicts
+from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.job import Deep, GridCount, Progress, Request, RunSummary
 from core.store import Store, to_json
 
@@ -202,15 +203,13 @@ def _run(store: Store, handle: RunHandle, folder: Path, report: Progress, cancel
         job.import_tables(cursor, folder, handle.run_id, summary["n_banners"])
         if cancelled():
             raise RunCancelledError("The run was cancelled, nothing of it is kept. Start it again when you like.")
-        finished = _finish(cursor, handle, summary, time.monotonic() - began)
+        finished = _judged(cursor, _finish(cursor, handle, summary, time.monotonic() - began))
     report(1.0, "done")
     return finished
 
 
 def _finish(cursor: duckdb.DuckDBPyConnection, handle: RunHandle, summary: dict[str, Any], seconds: float) -> RunSummary:
     """Writes the totals and the `finished` event."""
-    counts = "SELECT grid_id, count(*), count_if(flagged) FROM result WHERE run_id = ? GROUP BY grid_id ORDER BY grid_id"
-    by_grid = [GridCount(*row) for row in cursor.execute(counts, [handle.run_id]).fetchall()]
     _event(cursor, handle.run_id, "finished", {})
     row = {
         "run_id": handle.run_id,
@@ -238,8 +237,25 @@ def _finish(cursor: duckdb.DuckDBPyConnection, handle: RunHandle, summary: dict[
         n_false_expected=summary["n_false_expected"],
         fdr=handle.request.fdr,
         seconds=seconds,
-        by_grid=by_grid,
+        by_grid=_by_grid(cursor, handle.run_id),
     )
+
+
+def _by_grid(cursor: duckdb.DuckDBPyConnection, result_id: str) -> list[GridCount]:
+    sql = "SELECT grid_id, count(*), count_if(flagged) FROM result WHERE run_id = ? GROUP BY grid_id ORDER BY grid_id"
+    return [GridCount(*row) for row in cursor.execute(sql, [result_id]).fetchall()]
+
+
+def _judged(cursor: duckdb.DuckDBPyConnection, summary: RunSummary) -> RunSummary:
+    """The run judged by the version in force; one that asks for detectors which this run lacks leaves it as it is, and says so."""
+    try:
+        shown = verdicts.show_in_force(cursor, summary.run_id)
+    except InputError as error:
+        return replace(summary, note=f"The flags follow the cut without labels. {error}")
+    if shown is None:
+        return summary
+    by_grid = _by_grid(cursor, shown.result_id)
+    return replace(summary, by_grid=by_grid, n_flagged=shown.n_flagged, n_false_expected=shown.n_false_expected, version=shown.number)
 
 
 def _end(store: Store, handle: RunHandle, state: Literal["failed", "cancelled"], error: str) -> None:

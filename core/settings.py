@@ -1,5 +1,6 @@
 """Numbers and names that more than one file needs. Each can be changed in one place only: here, or by the variable named."""
 
+import getpass
 import os
 from pathlib import Path
 
@@ -31,3 +32,11 @@ def memory_limit() -> str:
 def n_threads() -> int:
     """Threads for DuckDB and numpy: `HEATPROOF_THREADS`, else every core this process may use."""
     return int(os.environ.get("HEATPROOF_THREADS", "0")) or len(os.sched_getaffinity(0))
+
+
+def login_name() -> str:
+    """Name of whoever runs this process; 'analyst' where the machine has none, as in a container without a user entry."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "analyst"

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from core.queries.runs import Row
+from core.queries.runs import Row, scored_by
 from core.store import Store
 
 
@@ -40,7 +40,7 @@ def result(store: Store, run_id: str, banner_id: str) -> Row | None:
 def reference(store: Store, run_id: str, reference_id: int) -> tuple[Row, NDArray[np.float64]] | None:
     """A reference's description and its (1600,) shares."""
     sql = "SELECT grid_id, n_products, domain, n_banners, n_clicks, p FROM reference WHERE run_id = ? AND reference_id = ?"
-    found = store.rows(sql, [run_id, reference_id])
+    found = store.rows(sql, [scored_by(store, run_id), reference_id])
     if not found:
         return None
     return found[0], np.asarray(found[0].pop("p"), dtype=np.float64)
@@ -52,12 +52,13 @@ def scores(store: Store, run_id: str, banner_id: str) -> list[Row]:
         """SELECT s.detector, coalesce(d.family, '') AS family, s.score, s.normalised, s.p_value
            FROM score s LEFT JOIN (SELECT detector, family FROM run_detector WHERE run_id = ?) d USING (detector)
            WHERE s.run_id = ? AND s.banner_id = ? ORDER BY family, detector""",
-        [run_id, run_id, banner_id],
+        [scored_by(store, run_id)] * 2 + [banner_id],
     )
 
 
 def score_sample(store: Store, run_id: str, n: int = 20_000) -> dict[str, NDArray[np.float64]]:
     """Per detector the sorted normalised scores of about n banners of the run (all where there are fewer), for percentiles."""
+    run_id = scored_by(store, run_id)
     n_banners = store.rows("SELECT max(n_banners) AS n FROM run_info WHERE run_id = ?", [run_id])[0]["n"] or 0
     with store.cursor() as cursor:  # the divisor as a literal: a parameter would make DuckDB divide in another type, 40 times slower
         cursor.execute(f"SELECT detector, normalised FROM score WHERE run_id = ? AND hash(banner_id) % {1 + n_banners // n} = 0", [run_id])
@@ -86,6 +87,6 @@ def flagged_in(store: Store, banner_id: str, limit: int = 20) -> list[Row]:
     """Finished runs that flagged a banner, newest first. Asks `evidence`, which stands sorted by banner."""
     return store.rows(
         """SELECT i.finished_at, e.n_clicks FROM (SELECT run_id, sum(n_clicks)::BIGINT AS n_clicks FROM evidence WHERE banner_id = ?
-           GROUP BY run_id) e JOIN run_info i USING (run_id) ORDER BY i.finished_at DESC LIMIT ?""",
+           GROUP BY run_id) e JOIN shown_run i ON i.result_id = e.run_id ORDER BY i.finished_at DESC LIMIT ?""",
         [banner_id, limit],
     )

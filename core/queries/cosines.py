@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.queries.heatmaps import window_of
-from core.queries.runs import Row
+from core.queries.runs import Row, scored_by
 from core.store import Store
 
 PREFIX = "cosine_"
@@ -28,7 +28,7 @@ class Distances:
 def detectors(store: Store, run_id: str) -> list[str]:
     """Cosine detectors of a run by name."""
     sql = "SELECT DISTINCT detector FROM run_detector WHERE run_id = ? AND starts_with(detector, ?) ORDER BY detector"
-    return [row["detector"] for row in store.rows(sql, [run_id, PREFIX])]
+    return [row["detector"] for row in store.rows(sql, [scored_by(store, run_id), PREFIX])]
 
 
 def distances(store: Store, run_id: str, detector: str) -> Distances:
@@ -37,7 +37,7 @@ def distances(store: Store, run_id: str, detector: str) -> Distances:
         found = cursor.execute(
             """SELECT r.banner_id, r.grid_id, r.p_broken, r.flagged, s.score AS distance FROM (FROM result WHERE run_id = ?) r
                LEFT JOIN (SELECT banner_id, score FROM score WHERE run_id = ? AND detector = ?) s USING (banner_id) ORDER BY r.position""",
-            [run_id, run_id, detector],
+            [run_id, scored_by(store, run_id), detector],
         ).fetchnumpy()
     distance = np.ma.filled(np.ma.asarray(found["distance"], dtype=np.float64), np.nan)
     known = {name: np.asarray(found[name]) for name in ("banner_id", "p_broken", "flagged")}
@@ -47,7 +47,7 @@ def distances(store: Store, run_id: str, detector: str) -> Distances:
 def of_banner(store: Store, run_id: str, banner_id: str) -> dict[str, float]:
     """Distance by detector of one banner, of those detectors that scored it."""
     sql = "SELECT detector, score FROM score WHERE run_id = ? AND banner_id = ? AND starts_with(detector, ?) ORDER BY detector"
-    return {row["detector"]: row["score"] for row in store.rows(sql, [run_id, banner_id, PREFIX])}
+    return {row["detector"]: row["score"] for row in store.rows(sql, [scored_by(store, run_id), banner_id, PREFIX])}
 
 
 def known_ok(store: Store, run_id: str, grid_id: int) -> list[str]:

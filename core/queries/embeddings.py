@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.queries.heatmaps import window_of
-from core.queries.runs import Row
+from core.queries.runs import Row, scored_by, shown_of
 from core.store import Store
 
 HEATMAP = "heatmap"
@@ -70,7 +70,7 @@ def listed(store: Store, run_id: str) -> list[Row]:
     sql = f"""SELECT {COLUMNS} FROM embedding WHERE run_id = ?
         QUALIFY row_number() OVER (PARTITION BY feature, method ORDER BY finished_at DESC, embedding_id DESC) = 1
         ORDER BY finished_at DESC, embedding_id DESC"""
-    return store.rows(sql, [run_id])
+    return store.rows(sql, [scored_by(store, run_id)])
 
 
 def about(store: Store, embedding_id: str) -> Row:
@@ -104,7 +104,7 @@ def write_points(store: Store, run: Row, n: int, file: Path) -> None:
             heatmaps AS (SELECT banner_id, list(bin ORDER BY bin) AS bins, list(n ORDER BY bin) AS counts FROM summed GROUP BY banner_id)
             SELECT banner_id, grid_id, n_products, NOT flagged AND state <> 'confirmed' AS usable, bins, counts
             FROM chosen JOIN heatmaps USING (banner_id) ORDER BY turn, place, banner_id) TO '{target}' (FORMAT parquet)"""
-    store.rows(sql, [run["run_id"], n, *values])
+    store.rows(sql, [shown_of(store, run["run_id"]), n, *values])
 
 
 def write_places(store: Store, embedding_id: str, file: Path) -> None:

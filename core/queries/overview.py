@@ -23,7 +23,7 @@ def grids(store: Store, run_id: str, min_clicks: int, grid: int | None = None, d
     scored = store.rows(f"SELECT grid_id, count(*) AS n FROM result WHERE {where} GROUP BY grid_id ORDER BY grid_id", values)
     flagged = store.rows(
         f"""SELECT grid_id, fault, count(*) AS n, sum(1 - p_broken) AS false_expected,
-                   count(*) FILTER (since = (SELECT last_day FROM run_info WHERE run_id = ?)) AS new
+                   count(*) FILTER (since = (SELECT last_day FROM shown_run WHERE result_id = ?)) AS new
             FROM result WHERE {where} AND flagged GROUP BY ALL ORDER BY n DESC, fault""",
         [run_id, *values],
     )

@@ -8,22 +8,40 @@ Row = dict[str, Any]
 
 
 def finished_runs(store: Store, limit: int = 50) -> list[Row]:
-    """Finished runs, newest first."""
+    """Finished runs, newest first, as they are shown: `run_id` is that of their results, `scored_id` that of the run itself.
+
+    The two differ where a threshold version judged the run again; `version` is its number, None for the cut without labels.
+    """
     return store.rows(
-        """SELECT run_id::VARCHAR AS run_id, started_at, finished_at, first_day, last_day, n_banners, n_clicks, n_flagged,
-                  n_false_expected, fdr, seconds, grids, settings
-           FROM run_info ORDER BY finished_at DESC LIMIT ?""",
+        """SELECT result_id::VARCHAR AS run_id, s.run_id::VARCHAR AS scored_id, started_at, finished_at, first_day, last_day, n_banners,
+                  n_clicks, n_flagged, n_false_expected, fdr, seconds, grids, settings, v.number AS version
+           FROM shown_run s LEFT JOIN (SELECT version_id, number FROM threshold_version) v USING (version_id)
+           ORDER BY finished_at DESC LIMIT ?""",
         [limit],
     )
+
+
+def scored_by(store: Store, run_id: str) -> str:
+    """The run whose scores stand behind results: itself, unless a threshold version judged it again."""
+    found = store.rows("SELECT run_id::VARCHAR AS id FROM verdict WHERE result_id = ? LIMIT 1", [run_id])
+    return str(found[0]["id"]) if found else run_id
+
+
+def shown_of(store: Store, run_id: str) -> str:
+    """The id of the results that are shown of a run."""
+    found = store.rows("SELECT result_id::VARCHAR AS id FROM shown_run WHERE run_id = ?", [run_id])
+    return str(found[0]["id"]) if found else run_id
 
 
 def run_states(store: Store, limit: int = 50) -> list[Row]:
     """Every run with its last state, newest first; what only finished runs have is None for the others."""
     return store.rows(
         """SELECT run_id::VARCHAR AS run_id, state, state_at, detail::VARCHAR AS detail, started_at, finished_at, first_day, last_day,
-                  n_banners, n_clicks, n_flagged, n_false_expected, fdr, seconds,
+                  n_banners, n_clicks, coalesce(s.n_flagged, run.n_flagged) AS n_flagged,
+                  coalesce(s.n_false_expected, run.n_false_expected) AS n_false_expected, fdr, seconds,
                   (SELECT count(*) FROM run_detector d WHERE d.run_id = run.run_id) AS n_detectors
-           FROM run ORDER BY state_at DESC LIMIT ?""",
+           FROM run LEFT JOIN (SELECT run_id, n_flagged, n_false_expected FROM shown_run) s USING (run_id)
+           ORDER BY state_at DESC LIMIT ?""",
         [limit],
     )
 
@@ -39,13 +57,13 @@ def detectors(store: Store, run_id: str) -> list[Row]:
         """WITH judged AS (
                SELECT s.detector, avg((s.p_value <= 0.05)::INTEGER) FILTER (WHERE r.flagged) AS agree,
                       count(*) FILTER (WHERE NOT r.flagged AND s.p_value <= 0.001) AS alone
-               FROM score s JOIN result r ON r.run_id = s.run_id AND r.banner_id = s.banner_id
+               FROM score s JOIN result r ON r.banner_id = s.banner_id
                WHERE s.run_id = ? AND r.run_id = ? GROUP BY s.detector)
            SELECT d.detector, d.family, d.reads, d.n_scored, d.n_scored / i.n_banners AS share, d.fit_s, d.score_s,
                   1000 * (d.fit_s + d.score_s) / nullif(d.n_scored, 0) AS ms, d.weights, j.agree, j.alone
            FROM run_detector d JOIN run_info i USING (run_id) LEFT JOIN judged j USING (detector)
            WHERE d.run_id = ? ORDER BY d.family, d.detector""",
-        [run_id] * 3,
+        [scored_by(store, run_id), run_id, scored_by(store, run_id)],
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import duckdb
 
-from core.schema import access, claims, clicks, embeddings, labels, runs, triage
+from core.schema import access, claims, clicks, embeddings, labels, runs, triage, versions
 
 STEPS: list[Callable[[], str]] = [
     clicks.m001_clicks,
@@ -17,6 +17,7 @@ STEPS: list[Callable[[], str]] = [
     embeddings.m004_embeddings,
     runs.m005_left_out,
     labels.m006_labels,
+    versions.m007_versions,
     claims.m008_claims,
     access.m009_refusals,
 ]

@@ -1,0 +1,203 @@
+"""From the labels in the store to a cut: seen before it is published, published with author and reason, rolled back.
+
+`prepare` changes nothing: it says what a version would do to the run on the screen. `publish` keeps the version and its verdict on that
+run in one transaction; `roll_back` brings an earlier version back as it was.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import verdicts, versions
+from core.calibration import Calibration, Labels, calibrate
+from core.errors import InputError
+from core.labels import states
+from core.run import last_finished
+from core.store import Store
+from core.verdicts import Scored
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to learn from and for. `scope` is 'combined' or a detector; grids None = all that have labels, and all of the run."""
+
+    scope: str = "combined"
+    source_grids: tuple[int, ...] | None = None
+    target_grids: tuple[int, ...] | None = None
+    shots: int = 0
+    method: str = "f1"
+    value: float | None = None
+    seed: int = 0
+
+
+class Measured(NamedTuple):
+    """Flags against labels that the cut was not learned from: hits, false alarms and misses among n banners."""
+
+    hits: int
+    false: int
+    missed: int
+    n: int
+
+    @property
+    def f1(self) -> float | None:
+        """None where nothing is broken and nothing flagged."""
+        both = 2 * self.hits + self.false + self.missed
+        return 2 * self.hits / both if both else None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a version would do to a run: `before` and `after` (n,) are flags in force and flags it would set, rows as in `scored`."""
+
+    request: Request
+    scored: Scored
+    before: Mask
+    calibration: Calibration
+    labels: Labels
+    """Every label of the run's banners that says broken or ok."""
+
+    @property
+    def after(self) -> Mask:
+        """(n,) grids that are no target keep their flags."""
+        out = self.before.copy()
+        out[self.calibration.target] = self.calibration.flagged
+        return out
+
+    def flips(self) -> tuple[list[str], list[str]]:
+        """Banners that would be flagged and are not, most suspicious first; and those that are and would not be, least suspicious first."""
+        c = self.calibration
+        order = c.target[np.argsort(-c.p, kind="stable")]
+        now, then = self.before[order], self.after[order]
+        ids = self.scored.banner_id[order]
+        return ids[then & ~now].tolist(), ids[now & ~then][::-1].tolist()
+
+    def by_grid(self) -> list[dict[str, Any]]:
+        """A row a target grid: grid_id, n, before, after, added, dropped."""
+        out, after = [], self.after
+        for grid in np.unique(self.scored.grid_id[self.calibration.target]):
+            own = self.scored.grid_id == grid
+            b, a = self.before[own], after[own]
+            counts = {"n": own, "before": b, "after": a, "added": a & ~b, "dropped": b & ~a}
+            out.append({"grid_id": int(grid), **{key: int(rows.sum()) for key, rows in counts.items()}})
+        return out
+
+    def measured(self) -> dict[str, Measured]:
+        """`before` and `after` against the target grids' labels that the cut was not learned from; n is 0 where there are none."""
+        used = np.concatenate([self.calibration.source.rows, self.calibration.shots.rows])
+        left = self.labels.take(~np.isin(self.labels.rows, used) & np.isin(self.labels.rows, self.calibration.target))
+        return {name: _measured(left, flags[left.rows]) for name, flags in (("before", self.before), ("after", self.after))}
+
+
+def prepare(store: Store, request: Request, run_id: str | None = None) -> Preview:
+    """What publishing would do to the run (default: the latest). Raises InputError where labels, grids or detectors do not allow it."""
+    run_id = last_finished(store, run_id)["run_id"]
+    with store.cursor() as cursor:
+        scored = verdicts.read_scored(cursor, run_id)
+        before = _flags_shown(cursor, scored)
+    return preview(scored, before, labels_of(store, scored), request)
+
+
+def preview(scored: Scored, before: Mask, labels: Labels, request: Request) -> Preview:
+    """The same from what was read."""
+    grids = np.unique(scored.grid_id).tolist()
+    targets = _known_grids(request.target_grids, grids, "target") or grids
+    sources = _known_grids(request.source_grids, grids, "source")
+    usable = labels
+    if sources is not None:
+        kept = np.isin(labels.grid_id, sources)
+        usable = labels.take(kept | np.isin(labels.grid_id, targets) if request.shots else kept)
+    if request.scope != "combined" and request.scope not in scored.inputs.names:
+        names = ", ".join(["combined", *scored.inputs.names])
+        raise InputError(f"A version judges by one of {names}, however by {request.scope!r}. Choose one.")
+    if request.shots < 0:
+        raise InputError(f"Shots are 0 or more labelled banners of every target grid, however {request.shots}. Choose another number.")
+    found = calibrate(
+        verdicts.only(scored.inputs, request.scope),
+        scored.grid_id,
+        before,
+        usable,
+        targets=targets,
+        shots=request.shots,
+        method=request.method,
+        value=request.value,
+        seed=request.seed,
+    )
+    return Preview(request, scored, before, found, labels)
+
+
+def labels_of(store: Store, scored: Scored) -> Labels:
+    """What reviewers agree on, or somebody decided, of the run's banners; disputed and unsure ones are left out."""
+    known = {row["banner_id"]: row["label"] == "broken" for row in states(store) if row["label"] in ("broken", "ok")}
+    rows = np.flatnonzero(np.isin(scored.banner_id.astype(str), np.array(list(known), dtype=str)))
+    broken = np.array([known[b] for b in scored.banner_id[rows]], dtype=bool)
+    return Labels(rows, broken, scored.grid_id[rows])
+
+
+def publish(store: Store, seen: Preview, author: str, reason: str) -> int:
+    """Keeps what was seen as a version, puts it into force and judges the run by it; returns its number.
+
+    Raises InputError without author or reason, or where another version came into force since this one was seen.
+    """
+    c, request = seen.calibration, seen.request
+    about = {
+        "author": author.strip(),
+        "reason": reason.strip(),
+        "scope": request.scope,
+        "shots": request.shots,
+        "source_grids": np.unique(c.source.grid_id).tolist(),
+        "target_grids": None if request.target_grids is None else sorted(request.target_grids),
+        "method": request.method,
+        "value": request.value,
+        "n_labels": len(c.source.rows) + len(c.shots.rows),
+        "run_id": seen.scored.run_id,
+        "rule": c.rule.to_json(),
+        "expected": {k: v._asdict() if hasattr(v, "_asdict") else v for k, v in c.expected._asdict().items()},
+    }
+    with store.transaction() as cursor:
+        if (_flags_shown(cursor, seen.scored) != seen.before).any():
+            raise InputError(
+                "A version is published as it was seen, however another one came into force since. Look at it again, then publish."
+            )
+        row = versions.write_version(cursor, about)
+        verdicts.show(cursor, seen.scored.run_id, row["version_id"])
+    return int(row["number"])
+
+
+def roll_back(store: Store, number: int, author: str, reason: str) -> None:
+    """Brings version `number` back into force, 0 for the cut without labels; the latest run is shown as it was under it."""
+    version_id = versions.by_number(store, number)
+    run_id = last_finished(store)["run_id"]
+    with store.transaction() as cursor:
+        if versions.in_force_id(cursor) == version_id:
+            raise InputError(f"Rolling back brings another version, however v{number} is in force. Choose one from the history.")
+        versions.write_event(cursor, "roll_back", version_id, author, reason)
+        verdicts.show(cursor, run_id, version_id)
+
+
+def describe(request: Request) -> dict[str, Any]:
+    """The request in plain types."""
+    return asdict(request)
+
+
+def _flags_shown(cursor: Any, scored: Scored) -> Mask:
+    shown = cursor.execute("SELECT result_id FROM verdict WHERE run_id = ? ORDER BY verdict_id DESC LIMIT 1", [scored.run_id]).fetchall()
+    sql = "SELECT flagged FROM result WHERE run_id = ? ORDER BY banner_id"
+    flags: Mask = np.asarray(cursor.execute(sql, [shown[0][0] if shown else scored.run_id]).fetchnumpy()["flagged"])
+    return flags
+
+
+def _known_grids(asked: tuple[int, ...] | None, grids: list[int], which: str) -> list[int] | None:
+    unknown = sorted(set(asked or ()) - set(grids))
+    if unknown:
+        had = ", ".join(map(str, grids))
+        raise InputError(f"A {which} grid is one of the run's ({had}), however {unknown[0]} is not. Choose one of them.")
+    return sorted(asked) if asked else None
+
+
+def _measured(labels: Labels, flags: Mask) -> Measured:
+    broken = labels.broken
+    return Measured(int((broken & flags).sum()), int((~broken & flags).sum()), int((broken & ~flags).sum()), len(broken))

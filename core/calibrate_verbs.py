@@ -1,0 +1,138 @@
+"""The verbs `calibrate` and `versions`: a cut learned from labels, before and after, and the history of what came into force."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from core import console
+from core.console import JsonOption, RunOption, StoreOption, existing_store
+
+GridsOption = Annotated[list[str] | None, typer.Option(metavar="GRID_ID", help="Grids, parted by commas; repeatable. (default: all)")]
+AuthorOption = Annotated[str | None, typer.Option(help="Your name. (default: your login)")]
+REASON = "Why, in a few words; a version carries it for ever."
+
+versions_app = typer.Typer(no_args_is_help=True)
+
+
+@versions_app.callback()
+def versions_main() -> None:
+    """Threshold versions: what came into force when, and going back."""
+
+
+def calibrate(
+    shots: Annotated[int, typer.Option(min=0, help="Labelled banners taken of every target grid; 1 is one known to be in order.")] = 0,
+    source_grids: GridsOption = None,
+    target_grids: GridsOption = None,
+    scope: Annotated[str, typer.Option(help="combined, or the one detector to judge by.")] = "combined",
+    method: Annotated[
+        Literal["f1", "cost", "youden", "precision", "fpr", "fdr", "budget"],
+        typer.Option(help="f1; cost (of a miss in false alarms); youden; precision and fpr and fdr (0..1); budget (banners)."),
+    ] = "f1",
+    value: Annotated[float | None, typer.Option(help="What the method asks for. (default: 10, .9, .01, .1, 100 for those that do)")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, other shots.")] = 0,
+    publish: Annotated[bool, typer.Option("--publish", help="Put it into force as a version.")] = False,
+    reason: Annotated[str, typer.Option(help=REASON)] = "",
+    author: AuthorOption = None,
+    run: RunOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn a cut from the labels of source grids for target grids, and say what it changes; --publish puts it into force."""
+    from core import calibrate as calibrating
+    from core.settings import login_name
+
+    sources, targets = (tuple(grids) if (grids := console.grid_ids(given)) else None for given in (source_grids, target_grids))
+    request = calibrating.Request(scope, sources, targets, shots, method, value, seed)
+    with existing_store(store) as opened:
+        seen = calibrating.prepare(opened, request, run)
+        number = calibrating.publish(opened, seen, author or login_name(), reason) if publish else None
+    found = _found(seen, number)
+    console.show_json(found) if as_json else _show(found)
+
+
+def _found(seen: Any, number: int | None) -> dict[str, Any]:
+    """All that was found, in plain types."""
+    c = seen.calibration
+    added, dropped = seen.flips()
+
+    def plain(expected: Any) -> dict[str, Any]:
+        return {key: part._asdict() if hasattr(part, "_asdict") else part for key, part in expected._asdict().items()}
+
+    measured = {name: {**m._asdict(), "f1": m.f1} for name, m in seen.measured().items()}
+    return {
+        "version": number,
+        "run_id": seen.scored.run_id,
+        "request": seen.request,
+        "n_labels": len(c.source.rows),
+        "n_shots": len(c.shots.rows),
+        "cut": c.rule.cut,
+        "expected": {"before": plain(c.worlds.of_before()), "after": plain(c.expected)},
+        "measured": measured,
+        "by_grid": seen.by_grid(),
+        "added": added,
+        "dropped": dropped,
+    }
+
+
+def _show(found: dict[str, Any]) -> None:
+    request = found["request"]
+    learned = f"{found['n_labels']:,} labels" + (f" and {found['n_shots']:,} shots" if found["n_shots"] else "")
+    title = f"{request.shots}-shot from {learned}, cut by {request.method} at a chance of {found['cut']:.3f}"
+    names = ["grid_id", "n", "before", "after", "added", "dropped"]
+    rows = [[str(row["grid_id"]), *(row[key] for key in names[1:])] for row in found["by_grid"]]
+    rows.append(["all", *(sum(row[key] for row in found["by_grid"]) for key in names[1:])])
+    console.show_table(title, ["grid_id", "banners", "flagged before", "after", "added", "dropped"], rows)
+    rows = [
+        [f"{when}: {what}", *found["expected"][when][what].values()]
+        for what in ("precision", "recall", "f1")
+        for when in ("before", "after")
+    ]
+    rows += [["banners that are broken", *found["expected"]["after"]["n_broken"].values()]]
+    console.show_table("Expected, with 95 % intervals", ["what", "value", "from", "to"], rows)
+    if found["measured"]["after"]["n"]:
+        rows = [[when, *(m[key] for key in ("n", "hits", "false", "missed", "f1"))] for when, m in found["measured"].items()]
+        console.show_table(
+            "Measured on labels of the target grids that nothing was learned from",
+            ["flags", "labels", "hits", "false alarms", "misses", "F1"],
+            rows,
+        )
+    if found["version"]:
+        console.out.print(f"Published as v{found['version']}; the run is shown by it from now on.")
+    else:
+        console.out.print("Nothing was changed. --publish --reason TEXT puts it into force.")
+
+
+@versions_app.command("list")
+def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Every version, and what came into force when."""
+    from core import versions
+
+    with existing_store(store) as opened:
+        made, events = versions.versions(opened), versions.history(opened)
+    if as_json:
+        console.show_json({"versions": made, "history": events})
+        return
+    rows = [[f"v{v['number']}", v["scope"], v["shots"], v["method"], v["n_labels"], v["author"], v["reason"]] for v in made]
+    console.show_table("Versions", ["version", "scope", "shots", "cut by", "labels", "author", "reason"], rows)
+    rows = [[str(e["happened_at"])[:19], e["op"], f"v{e['number'] or 0}", e["author"], e["reason"]] for e in events]
+    console.show_table("In force since (UTC); v0 is the cut without labels", ["when", "by", "version", "author", "reason"], rows)
+
+
+@versions_app.command("rollback")
+def rollback(
+    number: Annotated[int, typer.Argument(min=0, metavar="NUMBER", help="The version to go back to; 0 is the cut without labels.")],
+    reason: Annotated[str, typer.Option(help=REASON)] = "",
+    author: AuthorOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring an earlier version back into force, with its flags as they were."""
+    from core.calibrate import roll_back
+    from core.settings import login_name
+
+    with existing_store(store) as opened:
+        roll_back(opened, number, author or login_name(), reason)
+    if as_json:
+        console.show_json({"version": number})
+    else:
+        console.out.print(f"v{number} is in force again.")

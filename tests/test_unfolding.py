@@ -9,10 +9,11 @@ from scipy.sparse import csc_matrix
 from benchmarks.manifolds import heat, swiss
 from core.embeddings import MVU, stiffness
 from core.embeddings.certificate import _n_below
-from core.embeddings.exact import _Method
+from core.embeddings.exact import solve_exactly
 from core.embeddings.feasible import pull_in
 from core.embeddings.graph import make_graph
 from core.embeddings.neighbours import Neighbours
+from core.embeddings.newton import Iterate, System, schur
 from core.embeddings.problem import Problem, make_problem
 from core.embeddings.stiffness import FLOOR, IDLE, Inverse
 
@@ -45,7 +46,48 @@ def test_the_schur_complement_is_that_of_the_definition() -> None:
     problem = posed(swiss(40), 0.1)
     A, rng = problem.incidence.toarray(), np.random.default_rng(0)
     K, S = (B @ B.T for B in rng.standard_normal((2, 40, 40)))
-    np.testing.assert_allclose(np.tril(_Method(problem).schur(K, S)), np.tril((A @ K @ A.T) * (A @ S @ A.T)), rtol=1e-9)
+    np.testing.assert_allclose(np.tril(schur(problem, K, S)), np.tril((A @ K @ A.T) * (A @ S @ A.T)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("slack", [0.1, 1.0])
+def test_a_step_solves_the_linear_equations_of_the_definition(slack: float) -> None:
+    n, rng = 30, np.random.default_rng(0)
+    problem = posed(swiss(n), slack)
+    m, n_bounds = problem.n_edges, len(problem.bounds)
+    C = rng.standard_normal((n, n - 1))
+    C -= C.mean(axis=0)
+    dual = rng.uniform(1, 2, n_bounds) * np.repeat([4.0, 1.0], m)[:n_bounds]
+    now = Iterate(C, rng.uniform(0.5, 1, n_bounds), dual * 3 / np.linalg.eigvalsh(problem.laplacian(problem.fold(dual)).toarray())[1])
+    system = System(problem, now)
+    before = system.step(0.0, None)
+    step = system.step(0.7, before)
+    K, off = C @ C.T, np.eye(n) - 1 / n
+    S = problem.laplacian(problem.fold(now.dual)).toarray() - off
+    S_inverse = np.linalg.pinv(S)
+    dK, dS, dK_before, dS_before = (
+        X for a in (step, before) for X in (C @ a.stretch @ C.T, problem.laplacian(problem.fold(a.dual)).toarray())
+    )
+    product = K @ dS @ S_inverse + dK_before @ dS_before @ S_inverse
+    np.testing.assert_allclose(dK, 0.7 * S_inverse - K - (product + product.T) / 2, atol=1e-8 * np.abs(K).max())
+    longer, squared = (np.einsum("er,er->e", problem.incidence @ X, problem.incidence.toarray()) for X in (dK, K))
+    np.testing.assert_allclose(problem.spread(squared + longer) + now.slack + step.slack, problem.bounds, atol=1e-8 * squared.max())
+    products = now.slack * now.dual + now.slack * step.dual + step.slack * now.dual + before.slack * before.dual
+    np.testing.assert_allclose(products, 0.7, atol=1e-8 * (now.dual.max() * squared.max()))
+    np.testing.assert_allclose(C.T @ dS @ C, step.bend, atol=1e-8 * np.abs(step.bend).max())
+
+
+@pytest.mark.parametrize(("seed", "slack"), [(1, 1.0), (2, 0.02)])
+def test_rounding_does_not_shorten_the_last_steps(seed: int, slack: float) -> None:
+    reached = solve_exactly(posed(swiss(200, seed), slack), gap=3e-9)
+    assert reached.gap < 3e-9
+    assert reached.violation < 1e-12
+    assert reached.n_iterations < 40
+
+
+def test_a_far_start_keeps_the_matrix_off_the_boundary_of_its_cone() -> None:
+    reached = solve_exactly(posed(swiss(500, 12), 0.1), gap=0.5)
+    assert reached.violation == 0
+    assert reached.n_iterations < 15
 
 
 def test_stiffness_is_solved_for_axis_by_axis() -> None:

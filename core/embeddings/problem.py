@@ -41,6 +41,19 @@ class Problem:
         return bool(self.lower.any())
 
     @cached_property
+    def bounds(self) -> Floats:
+        """Upper bounds (m,), then minus the lower ones where there are any (2m,)."""
+        return np.concatenate([self.upper, -self.lower]) if self.is_two_sided else self.upper
+
+    def fold(self, v: Floats) -> Floats:
+        """Per bound to per edge: upper minus lower."""
+        return v[: self.n_edges] - v[self.n_edges :] if self.is_two_sided else v
+
+    def spread(self, v: Floats) -> Floats:
+        """Per edge to per bound; the transpose of `fold`."""
+        return np.concatenate([v, -v]) if self.is_two_sided else v
+
+    @cached_property
     def incidence(self) -> csr_matrix:
         """(m, n) matrix A with +1 at i and -1 at j."""
         m = self.n_edges

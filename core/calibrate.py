@@ -4,7 +4,7 @@
 run in one transaction; `roll_back` brings an earlier version back as it was.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,6 +66,11 @@ class Preview:
         out = self.before.copy()
         out[self.calibration.target] = self.calibration.flagged
         return out
+
+    def cut_by(self, method: str, value: float | None = None) -> "Preview":
+        """The same with another cut, for a slider: nothing is learned again. Errors as of `thresholds.find_cut`."""
+        request = replace(self.request, method=method, value=value)
+        return replace(self, request=request, calibration=self.calibration.cut_by(method, value))
 
     def flips(self) -> tuple[list[str], list[str]]:
         """Banners that would be flagged and are not, most suspicious first; and those that are and would not be, least suspicious first."""

@@ -25,10 +25,10 @@ def calibrate(
     target_grids: GridsOption = None,
     scope: Annotated[str, typer.Option(help="combined, or the one detector to judge by.")] = "combined",
     method: Annotated[
-        Literal["f1", "cost", "youden", "precision", "fpr", "fdr", "budget"],
-        typer.Option(help="f1; cost (of a miss in false alarms); youden; precision and fpr and fdr (0..1); budget (banners)."),
+        Literal["f1", "cost", "youden", "precision", "fpr", "fdr", "budget", "manual"],
+        typer.Option(help="f1; cost (of a miss in false alarms); youden; precision, fpr, fdr and manual (0..1); budget (banners)."),
     ] = "f1",
-    value: Annotated[float | None, typer.Option(help="What the method asks for. (default: 10, .9, .01, .1, 100 for those that do)")] = None,
+    value: Annotated[float | None, typer.Option(help="What the method asks for. (default: 10, .9, .01, .1, .5, 100 for those that do)")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, other shots.")] = 0,
     publish: Annotated[bool, typer.Option("--publish", help="Put it into force as a version.")] = False,
     reason: Annotated[str, typer.Option(help=REASON)] = "",

@@ -58,13 +58,21 @@ class Worlds:
 
     def of_most_suspicious(self, n_flagged: int) -> Expected:
         """What to expect of flagging the most suspicious n_flagged banners."""
-        at = np.array([float(n_flagged)])
-        hits = np.array([np.interp(at, np.r_[0, self.ranks], np.r_[0, row])[0] for row in self.hits])
-        return _expected(hits, n_flagged, self.n_broken, self.n)
+        return _expected(self._hits_at(n_flagged), n_flagged, self.n_broken, self.n)
 
     def of_before(self) -> Expected:
         """What to expect of the flags that hold so far."""
         return _expected(self.hits_before, self.n_before, self.n_broken, self.n)
+
+    def cost(self, ratio: float, n_flagged: int | None = None) -> Interval:
+        """Misses and false alarms in false alarms, a miss being worth `ratio` of them: of the most suspicious n_flagged; None: so far."""
+        hits, n = (self.hits_before, self.n_before) if n_flagged is None else (self._hits_at(n_flagged), n_flagged)
+        return _interval(ratio * (self.n_broken - hits) + n - hits, 0.0, np.inf)
+
+    def _hits_at(self, n_flagged: int) -> Vector:
+        """(DRAWS,) broken among the most suspicious n_flagged."""
+        at = float(n_flagged)
+        return np.array([float(np.interp(at, np.r_[0, self.ranks], np.r_[0, row])) for row in self.hits])
 
     def bands(self) -> dict[str, Vector]:
         """Precision and recall of flagging the first `ranks` (r,): estimate, low and high each, keys such as `precision_low`."""

@@ -17,7 +17,7 @@ from core.null import benjamini_hochberg
 Vector = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-Method = Literal["f1", "cost", "youden", "precision", "fpr", "fdr", "budget"]
+Method = Literal["f1", "cost", "youden", "precision", "fpr", "fdr", "budget", "manual"]
 METHODS: dict[str, tuple[str, float | None, str]] = {
     "f1": ("largest expected F1", None, "no value"),
     "cost": ("least expected cost", 10.0, "misses that one false alarm is worth less than: 10 = a miss costs ten false alarms"),
@@ -26,6 +26,7 @@ METHODS: dict[str, tuple[str, float | None, str]] = {
     "fpr": ("most flags at a share of flagged banners among those in order", 0.01, "the largest false-positive rate, 0..1"),
     "fdr": ("Benjamini-Hochberg against the banners labelled ok", 0.1, "the largest share of false alarms among the flagged, 0..1"),
     "budget": ("the most suspicious banners", 100.0, "how many banners may be flagged"),
+    "manual": ("a cut chosen by hand", 0.5, "the least chance of being broken that is flagged, 0..1"),
 }
 """What a method does, its default value, and what the value means."""
 FLOOR, CEILING = 1e-9, 1 - 1e-9
@@ -78,6 +79,8 @@ def find_cut(method: str, p: Vector, labelled_p: Vector, broken: Mask, value: fl
         return _best(order, expected_f1(order))
     if method == "cost":
         return 1 / (1 + value)
+    if method == "manual":
+        return value
     if method == "youden":
         return _youden(labelled_p, broken)
     if method == "precision":
@@ -91,7 +94,7 @@ def find_cut(method: str, p: Vector, labelled_p: Vector, broken: Mask, value: fl
 
 
 def _check(method: str, value: float, broken: Mask) -> None:
-    if method in ("precision", "fpr", "fdr") and not 0 < value < 1:
+    if method in ("precision", "fpr", "fdr", "manual") and not 0 < value < 1:
         raise InputError(f"The value of {method} lies between 0 and 1, however it is {value}. Choose {METHODS[method][2]}.")
     if method in ("cost", "budget") and not value > 0:
         raise InputError(f"The value of {method} is above 0, however it is {value}. Choose {METHODS[method][2]}.")

@@ -2,10 +2,10 @@
 
 In: the banners of one run as `learned.Inputs`, their grids, and labels of some. Out: a `Calibration`, whose `Rule` can be kept and applied
 to later runs. 0-shot: the target grids' own labels are not looked at. 1-shot: one banner known to be in order of each target grid is.
-k-shot: k labelled banners of each, whatever they are.
+k-shot: k labelled banners of each, whatever they are, rather those of which the 0-shot rule is not sure: they say most.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -21,8 +21,10 @@ Vector = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int64]
 
-SHIFT_PRECISION = 1.0
+SHIFT_PRECISION = 4.0
 """Prior precision of how far a target grid's log odds lie from what the source grids foretell: one doubtful label hardly moves them."""
+LEAST_DOUBT = 1e-6
+"""Banners that everything speaks for may still be drawn, once the doubtful ones are."""
 FOLDS = 5
 """Parts into which the labels of a single grid are split to predict each without itself."""
 
@@ -105,6 +107,11 @@ class Calibration:
         """Of the flags at the cut."""
         return self.worlds.of_most_suspicious(int(self.flagged.sum()))
 
+    def cut_by(self, method: str, value: float | None = None) -> "Calibration":
+        """The same predictor with another cut; errors as of `thresholds.find_cut`."""
+        cut = find_cut(method, self.p, self.source_p, self.source.broken, value)
+        return replace(self, rule=replace(self.rule, cut=cut))
+
 
 def calibrate(
     inputs: Inputs,
@@ -127,7 +134,8 @@ def calibrate(
     pool = np.isin(labels.grid_id, targets)
     if pool.all() and shots == 0:
         pool = np.zeros(len(pool), dtype=bool)
-    source, chosen = labels.take(~pool), _draw(labels.take(pool), targets, shots, seed)
+    source = labels.take(~pool)
+    chosen = _draw(labels.take(pool), targets, shots, seed, _doubt(inputs, source, labels.take(pool)) if shots > 1 else None)
     if not len(source.rows) + len(chosen.rows):
         raise InputError("A cut is learned from labels, however none is on the source grids. Label some banners, or choose other grids.")
     known = Labels(*(np.concatenate([getattr(a, k) for a in (source, chosen)]) for k in ("rows", "broken", "grid_id")))
@@ -145,8 +153,19 @@ def calibrate(
     return Calibration(rule, target, p, base, source_p, chosen, worlds)
 
 
-def _draw(pool: Labels, targets: list[int], shots: int, seed: int) -> Labels:
-    """`shots` labelled banners of every target grid, fewer where it has fewer; a single one is one known to be in order."""
+def _doubt(inputs: Inputs, source: Labels, pool: Labels) -> Vector | None:
+    """(m,) how little a predictor learned from the source knows of each banner of the pool; None where there is no source."""
+    if not len(source.rows) or not len(pool.rows):
+        return None
+    p = Learned.fit(inputs, source.rows, source.broken).probability(inputs.take(pool.rows))
+    return p * (1 - p) + LEAST_DOUBT
+
+
+def _draw(pool: Labels, targets: list[int], shots: int, seed: int, doubt: Vector | None) -> Labels:
+    """`shots` labelled banners of every target grid, fewer where it has fewer; a single one is one known to be in order.
+
+    They are drawn in proportion to `doubt` (m,), or evenly.
+    """
     picks = [np.empty(0, dtype=np.int64)]
     for grid in sorted(targets) if shots else []:
         fits = np.flatnonzero((pool.grid_id == grid) & (~pool.broken if shots == 1 else True))
@@ -154,7 +173,8 @@ def _draw(pool: Labels, targets: list[int], shots: int, seed: int) -> Labels:
             what = "a banner labelled ok" if shots == 1 else "labels"
             raise InputError(f"{shots}-shot takes {what} of every target grid, however grid {grid} has none. Label some, or use --shots 0.")
         rng = np.random.default_rng([seed, abs(grid)])
-        picks.append(rng.permutation(fits)[:shots])
+        weight = np.ones(len(fits)) if doubt is None else doubt[fits]
+        picks.append(rng.choice(fits, min(shots, len(fits)), replace=False, p=weight / weight.sum()))
     return pool.take(np.concatenate(picks))
 
 

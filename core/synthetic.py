@@ -161,10 +161,17 @@ class Clicks:
     """Fault family a banner, "" where it is not broken."""
 
 
-def make_clicks(seed: int, plans: tuple[GridPlan, ...] = DEMO, faults: dict[str, Fault] | None = None, scattered: float = 0.0) -> Clicks:
+def make_clicks(
+    seed: int,
+    plans: tuple[GridPlan, ...] = DEMO,
+    faults: dict[str, Fault] | None = None,
+    scattered: float = 0.0,
+    own_faults: dict[int, dict[str, Fault]] | None = None,
+) -> Clicks:
     """A click log after `plans`; every broken banner has one of `faults` (default: all ten families, evenly).
 
-    `scattered` is the share of grids whose layout has no tiles, the same for every number of products.
+    `own_faults` gives grids faults of their own; `scattered` is the share of grids whose layout has no tiles, the same for every number
+    of products.
     """
     rng = np.random.default_rng(seed)
     faults = FAULTS if faults is None else faults
@@ -176,10 +183,11 @@ def make_clicks(seed: int, plans: tuple[GridPlan, ...] = DEMO, faults: dict[str,
     for plan in plans:
         broken = np.zeros(plan.n_banners, bool)
         broken[rng.choice(plan.n_banners, plan.n_broken, replace=False)] = True
-        kinds = iter(rng.permutation(np.resize(rng.permutation(list(faults)), plan.n_broken)).tolist())
+        own = (own_faults or {}).get(plan.grid_id, faults)
+        kinds = iter(rng.permutation(np.resize(rng.permutation(list(own)), plan.n_broken)).tolist())
         others = [x for g, by_n in layouts.items() if g != plan.grid_id for x in by_n.values()]
         for is_broken in broken:
-            parts.append(_banner(rng, plan.grid_id, layouts[plan.grid_id], others, domains, next(kinds) if is_broken else "", faults))
+            parts.append(_banner(rng, plan.grid_id, layouts[plan.grid_id], others, domains, next(kinds) if is_broken else "", own))
     return _gathered(rng, parts)
 
 
@@ -255,10 +263,16 @@ class DemoFiles(NamedTuple):
     truth: Path
 
 
-def write_demo(folder: Path, seed: int = 0, plans: tuple[GridPlan, ...] = DEMO, faults: dict[str, Fault] | None = None) -> DemoFiles:
-    """Writes a synthetic log as Parquet, and its truth (banner_id, broken, fault) as CSV, into `folder`."""
+def write_demo(
+    folder: Path,
+    seed: int = 0,
+    plans: tuple[GridPlan, ...] = DEMO,
+    faults: dict[str, Fault] | None = None,
+    own_faults: dict[int, dict[str, Fault]] | None = None,
+) -> DemoFiles:
+    """Writes a synthetic log as Parquet, and its truth (banner_id, broken, fault) as CSV, into `folder`; arguments as of `make_clicks`."""
     folder.mkdir(parents=True, exist_ok=True)
-    log = make_clicks(seed, plans, faults)
+    log = make_clicks(seed, plans, faults, own_faults=own_faults)
     order = np.argsort(log.clicked_at, kind="stable")
     b = log.banner[order]
     clicks = pa.table(

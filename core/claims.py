@@ -115,12 +115,12 @@ def _show(
 
 
 def _end(store: Store, item: Item, op: str) -> None:
-    """Ends a showing once: what was answered, or ended in this way before, stays as it is."""
+    """Ends a showing once: what was never shown, was answered, or was ended in this way before, stays as it is."""
     with store.transaction() as cursor:
         answered = "SELECT 1 FROM label_event WHERE batch_id = ? AND op <> 'undo' LIMIT 1"
         last = "SELECT op FROM claim_event WHERE batch_id = ? ORDER BY rowid DESC LIMIT 1"
         ended = cursor.execute(last, [item.batch_id]).fetchall()
-        if ended != [(op,)] and not cursor.execute(answered, [item.batch_id]).fetchall():
+        if ended and ended != [(op,)] and not cursor.execute(answered, [item.batch_id]).fetchall():
             _write(cursor, item, op, datetime.now(UTC).replace(tzinfo=None))
 
 

@@ -41,7 +41,7 @@ class Claim(NamedTuple):
 
 @dataclass
 class Shown:
-    """What one reviewer was shown of one run, and how many of it in the mixed queue."""
+    """What one reviewer was shown of one run and did not give back, and how many of it in the mixed queue."""
 
     n_mixed: int = 0
     by_grid: Counter[tuple[int, str]] = field(default_factory=Counter)
@@ -117,15 +117,20 @@ class Past:
         if row["op"] == "show":
             self.claims[banner] = Claim(row["batch_id"], who, row["expires_at"])
             self._shown_at[row["run_id"], banner] = Candidate(banner, row["grid_id"], row["position"])
-            seen = self.shown.setdefault((who, row["run_id"]), Shown())
-            seen.by_grid[row["grid_id"], row["reason"]] += 1
-            seen.n_mixed += row["mode"] == "mixed" and row["reason"] != "again"
         elif held is not None and held.batch_id == row["batch_id"]:
             del self.claims[banner]
+        if row["op"] in ("show", "release") and row["reason"] != "again":
+            self._count(row, 1 if row["op"] == "show" else -1)
         if row["op"] == "skip":
             self.skipped[who, banner] = row["happened_at"]
         elif row["op"] == "unskip":
             self.skipped.pop((who, banner), None)
+
+    def _count(self, row: dict[str, Any], n: int) -> None:
+        """What was given back unanswered does not count as shown: the queue goes on where it was."""
+        seen = self.shown.setdefault((row["reviewer"], row["run_id"]), Shown())
+        seen.by_grid[row["grid_id"], row["reason"]] += n
+        seen.n_mixed += n * (row["mode"] == "mixed")
 
     def _label(self, row: dict[str, Any]) -> None:
         banner = row["banner_id"]

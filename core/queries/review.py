@@ -77,6 +77,16 @@ def draw(store: Store, run_id: str, reviewer: str, n: int, mode: Mode = "mixed",
         return queue.mixed(n) if mode == "mixed" else queue.of(mode, n)
 
 
+def row_at(store: Store, run_id: str, position: int) -> Row:
+    """All that a run says of the banner at a position, scores included; a run stands sorted by position."""
+    return store.rows(
+        """SELECT banner_id, grid_id, n_products, domain, n_clicks, reference_id, combined, p_value, p_broken, flagged, position, n_agree,
+                  n_detectors, fault, sentence
+           FROM result WHERE run_id = ? AND position = ?""",
+        [run_id, position],
+    )[0]
+
+
 class _Queue:
     """One walk through the candidates of a reviewer; lives for one call."""
 

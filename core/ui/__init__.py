@@ -10,6 +10,8 @@ gallery     thumbnails side by side, to pick from
 scatter cosine_charts  maps of banners and cosine similarities as figures
 embedding picked selection mapping  the map, what is selected on it, and how one is made
 pairwise    two cosine similarities against each other
+desk labelling pictures label_reads  one banner at a time to be labelled, beside what is expected of it
+disputes team  what reviewers differ on, and how steady each of them is
 neighbours  what the Banner page shows of maps and cosines
 state       the open store, the run shown, actions
 identity    who you are, by sign-in or as the one local user

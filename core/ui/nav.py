@@ -16,7 +16,10 @@ def navigation(*, hidden: bool = False) -> Any:
     return st.navigation(
         {
             "Watch": [st.Page("pages/overview.py", title="Overview", icon=":material/monitoring:", default=True)],
-            "Work": [st.Page("pages/triage.py", title="Triage", icon=":material/checklist:")],
+            "Work": [
+                st.Page("pages/triage.py", title="Triage", icon=":material/checklist:"),
+                st.Page("pages/label.py", title="Label", icon=":material/label:"),
+            ],
             "Understand": [
                 st.Page("pages/banner.py", title="Banner", icon=":material/ads_click:"),
                 st.Page("pages/embedding.py", title="Embedding", icon=":material/bubble_chart:"),

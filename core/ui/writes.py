@@ -10,11 +10,12 @@ from typing import Any
 
 import streamlit as st
 
-from core import access, embed, labels, triage
+from core import access, claims, embed, labels, triage
 from core import run as runner
 from core.access import Action
 from core.embed import MapRequest
 from core.queries.queue import QueueFilter
+from core.queries.review import Mode
 from core.store import Store
 from core.ui import identity, jobs, state
 
@@ -63,10 +64,34 @@ def adjudicate(banner_id: str, value: str, **about: Any) -> labels.Event:
     return labels.adjudicate(store, banner_id, value, name, **about)
 
 
-def undo_label(batch_id: str | None = None) -> labels.Event | None:
-    """Takes back what the reviewer last said."""
+def show_next(run_id: str, mode: Mode, *, grid: int | None) -> claims.Item | None:
+    """Claims the next banner of the reviewer's queue."""
+    store, name = allowed("label", "next banner")
+    return claims.next_item(store, run_id, name, mode, grid=grid)
+
+
+def show_again(run_id: str, banner_id: str, mode: Mode) -> claims.Item:
+    """Claims a banner that the reviewer came back to."""
+    store, name = allowed("label", f"again {banner_id}")
+    return claims.again(store, run_id, name, banner_id, mode)
+
+
+def skip(item: claims.Item) -> None:
+    """Puts a banner aside for this reviewer."""
+    store, name = allowed("label", f"skip {item.banner_id}")
+    claims.skip(store, item._replace(reviewer=name))
+
+
+def release(item: claims.Item) -> None:
+    """Gives a banner back that was shown and not answered, under the name that it was shown to."""
+    store, _ = allowed("label", f"release {item.banner_id}")
+    claims.release(store, item)
+
+
+def undo_review(batch_id: str) -> claims.Undone | None:
+    """Takes back what the reviewer did last: a label, a decision between labels, or a skip."""
     store, name = allowed("label", "undo")
-    return labels.undo(store, name, batch_id=batch_id)
+    return claims.undo(store, name, batch_id=batch_id)
 
 
 def make_map(request: MapRequest) -> None:

@@ -1,6 +1,7 @@
 """Writes as each role, through the functions that the pages use, and the pages as each role sees them."""
 
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import embed
 from core import run as runner
+from core.claims import Item
 from core.embed import MapRequest
 from core.queries import queue, runs
 from core.queries.queue import QueueFilter
@@ -45,6 +47,10 @@ def absent() -> list[Path]:
     return [state.store().path.with_name("absent.csv")]
 
 
+def never_shown() -> Item:
+    return Item(str(uuid.uuid4()), flagged(1), "ana@example.org", run_id(), 333346, 1, "mixed", "uncertain", False, None, 0)
+
+
 WRITES: dict[str, tuple[str, Callable[[], Any]]] = {
     "decide": ("analyst", lambda: writes.decide(run_id(), [flagged(0)], "confirm", days=7, note=None)),
     "undo_decision": ("analyst", lambda: writes.undo_decision()),
@@ -54,7 +60,11 @@ WRITES: dict[str, tuple[str, Callable[[], Any]]] = {
     "forget_map": ("analyst", lambda: writes.forget_map()),
     "label": ("reviewer", lambda: writes.label(flagged(1), "broken", blind=True)),
     "adjudicate": ("reviewer", lambda: writes.adjudicate(flagged(1), "ok")),
-    "undo_label": ("reviewer", lambda: writes.undo_label()),
+    "show_next": ("reviewer", lambda: writes.show_next(run_id(), "mixed", grid=None)),
+    "show_again": ("reviewer", lambda: writes.show_again(run_id(), flagged(1), "mixed")),
+    "skip": ("reviewer", lambda: writes.skip(never_shown())),
+    "release": ("reviewer", lambda: writes.release(never_shown())),
+    "undo_review": ("reviewer", lambda: writes.undo_review(str(uuid.uuid4()))),
     "keep_upload": ("admin", lambda: writes.keep_upload(Upload())),
     "ingest": ("admin", lambda: writes.ingest(absent(), {}, owned=False)),
     "cancel_ingest": ("admin", lambda: writes.cancel_ingest()),

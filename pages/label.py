@@ -1,0 +1,31 @@
+"""Label: one decision, without being told; what reviewers differ on; and how steady each of them is."""
+
+import streamlit as st
+
+from core import labels
+from core.ui import components, disputes, identity, labelling, nav, team, text
+from core.ui.state import Shown
+
+PARTS = ("Label", "Disagreements", "Reviewers")
+
+
+def label_page(run: Shown) -> None:
+    """The whole page."""
+    n = len(labels.disputed(run.store))
+    part = st.segmented_control(
+        "Part", PARTS, default=PARTS[0], key="part", bind="query-params", required=True, label_visibility="collapsed",
+        format_func=lambda name: f"{name} ({n:,})" if name == PARTS[1] and n else name,
+    )  # fmt: skip
+    why = identity.refused("label")
+    if part == PARTS[1]:
+        disputes.show(run)
+    elif part == PARTS[2]:
+        team.show(run)
+    elif why is not None:
+        components.sentence("Banners are labelled by reviewers.")
+        components.empty("You may look, not label", text.markdown(why), page="pages/triage.py", label="See what is flagged")
+    else:
+        labelling.fragment(run)
+
+
+nav.show(label_page)

@@ -11,11 +11,12 @@ PARTS = ("Label", "Disagreements", "Reviewers")
 
 def label_page(run: Shown) -> None:
     """The whole page."""
-    n = len(labels.disputed(run.store))
-    part = st.segmented_control(
-        "Part", PARTS, default=PARTS[0], key="part", bind="query-params", required=True, label_visibility="collapsed",
-        format_func=lambda name: f"{name} ({n:,})" if name == PARTS[1] and n else name,
-    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="center"):
+        part = st.segmented_control(
+            "Part", PARTS, default=PARTS[0], key="part", bind="query-params", required=True, label_visibility="collapsed"
+        )
+        n = len(labels.disputed(run.store))
+        st.caption(f"{text.plural(n, 'disagreement')} to decide" if n else "")
     why = identity.refused("label")
     if part == PARTS[1]:
         disputes.show(run)

@@ -21,7 +21,7 @@ QUEUES: dict[str, Mode] = {
 }  # fmt: skip
 STYLES = ("smooth", "clicks")
 FAULTS = [text.fault(name) for name in labels.FAULTS]
-SIZES = {False: (396, 296, 140), True: (300, 200, 94)}
+SIZES = {False: (396, 296, 140), True: (290, 190, 86)}
 """Widths in pixels of the banner, of what is expected of it, and of a known banner."""
 
 Row = dict[str, Any]
@@ -116,7 +116,8 @@ def maps_of(run: Shown, facts: Row, *, small: bool = False) -> None:
     examples = label_reads.beside(run, facts)
     tiles = [Picture(label_reads.scaled(label_reads.counts(run, e["banner_id"]), n), example_words(e, facts), sizes[2]) for e in examples]
     hidden = st.session_state.get("hidden", False)
-    large = Picture(seen, "this banner" + ("" if hidden else "; lines hold 50 % and 90 % of the expected clicks"), sizes[0], not hidden)
+    lines = "" if hidden else "; thick and thin lines hold 50 % and 90 % of the expected clicks"
+    large = Picture(seen, f"this banner{lines}", sizes[0], not hidden)
     expected = Picture(hoped * n, "expected of its group", sizes[1]) if hoped is not None else None
     smooth = st.session_state.get("style", STYLES[0]) == STYLES[0]
     kind = "labelled ok by reviewers" if examples and examples[0]["n_reviewers"] is not None else "the most ordinary by their scores"

@@ -19,8 +19,10 @@ from core.ui.palette import Theme
 from core.ui.text import markup
 
 LEVELS = 64
-OUTLINES = ((0.5, ""), (0.9, "1 0.7"))
-"""Shares of the expected clicks that an outline holds, and its dashes."""
+OUTLINES = ((0.9, 0.16), (0.5, 0.34))
+"""Shares of the expected clicks that an outline holds, and the width of its line in cells."""
+OUTLINE_SIGMA = 1.8
+"""Outlines are drawn around smoothed expectations: those of a diffuse layout would fall to pieces."""
 
 
 class Picture(NamedTuple):
@@ -54,7 +56,7 @@ def _palette(dark: bool) -> bytes:
 
 def outline(expected: Map, share: float) -> str:
     """SVG path around the fewest cells that hold `share` of the expected clicks, in cells from the top left."""
-    smooth = maps.smooth(expected)
+    smooth = maps.smooth(expected, OUTLINE_SIGMA)
     order = np.sort(smooth.ravel())[::-1]
     level = order[min(int(np.searchsorted(np.cumsum(order), share * order.sum())), len(order) - 1)]
     inside = np.zeros((N_ROWS + 2, N_COLS + 2), dtype=bool)
@@ -68,9 +70,9 @@ def outline(expected: Map, share: float) -> str:
 def overlay(expected: Map, theme: Theme) -> str:
     """Outlines of the expected clicks, to lie over a picture."""
     lines = "".join(
-        f'<path d="{outline(expected, share)}" stroke="{colour}" stroke-width="{width}" stroke-dasharray="{dash}" fill="none"/>'
-        for share, dash in OUTLINES
-        for colour, width in ((theme.paper, 0.42), (theme.text, 0.2))
+        f'<path d="{outline(expected, share)}" stroke="{colour}" stroke-width="{line:.2f}" stroke-linecap="square" fill="none"/>'
+        for share, width in OUTLINES
+        for colour, line in ((theme.paper, width + 0.22), (theme.text, width))
     )
     drawn = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {N_COLS} {N_ROWS}">{lines}</svg>'
     source = "data:image/svg+xml;base64," + base64.b64encode(drawn.encode()).decode()  # as a picture: st.html lets no svg through
@@ -102,6 +104,8 @@ def board(
     rest = "".join(figure(p, top, theme, dark) for p in shown[1 + (expected is not None) :])
     width = 2 * examples[0].width + 12 if examples else 0
     tiles = f'<div style="display:flex;flex-wrap:wrap;gap:8px 12px;width:{width}px">{rest}</div>'
+    beside = width + (22 + expected.width if expected else 0)
     right = f'<div style="display:flex;gap:22px">{second}{tiles}</div>'
     words = f'<p style="font-size:13px;line-height:1.4;color:{theme.muted};margin:14px 0 0">{markup(note)}</p>'
-    return f'<div style="display:flex;gap:22px;align-items:flex-start;flex-wrap:wrap">{first}<div>{right}{words}</div></div>'
+    others = f'<div style="width:{max(beside, 240)}px">{right}{words}</div>'
+    return f'<div style="display:flex;gap:22px;align-items:flex-start;flex-wrap:wrap">{first}{others}</div>'

@@ -75,26 +75,35 @@ class Preview:
     def flips(self) -> tuple[list[str], list[str]]:
         """Banners that would be flagged and are not, most suspicious first; and those that are and would not be, least suspicious first."""
         c = self.calibration
-        order = c.target[np.argsort(-c.p, kind="stable")]
-        now, then = self.before[order], self.after[order]
-        ids = self.scored.banner_id[order]
-        return ids[then & ~now].tolist(), ids[now & ~then][::-1].tolist()
+        return flipped(self.scored.banner_id[c.target], c.p, self.before[c.target], self.after[c.target])
 
     def by_grid(self) -> list[dict[str, Any]]:
         """A row a target grid: grid_id, n, before, after, added, dropped."""
-        out, after = [], self.after
-        for grid in np.unique(self.scored.grid_id[self.calibration.target]):
-            own = self.scored.grid_id == grid
-            b, a = self.before[own], after[own]
-            counts = {"n": own, "before": b, "after": a, "added": a & ~b, "dropped": b & ~a}
-            out.append({"grid_id": int(grid), **{key: int(rows.sum()) for key, rows in counts.items()}})
-        return out
+        target = self.calibration.target
+        return grid_changes(self.scored.grid_id[target], self.before[target], self.after[target])
 
     def measured(self) -> dict[str, Measured]:
         """`before` and `after` against the target grids' labels that the cut was not learned from; n is 0 where there are none."""
         used = np.concatenate([self.calibration.source.rows, self.calibration.shots.rows])
         left = self.labels.take(~np.isin(self.labels.rows, used) & np.isin(self.labels.rows, self.calibration.target))
         return {name: _measured(left, flags[left.rows]) for name, flags in (("before", self.before), ("after", self.after))}
+
+
+def flipped(banner_id: NDArray[Any], p: NDArray[np.float64], before: Mask, after: Mask) -> tuple[list[str], list[str]]:
+    """Banners flagged only after, most suspicious (p, higher is more) first; and those flagged only before, least suspicious first."""
+    order = np.argsort(-p, kind="stable")
+    ids, now, then = banner_id[order], before[order], after[order]
+    return ids[then & ~now].tolist(), ids[now & ~then][::-1].tolist()
+
+
+def grid_changes(grid_id: NDArray[np.int64], before: Mask, after: Mask) -> list[dict[str, Any]]:
+    """A row a grid: grid_id, n, before, after, added, dropped."""
+    out = []
+    for grid in np.unique(grid_id):
+        b, a = before[grid_id == grid], after[grid_id == grid]
+        counts = {"before": b, "after": a, "added": a & ~b, "dropped": b & ~a}
+        out.append({"grid_id": int(grid), "n": len(b), **{key: int(rows.sum()) for key, rows in counts.items()}})
+    return out
 
 
 def prepare(store: Store, request: Request, run_id: str | None = None) -> Preview:
@@ -115,8 +124,8 @@ def preview(scored: Scored, before: Mask, labels: Labels, request: Request) -> P
     if sources is not None:
         kept = np.isin(labels.grid_id, sources)
         usable = labels.take(kept | np.isin(labels.grid_id, targets) if request.shots else kept)
-    if request.scope != "combined" and request.scope not in scored.inputs.names:
-        names = ", ".join(["combined", *scored.inputs.names])
+    if request.scope != "combined" and request.scope not in scored.inputs.detectors:
+        names = ", ".join(["combined", *scored.inputs.detectors])
         raise InputError(f"A version judges by one of {names}, however by {request.scope!r}. Choose one.")
     if request.shots < 0:
         raise InputError(f"Shots are 0 or more labelled banners of every target grid, however {request.shots}. Choose another number.")
@@ -190,9 +199,7 @@ def describe(request: Request) -> dict[str, Any]:
 
 def _flags_shown(cursor: Any, scored: Scored) -> Mask:
     shown = cursor.execute("SELECT result_id FROM verdict WHERE run_id = ? ORDER BY verdict_id DESC LIMIT 1", [scored.run_id]).fetchall()
-    sql = "SELECT flagged FROM result WHERE run_id = ? ORDER BY banner_id"
-    flags: Mask = np.asarray(cursor.execute(sql, [shown[0][0] if shown else scored.run_id]).fetchnumpy()["flagged"])
-    return flags
+    return verdicts.flags_of(cursor, str(shown[0][0]) if shown else scored.run_id)
 
 
 def _known_grids(asked: tuple[int, ...] | None, grids: list[int], which: str) -> list[int] | None:

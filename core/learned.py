@@ -1,19 +1,23 @@
 """The combined predictor learned from labels: the probability that a banner is broken, from what the detectors say of it.
 
-It sees nothing but each detector's evidence, which is the normal quantile of the detector's own p-value, and the click count: no grid, no
-layout, no domain. So what was learned on labelled grids holds on a grid that nobody labelled. Two predictors are averaged: one that sees
-every detector, and one that does not see the templates, which know the kinds of fault that were labelled better than those to come.
-Where labels are few the run's own verdict without labels decides: it counts as PSEUDO labels, spread over all its banners.
+It sees nothing but each detector's evidence, which is the normal quantile of the detector's own p-value, how likely the diagnosed family
+of faults is, and the click count: no grid, no layout, no domain. So what was learned on labelled grids holds on a grid that nobody
+labelled. Two predictors are averaged: one that sees everything, and one that does not see the templates, which know the kinds of fault
+that were labelled better than those to come. Where labels are few the run's own verdict without labels decides: it counts as PSEUDO
+labels, spread over all its banners.
 **Source** ridge logistic regression (le Cessie and van Houwelingen 1992); soft pseudo-labels as in Nigam et al. 2000.
-**Differs** the two predictors' probabilities are averaged, which lost .001 of F1 on known kinds of fault and won .018 on unknown ones.
+**Differs** the two predictors' probabilities are averaged; what that and all else is worth, `python -m benchmarks.calibration` measures.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtri
+
+from core.templates import FAMILIES
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -28,13 +32,20 @@ RIDGE = 1.0
 INTERCEPT_RIDGE = 0.01
 HIDDEN = "template"
 """The family that one of the two predictors does not see."""
+LEAST_SPREAD = 0.05
+"""What hardly varies here may vary elsewhere, and must not explode there."""
+DIAGNOSIS = "diagnosis"
+"""How the columns of the diagnosis are called, and with what they begin; their family is HIDDEN."""
 LOWEST, HIGHEST = -3.0, 10.0
 """Evidence beyond these bounds says no more."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """n banners as the predictor sees them: evidence (n, k) of k detectors by name and family, clicks, and p_broken without labels."""
+    """n banners as the predictor sees them: evidence (n, k) of k detectors by name and family, clicks, and p_broken without labels.
+
+    The columns of the diagnosis, where there are any, stand among the detectors'.
+    """
 
     names: tuple[str, ...]
     families: tuple[str, ...]
@@ -45,6 +56,11 @@ class Inputs:
     def __len__(self) -> int:
         return len(self.n_clicks)
 
+    @property
+    def detectors(self) -> list[str]:
+        """Names of the columns that are detectors."""
+        return [name for name in self.names if not name.startswith(DIAGNOSIS)]
+
     def take(self, rows: Rows) -> "Inputs":
         """The banners `rows`."""
         return Inputs(self.names, self.families, self.evidence[rows], self.n_clicks[rows], self.p_broken[rows])
@@ -53,6 +69,21 @@ class Inputs:
 def evidence_of(p_values: Matrix) -> Matrix:
     """Evidence from detectors' p-values, any shape: standard normal quantile of 1 - p in LOWEST..HIGHEST; higher = more anomalous."""
     return np.clip(-ndtri(np.clip(p_values, 1e-300, 1 - 1e-12)), LOWEST, HIGHEST)
+
+
+def diagnosis_columns(fault: Sequence[str | None], log_odds: Vector) -> tuple[list[str], Matrix]:
+    """Names and columns (n, 1 + 2 per family) of what the diagnosis says: log odds of the fault, its family, and both together.
+
+    A missing product needs more odds than a mirrored layout: people like some products more than others anyway.
+    """
+    strength = np.sign(log_odds) * np.log1p(np.abs(log_odds))
+    given = np.array([f or "" for f in fault], dtype=object)
+    names, columns = [DIAGNOSIS], [strength]
+    for family in FAMILIES:
+        named = (given == family).astype(np.float64)
+        names += [f"{DIAGNOSIS} {family}", f"{DIAGNOSIS} {family} odds"]
+        columns += [named, named * strength]
+    return names, np.column_stack(columns)
 
 
 @dataclass(frozen=True)
@@ -114,7 +145,7 @@ def _design(columns: Matrix) -> Matrix:
 
 def _fit_half(inputs: Inputs, part: list[int], rows: Rows, broken: NDArray[np.bool_], pseudo: float, step: int) -> Half:
     columns = _columns(inputs, part)
-    mean, spread = columns.mean(axis=0), columns.std(axis=0) + 1e-9
+    mean, spread = columns.mean(axis=0), np.maximum(columns.std(axis=0), LEAST_SPREAD)
     some = columns[::step]
     X = _design((np.concatenate([columns[rows], some]) - mean) / spread)
     y = np.concatenate([broken.astype(np.float64), inputs.p_broken[::step]])

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.calibration import Rule
-from core.learned import Inputs, evidence_of
+from core.learned import HIDDEN, Inputs, diagnosis_columns, evidence_of
 from core.newly_flagged import add_evidence
 from core.thresholds import log_odds
 from core.versions import chain, in_force_id
@@ -45,7 +45,7 @@ class Judged:
 
 def read_scored(cursor: duckdb.DuckDBPyConnection, run_id: str) -> Scored:
     """The banners of a finished run with every detector that looked at all of them."""
-    sql = "SELECT banner_id, grid_id, n_clicks, p_broken, flagged FROM result WHERE run_id = ? ORDER BY banner_id"
+    sql = "SELECT banner_id, grid_id, n_clicks, p_broken, flagged, fault, log_odds FROM result WHERE run_id = ? ORDER BY banner_id"
     base = cursor.execute(sql, [run_id]).fetchnumpy()
     n = len(base["grid_id"])
     sql = "SELECT detector, family FROM run_detector WHERE run_id = ? AND n_scored = ? ORDER BY detector"
@@ -54,9 +54,23 @@ def read_scored(cursor: duckdb.DuckDBPyConnection, run_id: str) -> Scored:
     for k, (name, _) in enumerate(found):
         sql = "SELECT p_value FROM score WHERE run_id = ? AND detector = ? ORDER BY banner_id"
         p_values[:, k] = cursor.execute(sql, [run_id, name]).fetchnumpy()["p_value"]
-    names, families = (tuple(row[i] for row in found) for i in (0, 1))
-    inputs = Inputs(names, families, evidence_of(p_values), base["n_clicks"].astype(np.float64), np.asarray(base["p_broken"]))
+    names, families = ([row[i] for row in found] for i in (0, 1))
+    said, columns = diagnosis_columns(_texts(base["fault"]), np.nan_to_num(np.ma.filled(base["log_odds"].astype(float), 0.0)))
+    evidence = np.column_stack([evidence_of(p_values), columns])
+    inputs = Inputs(
+        (*names, *said), (*families, *[HIDDEN] * len(said)), evidence, base["n_clicks"].astype(np.float64), np.asarray(base["p_broken"])
+    )
     return Scored(run_id, base["banner_id"].astype(object), np.asarray(base["grid_id"]), np.asarray(base["flagged"]), inputs)
+
+
+def flags_of(cursor: duckdb.DuckDBPyConnection, result_id: str) -> NDArray[np.bool_]:
+    """(n,) flags of results, a run's own or a verdict's, in the order of `Scored`."""
+    sql = "SELECT flagged FROM result WHERE run_id = ? ORDER BY banner_id"
+    return np.asarray(cursor.execute(sql, [result_id]).fetchnumpy()["flagged"])
+
+
+def _texts(column: NDArray[Any]) -> list[str | None]:
+    return [None if missing else str(text) for text, missing in zip(np.ma.getdata(column), np.ma.getmaskarray(column), strict=True)]
 
 
 def only(inputs: Inputs, scope: str) -> Inputs:

@@ -28,7 +28,7 @@ def calibrate(
         Literal["f1", "cost", "youden", "precision", "fpr", "fdr", "budget", "manual"],
         typer.Option(help="f1; cost (of a miss in false alarms); youden; precision, fpr, fdr and manual (0..1); budget (banners)."),
     ] = "f1",
-    value: Annotated[float | None, typer.Option(help="What the method asks for. (default: 10, .9, .01, .1, .5, 100 for those that do)")] = None,
+    value: Annotated[float | None, typer.Option(help="What the method asks for. (default: 10, .9, .01, .1, 100, .5)")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, other shots.")] = 0,
     publish: Annotated[bool, typer.Option("--publish", help="Put it into force as a version.")] = False,
     reason: Annotated[str, typer.Option(help=REASON)] = "",

@@ -171,7 +171,7 @@ def _draw(pool: Labels, targets: list[int], shots: int, seed: int, doubt: Vector
         fits = np.flatnonzero((pool.grid_id == grid) & (~pool.broken if shots == 1 else True))
         if not len(fits):
             what = "a banner labelled ok" if shots == 1 else "labels"
-            raise InputError(f"{shots}-shot takes {what} of every target grid, however grid {grid} has none. Label some, or use --shots 0.")
+            raise InputError(f"{shots}-shot takes {what} of every target grid, however grid {grid} has none. Label some, or take 0 shots.")
         rng = np.random.default_rng([seed, abs(grid)])
         weight = np.ones(len(fits)) if doubt is None else doubt[fits]
         picks.append(rng.choice(fits, min(shots, len(fits)), replace=False, p=weight / weight.sum()))

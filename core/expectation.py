@@ -71,8 +71,14 @@ class Worlds:
 
     def _hits_at(self, n_flagged: int) -> Vector:
         """(DRAWS,) broken among the most suspicious n_flagged."""
-        at = float(n_flagged)
-        return np.array([float(np.interp(at, np.r_[0, self.ranks], np.r_[0, row])) for row in self.hits])
+        if not n_flagged:
+            return np.zeros(len(self.hits))
+        above = min(int(np.searchsorted(self.ranks, n_flagged)), len(self.ranks) - 1)
+        if self.ranks[above] <= n_flagged or above == 0:
+            return self.hits[:, above]
+        part = (n_flagged - self.ranks[above - 1]) / (self.ranks[above] - self.ranks[above - 1])
+        between: Vector = self.hits[:, above - 1] + part * (self.hits[:, above] - self.hits[:, above - 1])
+        return between
 
     def bands(self) -> dict[str, Vector]:
         """Precision and recall of flagging the first `ranks` (r,): estimate, low and high each, keys such as `precision_low`."""

@@ -5,7 +5,7 @@ import streamlit as st
 from core import settings
 from core.queries import runs
 from core.queries.runs import Row
-from core.ui import charts, components, nav, rates, reads, report, state, tables, text
+from core.ui import charts, components, nav, rates, reads, report, state, tables, text, versions_words
 from core.ui.state import Shown
 
 WINDOWS = {"whole window": None, "last 7 days": 7, "last 3 days": 3}
@@ -74,7 +74,10 @@ def drill_down(run: Shown, grid: int, day: rates.Daily | None, domain: str | Non
     with left:
         st.caption("Share of broken banners a day, with three-sigma limits around the median grid" if day else "No daily state in this run")
         if day is not None:
-            components.plot(charts.control_chart(*day, state.theme()), "control", f"Daily share of broken banners of grid {grid}")
+            marks, changes = versions_words.marks(run.store, day.days[0].astype(object), day.days[-1].astype(object))
+            components.plot(charts.control_chart(*day, state.theme(), marks), "control", f"Daily share of broken banners of grid {grid}")
+            if changes:
+                st.caption("All days are judged by the cut in force. It changed:  \n" + "  \n".join(changes))
     with right:
         st.caption("Flagged by number of products (down) and domain (across); a click opens them in triage")
         found = reads.cells(run.path, run.run_id, grid, least, domain)

@@ -46,3 +46,12 @@ def test_the_cost_is_counted_in_false_alarms() -> None:
     assert worlds.cost(10.0, 4) == (11.0, 11.0, 11.0)
     assert worlds.cost(10.0) == (21.0, 21.0, 21.0)
     assert replace(worlds, n_broken=np.full(5, 3.0)).cost(1.0, 4) == (1.0, 1.0, 1.0)
+
+
+def test_what_lies_between_two_ranks_is_interpolated() -> None:
+    rng = np.random.default_rng(0)
+    ranks = np.array([1, 2, 5, 20])
+    worlds = Worlds(ranks, np.sort(rng.integers(0, 20, (30, 4)), axis=1) * 1.0, np.zeros(30), 0, np.full(30, 25.0), 40)
+    for n in (0, 1, 2, 3, 5, 11, 20, 33):
+        twin = [np.interp(n, np.r_[0, ranks], np.r_[0, row]) for row in worlds.hits]
+        assert worlds.of_most_suspicious(n).recall.estimate == pytest.approx(np.median(twin) / 25)

@@ -18,7 +18,8 @@ FONT = '"Source Sans", "Source Sans 3", "Segoe UI", sans-serif'
 CONFIG = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
 
 
-def _layout(theme: Theme, height: int, **more: Any) -> dict[str, Any]:
+def frame(theme: Theme, height: int, **more: Any) -> dict[str, Any]:
+    """A layout without a title and legend, in the theme's colours; `more` overrides."""
     base = {
         "height": height,
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
@@ -74,7 +75,7 @@ def counts(image: Map, theme: Theme, dark: bool, *, top: float, log: bool = Fals
         "colorbar": _bar(theme, "clicks", flat) | _ticks(top, log, bool(image.max() > top)),
         "hovertemplate": "row %{y}, column %{x}<br>%{customdata:.4~g} clicks<extra></extra>",
     }
-    return {"data": [trace], "layout": _layout(theme, height, **_square(flat))}
+    return {"data": [trace], "layout": frame(theme, height, **_square(flat))}
 
 
 def _ticks(top: float, log: bool, above: bool) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def difference(z: Map, theme: Theme, *, height: int = 300, flat: bool = False) -
         "colorbar": _bar(theme, "z", flat) | ticks,
         "hovertemplate": "row %{y}, column %{x}<br>z = %{customdata:.2f}<extra></extra>",
     }
-    return {"data": [trace], "layout": _layout(theme, height, **_square(flat))}
+    return {"data": [trace], "layout": frame(theme, height, **_square(flat))}
 
 
 def brushable(figure: Figure, theme: Theme) -> Figure:
@@ -144,7 +145,7 @@ def marginal(observed: NDArray[np.float64], expected: NDArray[np.float64], theme
     for trace in (seen, hoped):
         trace["hovertemplate"] = hover
     axes = plain_axes(theme, f"{axis} of the heatmap", "clicks")
-    return {"data": [seen, hoped], "layout": _layout(theme, height, bargap=0, margin={"l": 46, "r": 8, "t": 6, "b": 34}, **axes)}
+    return {"data": [seen, hoped], "layout": frame(theme, height, bargap=0, margin={"l": 46, "r": 8, "t": 6, "b": 34}, **axes)}
 
 
 def plain_axes(theme: Theme, x: str, y: str) -> dict[str, Any]:
@@ -164,13 +165,20 @@ def plain_axes(theme: Theme, x: str, y: str) -> dict[str, Any]:
 
 
 def control_chart(
-    days: NDArray[Any], share: NDArray[np.float64], centre: float, low: NDArray[np.float64], high: NDArray[np.float64], theme: Theme
+    days: NDArray[Any],
+    share: NDArray[np.float64],
+    centre: float,
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    theme: Theme,
+    marks: Sequence[tuple[Any, str]] = (),
 ) -> Figure:
-    """Daily share of broken banners with its control limits; days above the upper limit are triangles."""
+    """Daily share of broken banners with its control limits; days above the upper limit are triangles. `marks`: days with a name each,
+    drawn as upright lines."""
     x = days.astype("datetime64[D]").astype(str)
     out = share > high
     band = {"type": "scatter", "x": np.concatenate([x, x[::-1]]), "y": np.concatenate([high, low[::-1]]), "fill": "toself", "mode": "lines"}
-    band |= {"fillcolor": _faded(theme.muted, 0.15), "line": {"width": 0, "shape": "hvh"}, "hoverinfo": "skip"}
+    band |= {"fillcolor": faded(theme.muted, 0.15), "line": {"width": 0, "shape": "hvh"}, "hoverinfo": "skip"}
     middle = {"type": "scatter", "x": x, "y": np.full(len(x), centre), "mode": "lines", "hoverinfo": "skip"}
     middle |= {"line": {"color": theme.muted, "width": 1, "dash": "dot"}}
     line = {"type": "scatter", "x": x, "y": share, "mode": "lines+markers", "line": {"color": theme.accent, "width": 2}}
@@ -184,7 +192,11 @@ def control_chart(
     axes = plain_axes(theme, "", "banners broken")
     axes["yaxis"] |= {"tickformat": ".0~%"}
     axes["xaxis"] |= {"tickformat": "%-d %b", "type": "date", "nticks": 8}
-    return {"data": [band, middle, line], "layout": _layout(theme, 260, margin={"l": 56, "r": 8, "t": 8, "b": 28}, **axes)}
+    upright = {"yref": "paper", "y0": 0, "y1": 1, "line": {"color": theme.text, "width": 1.5, "dash": "dash"}}
+    shapes = [{"type": "line", "x0": str(day), "x1": str(day)} | upright for day, _ in marks]
+    notes = [{"x": str(day), "y": 1, "yref": "paper", "yanchor": "bottom", "text": name, "showarrow": False} for day, name in marks]
+    more = {"shapes": shapes, "annotations": notes, "margin": {"l": 56, "r": 8, "t": 22 if marks else 8, "b": 28}}
+    return {"data": [band, middle, line], "layout": frame(theme, 260, **more, **axes)}
 
 
 def detector_dots(rows: Sequence[dict[str, Any]], theme: Theme) -> Figure:
@@ -208,7 +220,7 @@ def detector_dots(rows: Sequence[dict[str, Any]], theme: Theme) -> Figure:
     axes = plain_axes(theme, "percentile among the run's banners", "")
     axes["xaxis"] |= {"range": [0, 100], "showgrid": True, "gridcolor": theme.line}
     axes["yaxis"] |= {"autorange": "reversed", "rangemode": "normal", "showdividers": False, "automargin": True}
-    return {"data": [trace], "layout": _layout(theme, 76 + 27 * len(rows), margin={"l": 8, "r": 16, "t": 8, "b": 40}, **axes)}
+    return {"data": [trace], "layout": frame(theme, 76 + 27 * len(rows), margin={"l": 8, "r": 16, "t": 8, "b": 40}, **axes)}
 
 
 def days_chart(days: Sequence[Any], clicks: Sequence[int], odds: Sequence[float], since: Any, theme: Theme) -> Figure:
@@ -240,8 +252,9 @@ def days_chart(days: Sequence[Any], clicks: Sequence[int], odds: Sequence[float]
                 "line": {"color": theme.broken, "dash": "dot", "width": 1.5},
             }
         ]
-    return {"data": data, "layout": _layout(theme, 250, bargap=0.25, shapes=shapes, margin={"l": 52, "r": 8, "t": 8, "b": 28}, **axes)}
+    return {"data": data, "layout": frame(theme, 250, bargap=0.25, shapes=shapes, margin={"l": 52, "r": 8, "t": 8, "b": 28}, **axes)}
 
 
-def _faded(colour: str, opacity: float) -> str:
+def faded(colour: str, opacity: float) -> str:
+    """#RRGGBB with an opacity of 0..1."""
     return f"rgba({int(colour[1:3], 16)},{int(colour[3:5], 16)},{int(colour[5:7], 16)},{opacity})"

@@ -25,7 +25,10 @@ def navigation(*, hidden: bool = False) -> Any:
                 st.Page("pages/embedding.py", title="Embedding", icon=":material/bubble_chart:"),
                 st.Page("pages/detectors.py", title="Detectors", icon=":material/radar:"),
             ],
-            "Decide & run": [st.Page("pages/data.py", title="Data", icon=":material/database:")],
+            "Decide & run": [
+                st.Page("pages/calibrate.py", title="Calibrate", icon=":material/tune:"),
+                st.Page("pages/data.py", title="Data", icon=":material/database:"),
+            ],
         },
         position="hidden" if hidden else "sidebar",
     )

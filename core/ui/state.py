@@ -11,7 +11,7 @@ from core.access import Person
 from core.errors import HeatproofError
 from core.queries import runs
 from core.store import Store
-from core.ui import identity, palette, text
+from core.ui import identity, palette, text, versions_words
 from core.ui.palette import Theme
 
 NEWEST = "newest"
@@ -101,10 +101,8 @@ def sidebar_foot(run: Shown | None) -> None:
                 f"{text.day(run.run['first_day'])} to {text.day(run.run['last_day'])}",
                 help=f"finished {text.absolute(run.run['finished_at'])}",
             )
-            st.caption(
-                f"Cut in force: {text.percent(run.run['fdr'], 0)} false alarms, no labels",
-                help="The default cut of a run (Benjamini-Hochberg): among the flagged about this share is expected to be in order.",
-            )
+            cut, meaning = versions_words.foot(opened, run.run)
+            st.caption(cut, help=meaning)
         identity.foot()
         st.caption(f"Store: {text.markdown(opened.path.name)}", help=text.markdown(opened.path))
 

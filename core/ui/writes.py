@@ -10,9 +10,10 @@ from typing import Any
 
 import streamlit as st
 
-from core import access, claims, embed, labels, triage
+from core import access, calibrate, claims, embed, labels, triage
 from core import run as runner
 from core.access import Action
+from core.calibrate import Preview
 from core.embed import MapRequest
 from core.queries.queue import QueueFilter
 from core.queries.review import Mode
@@ -92,6 +93,18 @@ def undo_review(batch_id: str) -> claims.Undone | None:
     """Takes back what the reviewer did last: a label, a decision between labels, or a skip."""
     store, name = allowed("label", "undo")
     return claims.undo(store, name, batch_id=batch_id)
+
+
+def publish(seen: Preview, reason: str) -> int:
+    """Keeps what was seen as a threshold version and puts it into force; returns its number. Errors as of `calibrate.publish`."""
+    store, name = allowed("publish", f"{seen.request.shots}-shot, {seen.request.method}")
+    return calibrate.publish(store, seen, name, reason)
+
+
+def roll_back(number: int, reason: str) -> None:
+    """Brings a threshold version back into force, 0 for the cut without labels. Errors as of `calibrate.roll_back`."""
+    store, name = allowed("roll_back", f"to v{number}")
+    calibrate.roll_back(store, number, name, reason)
 
 
 def make_map(request: MapRequest) -> None:

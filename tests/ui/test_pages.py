@@ -11,7 +11,7 @@ from core.ui import jobs, state
 from tests.stores import FIRST_DAY, HOSTILE
 from tests.ui.conftest import Open
 
-PAGES = ["overview", "triage", "label", "banner", "embedding", "detectors", "data"]
+PAGES = ["overview", "triage", "label", "banner", "embedding", "detectors", "calibrate", "data"]
 
 
 def texts(app: AppTest) -> str:

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import streamlit as st
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from core import embed
+from core import calibrate, embed, verdicts
 from core import run as runner
+from core.calibrate import Preview, Request
+from core.calibration import Labels
 from core.claims import Item
 from core.embed import MapRequest
 from core.queries import queue, runs
@@ -51,10 +54,20 @@ def never_shown() -> Item:
     return Item(str(uuid.uuid4()), flagged(1), "ana@example.org", run_id(), 333346, 1, "mixed", "uncertain", False, None, 0)
 
 
+def seen() -> Preview:
+    shown = runs.finished_runs(state.store())[0]
+    with state.store().cursor() as cursor:
+        scored, before = verdicts.read_scored(cursor, shown["scored_id"]), verdicts.flags_of(cursor, shown["run_id"])
+    rows = np.arange(0, len(scored.flagged), 2)
+    return calibrate.preview(scored, before, Labels(rows, scored.flagged[rows], scored.grid_id[rows]), Request())
+
+
 WRITES: dict[str, tuple[str, Callable[[], Any]]] = {
     "decide": ("analyst", lambda: writes.decide(run_id(), [flagged(0)], "confirm", days=7, note=None)),
     "undo_decision": ("analyst", lambda: writes.undo_decision()),
     "decide_all": ("analyst", lambda: writes.decide_all(run_id(), QueueFilter(), "dismiss", days=7, note=None)),
+    "publish": ("reviewer", lambda: writes.publish(seen(), "more labels")),
+    "roll_back": ("admin", lambda: writes.roll_back(0, "as it was")),
     "make_map": ("analyst", lambda: writes.make_map(MapRequest(run_id(), "no such feature", "pca"))),
     "cancel_map": ("analyst", lambda: writes.cancel_map()),
     "forget_map": ("analyst", lambda: writes.forget_map()),

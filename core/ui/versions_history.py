@@ -1,0 +1,123 @@
+"""What came into force when and why; any two versions against each other; and the way back."""
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core import calibrate, versions
+from core.errors import HeatproofError
+from core.ui import calibration_flips, calibration_reads, calibration_tables, components, text, versions_words, writes
+from core.ui.state import Shown
+from core.ui.text import markup
+from core.verdicts import Judged
+
+Row = dict[str, Any]
+
+
+def show(run: Shown) -> None:
+    """The whole section."""
+    made = {f"v{v['number']}": v for v in versions.versions(run.store)}
+    st.markdown("##### Versions")
+    if not made:
+        st.caption("None was published yet: the cut without labels is in force.")
+        return
+    current = versions.in_force(run.store)
+    now = f"v{current['number']}" if current else "v0"
+    events = versions.history(run.store)
+    names = [*made, "v0"]
+    left, right = st.columns([0.46, 0.54], gap="medium")
+    with right:
+        first, second = compared(names, events, now)
+    with left:
+        components.pick_table(table(events, made, now, first), "versions", on_pick=pick, height=300, token=now)
+        way_back(first, now)
+    with right:
+        compare(run, made, first, second)
+
+
+def compared(names: list[str], events: list[Row], now: str) -> tuple[str, str]:
+    """The two versions in the URL: by default the one in force, and the one before it."""
+    before = next((name for e in events if (name := f"v{e['number'] or 0}") != now), "v0")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        first = st.selectbox("Compare", names, index=names.index(before), key="first", bind="query-params", width=110)
+        second = st.selectbox("with", names, index=names.index(now), key="second", bind="query-params", width=110)
+    return first, second
+
+
+def pick() -> None:
+    """A version of the history is compared with the one beside it."""
+    st.session_state["first"] = components.picked("versions")
+
+
+def table(events: list[Row], made: dict[str, Row], now: str, chosen: str) -> str:
+    """A row an event, newest first."""
+    heads = ("version", "in force", "what", "by and why", "expected")
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    body = "".join(_row(e, made, k == 0, chosen) for k, e in enumerate(events))
+    first = _cells("v0", chosen, ("<b>v0</b>", "before", "no labels", '<span class="muted">the default cut of every run</span>', ""))
+    return f'<div class="hp"><table><thead><tr>{head}</tr></thead><tbody>{body}{first}</tbody></table></div>'
+
+
+def _cells(name: str, chosen: str, cells: tuple[str, ...]) -> str:
+    start = f'<tr data-pick="{name}" tabindex="0" aria-selected="{str(name == chosen).lower()}">'
+    return start + "".join(f"<td{' class=wide' if k == 3 else ''}>{cell}</td>" for k, cell in enumerate(cells)) + "</tr>"
+
+
+def _row(event: Row, made: dict[str, Row], newest: bool, chosen: str) -> str:
+    name = f"v{event['number'] or 0}"
+    version = made.get(name)
+    what = "no labels" if version is None else f"{version['shots']}-shot, {versions_words.cut(version)}"
+    if version is not None:
+        scope = "" if version["scope"] == "combined" else f", {markup(version['scope'])}"
+        about = f"{text.plural(version['n_labels'], 'label')}{scope}<br>for {versions_words.grids(version)}"
+        what = f"{markup(what)}<br><span class='muted'>{about}</span>"
+    op = "" if event["op"] == "publish" else "<br><span class='muted'>rolled back to</span>"
+    since = f'<span title="{text.absolute(event["happened_at"])}">{"<b>now</b>, " if newest else ""}{text.ago(event["happened_at"])}</span>'
+    why = f'<b>{markup(event["author"])}</b><div title="{markup(event["reason"])}">{markup(event["reason"])}</div>'
+    expected = calibration_tables.expected_words(version["expected"] if version else None)
+    return _cells(name, chosen, (f"<b>{name}</b>{op}", since, what, why, expected))
+
+
+def compare(run: Shown, made: dict[str, Row], first: str, second: str) -> None:
+    """Flags of the run on the screen under two versions: how many differ, which, and where."""
+    scored_id = run.run["scored_id"]
+    both = [calibration_reads.judged(run.path, scored_id, made[n]["version_id"] if n in made else None) for n in (first, second)]
+    failed = next((b for b in both if isinstance(b, HeatproofError)), None)
+    if failed is not None:
+        components.failed(failed)
+        return
+    a, b = (judged for judged in both if isinstance(judged, Judged))
+    scored = calibration_reads.scored(run.path, scored_id)
+    added, dropped = calibrate.flipped(scored.banner_id, b.p_broken, a.flagged, b.flagged)
+    st.markdown(
+        f"On this run **{first}** flags {a.flagged.sum():,} and **{second}** {b.flagged.sum():,}: "
+        f"{len(added):,} only under {second}, {len(dropped):,} only under {first}."
+    )
+    chance = dict(zip(scored.banner_id.tolist(), b.p_broken.tolist(), strict=True))
+    more, fewer = (calibration_flips.described(scored, ids, chance, after=after) for ids, after in ((added, True), (dropped, False)))
+    if added or dropped:
+        calibration_flips.show(run, more, fewer, "versions", (f"only {second}", f"only {first}"), height=170)
+    where = np.unique(scored.grid_id[a.flagged | b.flagged])
+    changed = calibration_tables.changes(calibrate.grid_changes(scored.grid_id, a.flagged, b.flagged))
+    if len(where):
+        components.pick_table(calibration_tables.rate_table(changed, (first, second)), "versions_rates", on_pick=lambda: None, height=260)
+
+
+def way_back(name: str, now: str) -> None:
+    """The chosen version comes back into force, with a reason."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.text_input("Reason for going back", key="back_reason", max_chars=300, width="stretch")
+        writes.button(
+            "roll_back", f"Roll back to {name}", roll_back, (int(name[1:]),), key="roll_back", icon=":material/history:",
+            disabled=name == now, help=f"{name} is in force" if name == now else "Its flags come back as they were; nothing is deleted",
+        )  # fmt: skip
+
+
+def roll_back(number: int) -> None:
+    """Brings a version back."""
+    writes.roll_back(number, str(st.session_state.get("back_reason") or ""))
+    st.session_state["back_reason"] = ""
+    for key in ("first", "second"):
+        st.session_state.pop(key, None)
+    st.toast(f"v{number} is in force again. The version before it is in the history.", icon=":material/history:")

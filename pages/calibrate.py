@@ -1,0 +1,147 @@
+"""Calibrate: what changes if I move the cut?"""
+
+import numpy as np
+import streamlit as st
+
+from core import labels as labelling
+from core import versions
+from core.calibrate import Preview
+from core.calibration import Labels
+from core.errors import HeatproofError
+from core.queries import runs
+from core.ui import calibration_charts as draw
+from core.ui import calibration_controls as controls
+from core.ui import calibration_flips as flips
+from core.ui import calibration_reads as reads
+from core.ui import calibration_shots as shots
+from core.ui import calibration_tables as tables
+from core.ui import components, nav, state, text, versions_history, writes
+from core.ui.state import Shown
+
+
+def first_line(seen: Preview, number: int) -> str:
+    """Using 212 labels from 5 grids, publishing v8 would flag 71 instead of 61: +14 −4. Expected precision .93 (.86-.97), recall …"""
+    c = seen.calibration
+    n = len(c.source.rows) + len(c.shots.rows)
+    grids = np.union1d(c.source.grid_id, c.shots.grid_id)
+    added, dropped = (len(ids) for ids in seen.flips())
+    before, after = int(seen.before[c.target].sum()), int(c.flagged.sum())
+    words = f"Using {text.plural(n, 'label')} from {text.plural(len(grids), 'grid')}, publishing v{number} would "
+    if added or dropped:
+        words += f"flag {after:,} instead of {before:,}: +{added:,} \u2212{dropped:,}."
+    else:
+        words += f"change none of {text.plural(before, 'flag')}."
+    expected = c.expected
+    if not expected.n_flagged:
+        return f"{words} No banner reaches the cut."
+    return f"{words} Expected precision {tables.share(*expected.precision)}, recall {tables.share(*expected.recall)}."
+
+
+def charts(seen: Preview, run: Shown) -> None:
+    """Chances by label with the cut, precision-recall, ROC, confusion."""
+    theme, (found, worlds) = state.theme(), reads.curves_of(run, seen)
+    one, two, three, four = st.columns([0.35, 0.21, 0.21, 0.23], gap="small")
+    with one:
+        components.plot(draw.histogram(seen, theme), "chances", "Banners by their chance to be broken, by label, with the cut")
+        controls.slider(seen)
+    with two:
+        curve = found.precision_recall if found else None
+        components.plot(draw.precision_recall(seen, curve, worlds, theme), "pr", "Precision over recall, with 95 % bands")
+        area = f"average precision {tables.share(*curve.area)}" if curve else "no curve: the labels are all of one kind"
+        st.caption(f"\u2014 labels, {area}  \n\u22ef expected on the judged grids; ◆ at the cut")
+    with three:
+        if found is not None:
+            components.plot(draw.roc(seen, found.roc, theme), "roc", "True- over false-positive rate, with its 95 % band")
+            st.caption(f"\u2014 labels, area {tables.share(*found.roc.area)}  \n● at the cut; bands hold 95 %")
+    with four:
+        html, m = tables.confusion(seen)
+        components.pick_table(html, "confusion", on_pick=lambda: None)
+        st.caption(f"{text.plural(m.n, 'label')}, each predicted by the labels of other grids")
+
+
+def before_and_after(seen: Preview, run: Shown, ratio: float) -> None:
+    """Which banners flip, the rate of each grid, and what to expect."""
+    one, two, three = st.columns([0.34, 0.34, 0.32], gap="medium")
+    added, dropped = seen.flips()
+    with one:
+        rows = flips.rows_of(seen, added, after=True), flips.rows_of(seen, dropped, after=False)
+        flips.show(run, *rows, "flips", ("now flagged", "no longer"), height=262)
+    with two:
+        changed = tables.changes(seen.by_grid())
+        components.pick_table(tables.rate_table(changed), "rates", on_pick=lambda: None, height=300)
+        flips.file(seen.by_grid(), "heatproof-rates.csv", "rates_csv", "Every grid, before and after")
+    with three:
+        components.pick_table(tables.expected_table(seen, ratio), "expected", on_pick=lambda: None)
+
+
+def publishing(seen: Preview, run: Shown, number: int) -> None:
+    """Reason and button; only the newest run shows what a version does to the flags that people see."""
+    st.markdown(f"**Publish as v{number}**")
+    newest = runs.finished_runs(run.store, 1)[0]
+    if newest["scored_id"] != run.run["scored_id"]:
+        st.info("A version is published on the newest run, however an older one is on the screen. Choose newest in the sidebar.")
+        return
+    st.text_input("Reason", key="reason", max_chars=300, placeholder="Why the cut changes, in a few words; it is kept for ever")
+    writes.button(
+        "publish", f"Publish v{number}", publish, (seen,), key="publish", type="primary", icon=":material/publish:",
+        help="Puts it into force for this run and those to come. The version before it can be brought back.",
+    )  # fmt: skip
+    st.caption(f"As {text.markdown(state.author())}, with the labels, grids and cut that are chosen above.")
+
+
+def publish(seen: Preview) -> None:
+    """Publishes what is on the screen."""
+    number = writes.publish(seen, str(st.session_state.get("reason") or ""))
+    st.session_state["reason"] = ""
+    for key in ("first", "second"):
+        st.session_state.pop(key, None)
+    added, dropped = (len(ids) for ids in seen.flips())
+    st.toast(f"v{number} is in force: +{added:,} \u2212{dropped:,}. Roll back in the history.", icon=":material/publish:")
+
+
+def unlabelled(run: Shown) -> None:
+    """The first step is a label."""
+    n = len(labelling.states(run.store))
+    components.sentence("A cut is learned from labels, and there is none yet." if not n else "No label says broken or ok yet.")
+    components.empty(
+        "Label some banners first",
+        ("Reviewers say which banners are broken and which are in order; some twenty of them already help." if not n else
+         f"{text.plural(n, 'banner')} of the store {'is' if n == 1 else 'are'} labelled, however as unsure, disputed or not in this run."),
+        page="pages/label.py", label="Label banners", code="python -m core labels import FILE",
+    )  # fmt: skip
+
+
+def calibrating(run: Shown, known: Labels) -> None:
+    """All above the history. What cannot be learned from is said under the controls, which stay."""
+    top = st.container()
+    chosen = controls.choose(run, known)
+    try:
+        seen = reads.preview(run, chosen.request)
+    except HeatproofError as error:
+        with top:
+            components.sentence("Nothing can be learned like this.")
+        components.failed(error)
+        return
+    number = next(iter(v["number"] for v in versions.versions(run.store)), 0) + 1
+    with top:
+        components.sentence(first_line(seen, number))
+    charts(seen, run)
+    before_and_after(seen, run, chosen.ratio)
+    left, right = st.columns([0.5, 0.5], gap="medium")
+    with left:
+        publishing(seen, run, number)
+    with right:
+        shots.show(run, chosen.request, known)
+
+
+def calibrate_page(run: Shown) -> None:
+    """The whole page."""
+    known = reads.labels(run.path, run.run["scored_id"], reads.token(run))
+    if len(known.rows):
+        calibrating(run, known)
+    else:
+        unlabelled(run)
+    versions_history.show(run)
+
+
+nav.show(calibrate_page)

@@ -11,9 +11,9 @@ from core.errors import InputError
 from core.features.trained import save_network
 from core.heatmaps import Heatmaps, counts_of_lists
 from core.job import weights_folder
+from core.loop import Plan, Progress
 from core.store import Store
 from core.training.clusters import FINE_TUNING_RATE, ClusterPlan, CountPlan, LocationPlan, train_cluster_count, train_cluster_location
-from core.training.loop import Plan, Progress
 from core.training.pools import Pool, clean_pool, joined, synthetic_pool
 from core.training.simclr import SimclrPlan, train_simclr
 from core.training.ssad_clicks import SsadPlan, train_ssad_clicks

@@ -61,7 +61,7 @@ def test_a_stopped_training_ends_where_an_unstopped_one_does(
 ) -> None:
     train, plan = TRAINERS[name]
     whole, about = train(pool, plan, tmp_path / "a.checkpoint", no_progress)
-    monkeypatch.setattr("core.training.loop.CHECKPOINT_S", -1.0)
+    monkeypatch.setattr("core.loop.CHECKPOINT_S", -1.0)
     with pytest.raises(KeyboardInterrupt):
         train(pool, plan, tmp_path / "b.checkpoint", stop)
     assert (tmp_path / "b.checkpoint").exists()

@@ -164,7 +164,7 @@ def test_a_stopped_training_ends_where_an_unstopped_one_does(run, plan, tmp_path
         if done >= 0.5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("core.training.loop.CHECKPOINT_S", -1.0)
+    monkeypatch.setattr("core.loop.CHECKPOINT_S", -1.0)
     with pytest.raises(KeyboardInterrupt):
         run(None, plan, tmp_path / "b.checkpoint", stop)
     assert (tmp_path / "b.checkpoint").exists()

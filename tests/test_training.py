@@ -60,7 +60,7 @@ def test_a_stopped_training_ends_where_an_unstopped_one_does(tmp_path: Path, mon
         if done > 0.5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("core.training.loop.CHECKPOINT_S", -1.0)
+    monkeypatch.setattr("core.loop.CHECKPOINT_S", -1.0)
     with pytest.raises(KeyboardInterrupt):
         train_ssad_clicks(pool, plan, tmp_path / "b.checkpoint", stop)
     assert (tmp_path / "b.checkpoint").exists()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.loop import Plan, Progress, fit_network
 from core.training.cluster_images import ClusterImages, draw_images
-from core.training.loop import Plan, Progress, fit_network
 
 if TYPE_CHECKING:
     from torch import Tensor

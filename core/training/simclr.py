@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import vstack
 
 from core.features.simclr import IMAGES
-from core.training.loop import Progress, fit_network
+from core.loop import Progress, fit_network
 from core.training.nt_xent import nt_xent
 from core.training.pools import Pool
 from core.training.views import ContrastPlan, make_views

@@ -10,7 +10,7 @@ from scipy.sparse import vstack
 
 from core.corruptions import CORRUPTIONS, clicks_of, corrupt, counts_of, thinned
 from core.detectors.ssad_clicks import channels
-from core.training.loop import Plan, Progress, fit_network
+from core.loop import Plan, Progress, fit_network
 from core.training.pools import Pool
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 
 from core.corruptions import CORRUPTIONS, Clicks, clicks_of, corrupt, counts_of, thinned
 from core.errors import InputError
-from core.training.loop import Plan
+from core.loop import Plan
 from core.training.pools import Pool
 
 LEAST_CLICKS = 8

@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix, vstack
 
 from core.corruptions import CORRUPTIONS
 from core.features.vit_small import IMAGES
-from core.training.loop import Plan, Progress, fit_network
+from core.loop import Plan, Progress, fit_network
 from core.training.pools import Pool
 from core.training.views import corrupted
 

@@ -84,6 +84,12 @@ def test_rounding_does_not_shorten_the_last_steps(seed: int, slack: float) -> No
     assert reached.n_iterations < 40
 
 
+def test_steps_keep_off_the_boundary_so_that_the_next_ones_stay_long() -> None:
+    reached = solve_exactly(posed(swiss(300), 1.0))
+    assert reached.gap < 1e-7
+    assert reached.n_iterations < 40
+
+
 def test_a_far_start_keeps_the_matrix_off_the_boundary_of_its_cone() -> None:
     reached = solve_exactly(posed(swiss(500, 12), 0.1), gap=0.5)
     assert reached.violation == 0

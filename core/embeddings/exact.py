@@ -17,8 +17,12 @@ from core.embeddings.problem import Floats, Problem
 GAP = 1e-7
 MAX_ITERATIONS = 80
 START, LEAST = 10.0, 3.0
-"""At the start squared lengths are this many times their bounds on average, and slacks at least so many times them: from a start
-inside the bounds K meets the boundary of its cone at once, and steps stay short for dozens of iterations."""
+"""At the start squared lengths are this many times their bounds on average, and slacks at least so many times them. From half the
+bounds, K of some swiss rolls of 500 points and more met the boundary of its cone at once: dozens of short steps followed."""
+
+SHARE, FULL_SHARE = 0.75, 0.95
+"""Shares of the way to the boundary that are gone, after short steps and after full ones. With 0.9 and 0.99, as is common, eigenvalues
+of KS now and then fell far below their mean, and dozens of short steps followed."""
 
 SHORT = 0.1
 """Steps shorter than this are replaced by one towards the centre."""
@@ -96,7 +100,7 @@ def _after_a_step(problem: Problem, now: Iterate) -> Iterate:
     if min(primal, dual) < SHORT:  # close to the boundary of a cone: away from it first
         step = system.step(0.8 * mu, None)
         primal, dual = system.longest(step)
-    share = 0.9 + 0.09 * min(primal, dual)
+    share = SHARE + (FULL_SHARE - SHARE) * min(primal, dual)
     primal, dual = share * primal, share * dual
     stretch = cholesky(np.eye(len(step.stretch)) + primal * step.stretch, lower=True, check_finite=False)
     return Iterate(centred(now.places @ stretch), now.slack + primal * step.slack, now.dual + dual * step.dual)

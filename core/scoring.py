@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from core.click_features import ClickFeatures
 from core.detectors import CATALOGUE, make
 from core.detectors.likelihood_ratio import LikelihoodRatio
 from core.diagnosis import Diagnosis, diagnose
 from core.features.base import Extractor
 from core.features.reduced import extract_reduced
 from core.heatmaps import Heatmaps
+from core.images import Images
 from core.null import few_clicks_limit
 from core.onset import Days, late_heatmaps
 from core.reference import Reference
@@ -61,7 +63,8 @@ def score_grid(
 ) -> Scored:
     """Scores and diagnoses the banners of one grid. `reference` holds the groups of every grid; a group's row is its id.
 
-    `names` are detectors that read heatmaps; networks take weights from the folder `own_weights` where it has them.
+    `names` are detectors that are not deep; networks take weights from the folder `own_weights` where it has them. Heatmaps go to a
+    detector as they are, as images of one channel, or as the features of `click_features`, which are made once for all that read them.
     """
     grid_id = int(heatmaps.grid_id[0])
     own, ids = reference.of_grid(grid_id)
@@ -70,20 +73,32 @@ def score_grid(
     seconds: dict[str, tuple[float, float]] = {}
     weights: dict[str, str | None] = {}
     one_group = np.zeros(len(heatmaps), dtype=np.int64)
+    layouts = np.unique(heatmaps.n_products, return_inverse=True)[1].astype(np.int64)
+    read: dict[str, Any] = {"heatmaps": heatmaps}
     given = {"reference": own, "others": others, "own_weights": own_weights}
     for name in names:
         step(name)
         detector = make(name, **{f.name: given[f.name] for f in fields(CATALOGUE[name]) if f.name in given})
+        if detector.reads not in read:
+            read[detector.reads] = _as_read(detector.reads, heatmaps, own)
+        X, groups = read[detector.reads], one_group if detector.reads == "heatmaps" else layouts
         start = time.perf_counter()
-        detector.fit(heatmaps, one_group)
+        detector.fit(X, groups)
         middle = time.perf_counter()
-        scores[name] = detector.score(heatmaps, one_group)
+        scores[name] = detector.score(X, groups)
         seconds[name] = (middle - start, time.perf_counter() - middle)
         weights[name] = getattr(detector, "weights", None)
     step("diagnosis")
     diagnoses, rows = _diagnoses(heatmaps, own, others, reference)
     what = (heatmaps.banner_id, heatmaps.grid_id, heatmaps.n_products, heatmaps.domain, heatmaps.n_clicks)
     return Scored(*what, ids[rows], scores, diagnoses, few_clicks_limit(heatmaps.counts, own.p, rows), seconds, weights)
+
+
+def _as_read(reads: str, heatmaps: Heatmaps, own: Reference) -> NDArray[np.float32]:
+    """The heatmaps of one grid as images (n, 1, 40, 40), or as features (n, d)."""
+    if reads == "images":
+        return Images().make(heatmaps.counts)
+    return ClickFeatures(own).fit(heatmaps).transform(heatmaps)
 
 
 def score_deep(

@@ -17,7 +17,7 @@ from core.templates import make_bank
 from tests import naive
 from tests.banners import cells, drawn, heatmaps, layout, mirrored, reference_of, sizes
 
-FAMILIES = {"statistical", "template", "self_supervised", "reconstruction", "distance", "density", "features", "one_class", "tree"}
+FAMILIES = {"statistical", "template", "self_supervised", "reconstruction", "distance", "density", "features", "one_class", "tree", "vote"}
 N, N_BROKEN = 120, 10
 COUNTS = drawn(1, sizes(1, N))
 COUNTS[:N_BROKEN] = mirrored(COUNTS[:N_BROKEN])

@@ -3,6 +3,8 @@
 **Statistical**, counts against the reference, at 40x40, 20x20 and 10x10 cells: multinomial, chi_squared, kl_divergence,
 jensen_shannon. **Template**, counts against what faults would make of the reference: likelihood_ratio.
 **Self-supervised**, a network that sees a banner beside its reference: ssad_clicks.
+**Classical**, scikit-learn over the measures of `click_metrics` and the main directions: one_class_svm, knn, kmeans, dbscan,
+isolation_forest, and capstone_vote, all five together.
 **Features**, an extractor's features against the anchors of the group: cosine_<extractor>.
 """
 
@@ -10,11 +12,17 @@ from dataclasses import replace
 from typing import Any
 
 from core.detectors.base import Detector
+from core.detectors.capstone_vote import CapstoneVote
 from core.detectors.chi_squared import ChiSquared
 from core.detectors.cosine import Cosine
+from core.detectors.dbscan import DBSCAN
+from core.detectors.isolation_forest import IsolationForest
 from core.detectors.kl_divergence import JensenShannon, KLDivergence
+from core.detectors.kmeans import KMeans
+from core.detectors.knn import KNN
 from core.detectors.likelihood_ratio import LikelihoodRatio
 from core.detectors.multinomial import Multinomial
+from core.detectors.one_class_svm import OneClassSVM
 from core.detectors.ssad_clicks import SsadClicks
 from core.errors import InputError
 from core.features import EXTRACTORS
@@ -26,6 +34,7 @@ _ALL: list[Detector] = [
     *[JensenShannon(size=size) for size in (40, 20, 10)],
     LikelihoodRatio(),
     SsadClicks(),
+    *[OneClassSVM(), KNN(), KMeans(), DBSCAN(), IsolationForest(), CapstoneVote()],
     *[Cosine(feature=name) for name in EXTRACTORS],
 ]
 

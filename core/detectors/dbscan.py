@@ -1,0 +1,48 @@
+"""Distance to the nearest dense region."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.detectors.classical import Classical
+
+
+@dataclass
+class DBSCAN(Classical):
+    """How far a banner lies outside of the regions where banners are dense.
+
+    **Score** distance to the nearest core point minus eps, in whitened units: above 0 is what DBSCAN calls noise, and new banners are
+    scored the same way. **Shape** features (n, d) -> (n,).
+    **Source** Ester, Kriegel, Sander, Xu 1996; min_samples = 2 d (Sander et al. 1998); eps at the knee of the sorted distances to
+    the min_samples-th neighbour (their largest distance from the chord).
+    """
+
+    family: ClassVar[str] = "density"
+
+    @property
+    def name(self) -> str:
+        return "dbscan"
+
+    def _learn(self, X: NDArray[np.float64]) -> None:
+        from sklearn import cluster
+        from sklearn.neighbors import NearestNeighbors
+
+        needed = min(2 * X.shape[1], max(2, len(X) // 4), len(X))
+        reach = np.sort(NearestNeighbors(n_neighbors=needed, algorithm="kd_tree").fit(X).kneighbors(X)[0][:, -1])
+        self.eps_ = max(float(reach[_knee(reach)]), 1e-9)
+        core = cluster.DBSCAN(eps=self.eps_, min_samples=needed, algorithm="kd_tree").fit(X).core_sample_indices_
+        points = X[core] if len(core) else X.mean(axis=0, keepdims=True)
+        self.core_ = NearestNeighbors(n_neighbors=1, algorithm="kd_tree").fit(points)
+
+    def _distance(self, X: NDArray[np.float64]) -> Any:
+        return self.core_.kneighbors(X)[0][:, 0] - self.eps_
+
+
+def _knee(rising: NDArray[np.float64]) -> int:
+    """Index of the point of a rising curve that lies farthest below its chord."""
+    if len(rising) < 3 or rising[-1] <= rising[0]:
+        return len(rising) - 1
+    x = np.linspace(0, 1, len(rising))
+    return int(np.argmax(x - (rising - rising[0]) / (rising[-1] - rising[0])))

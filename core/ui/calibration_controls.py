@@ -1,5 +1,6 @@
 """What to learn from, for which grids, and how to cut: the controls of the Calibrate page, all in the URL."""
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,8 +107,9 @@ def _cut_by() -> tuple[str, float | None, float]:
 
 
 def own_cut() -> float:
-    """The cut by hand: from the URL, or where the slider stood when it was chosen; kept in the URL."""
-    kept = next((at for at in (st.query_params.get("cut"), st.session_state.get(SLIDER)) if at in CUTS), CUTS[len(CUTS) // 2])
+    """The cut by hand, at a stop of the slider: from the URL, or where the slider stood when it was chosen; kept in the URL."""
+    asked = str(st.query_params.get("cut") or st.session_state.get(SLIDER))
+    kept = nearest(float(asked)) if re.fullmatch(r"0?\.\d+", asked) else CUTS[len(CUTS) // 2]
     st.query_params["cut"] = kept
     return float(kept)
 

@@ -41,7 +41,7 @@ def expected_table(seen: Preview, ratio: float) -> str:
     now, then = c.worlds.of_before(), c.expected
     costs = [c.worlds.cost(ratio), c.worlds.cost(ratio, then.n_flagged)]
     rows: list[tuple[str, ...]] = [("flagged now", f"<b>{now.n_flagged:,}</b>", f"<b>{then.n_flagged:,}</b>")]
-    rows += [("of as many others", *(f"{low:,.0f}\u2013{high:,.0f}" for low, high in map(next_queue, (now.n_flagged, then.n_flagged))))]
+    rows += [("in a run as large", *(f"{low:,.0f}\u2013{high:,.0f}" for low, high in map(next_queue, (now.n_flagged, then.n_flagged))))]
     rows += [(name, share(*a), share(*b)) for name, a, b in zip(("precision", "recall", "F1"), now[:3], then[:3], strict=True)]
     rows += [(f"cost at {ratio:g} : 1", *(count(*cost) for cost in costs))]
     rows += [("broken in all", count(*now.n_broken), count(*then.n_broken))]

@@ -26,7 +26,7 @@ def show(run: Shown) -> None:
     now = f"v{current['number']}" if current else "v0"
     events = versions.history(run.store)
     names = [*made, "v0"]
-    left, right = st.columns([0.46, 0.54], gap="medium")
+    left, right = st.columns([0.53, 0.47], gap="medium")
     with right:
         first, second = compared(names, events, now)
     with left:
@@ -52,16 +52,16 @@ def pick() -> None:
 
 def table(events: list[Row], made: dict[str, Row], now: str, chosen: str) -> str:
     """A row an event, newest first."""
-    heads = ("version", "in force", "what", "by and why", "expected")
+    heads = ("version", "what", "by and why", "expected")
     head = "".join(f"<th>{name}</th>" for name in heads)
     body = "".join(_row(e, made, k == 0, chosen) for k, e in enumerate(events))
-    first = _cells("v0", chosen, ("<b>v0</b>", "before", "no labels", '<span class="muted">the default cut of every run</span>', ""))
+    first = _cells("v0", chosen, ("<b>v0</b><br>before", "no labels", '<span class="muted">the default cut of every run</span>', ""))
     return f'<div class="hp"><table><thead><tr>{head}</tr></thead><tbody>{body}{first}</tbody></table></div>'
 
 
 def _cells(name: str, chosen: str, cells: tuple[str, ...]) -> str:
     start = f'<tr data-pick="{name}" tabindex="0" aria-selected="{str(name == chosen).lower()}">'
-    return start + "".join(f"<td{' class=wide' if k == 3 else ''}>{cell}</td>" for k, cell in enumerate(cells)) + "</tr>"
+    return start + "".join(f"<td{' class=wide' if k == 2 else ''}>{cell}</td>" for k, cell in enumerate(cells)) + "</tr>"
 
 
 def _row(event: Row, made: dict[str, Row], newest: bool, chosen: str) -> str:
@@ -72,11 +72,11 @@ def _row(event: Row, made: dict[str, Row], newest: bool, chosen: str) -> str:
         scope = "" if version["scope"] == "combined" else f", {markup(version['scope'])}"
         about = f"{text.plural(version['n_labels'], 'label')}{scope}<br>for {versions_words.grids(version)}"
         what = f"{markup(what)}<br><span class='muted'>{about}</span>"
-    op = "" if event["op"] == "publish" else "<br><span class='muted'>rolled back to</span>"
+    op = "" if event["op"] == "publish" else "<br><span class='muted'>rolled back</span>"
     since = f'<span title="{text.absolute(event["happened_at"])}">{"<b>now</b>, " if newest else ""}{text.ago(event["happened_at"])}</span>'
     why = f'<b>{markup(event["author"])}</b><div title="{markup(event["reason"])}">{markup(event["reason"])}</div>'
     expected = calibration_tables.expected_words(version["expected"] if version else None)
-    return _cells(name, chosen, (f"<b>{name}</b>{op}", since, what, why, expected))
+    return _cells(name, chosen, (f"<b>{name}</b><br>{since}{op}", what, why, expected))
 
 
 def compare(run: Shown, made: dict[str, Row], first: str, second: str) -> None:

@@ -12,7 +12,7 @@ from core.calibrate import Request
 from core.intervals import wilson
 from core.store import Store
 from core.ui import calibration_controls as controls
-from core.ui import calibration_shots, calibration_tables, state, versions_words
+from core.ui import calibration_shots, calibration_tables, state, versions_history, versions_words
 from tests.stores import FIRST_DAY, GRIDS, HOSTILE, N_DAYS
 from tests.ui.conftest import Open
 from tests.ui.test_pages import plain, texts
@@ -120,6 +120,17 @@ def test_published_flags_are_seen_and_come_back_as_they_were(full: Open) -> None
     assert "On this run **v1** flags 5 and **v0**" in texts(app)
 
 
+@pytest.mark.parametrize(
+    ("asked", "cut"), [("0.3", "0.299"), (".9999", controls.CUTS[-1]), ("0", "0.500"), ("nan", "0.500"), ("1e-3", "0.500")]
+)
+def test_a_cut_in_the_url_goes_to_the_nearest_stop(full: Open, asked: str, cut: str) -> None:
+    app = full("calibrate", by="own cut", cut=asked)
+    add_labels(state.store(), 40)
+    app.run()
+    assert not app.exception
+    assert app.select_slider(key="cut_slider").value == cut
+
+
 def test_what_cannot_be_learned_is_said_and_the_controls_stay(full: Open) -> None:
     app = full("calibrate", by="FPR", fpr="0.001")
     add_labels(state.store(), 60)
@@ -137,6 +148,17 @@ def test_a_grid_without_a_known_ok_banner_has_no_shot(full: Open) -> None:
     app = full("calibrate", shots="0", target="310021").run()
     assert not app.error
     assert "from 1 grid, publishing v1" in plain(app.subheader[0].value)
+
+
+def test_the_cost_slider_is_the_methods_value(full: Open) -> None:
+    app = full("calibrate", by="cost", cost="4")
+    add_labels(state.store())
+    app.run()
+    assert app.select_slider(key="cut_slider").value == controls.nearest(1 / (1 + 4))
+    publish(app, "misses are cheap")
+    kept = versions.versions(state.store())[0]
+    assert (kept["method"], kept["value"]) == ("cost", 4.0)
+    assert "0-shot, cost 4" in versions_history.table(versions.history(state.store()), {"v1": kept}, "v1", "v0")
 
 
 def test_one_detector_may_judge(full: Open) -> None:

@@ -12,7 +12,8 @@ LAYERS: list[set[str]] = [
     {"training"},
     {"child", "worker", "map_worker"},
     {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"},
-    {"run", "job", "embed", "train", "train_job", "train_worker", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
-    | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged"},
+    {"run", "job", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
+    | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged"}
+    | {"train_job", "train_worker"},
     {"ui"},
 ]

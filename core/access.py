@@ -16,7 +16,7 @@ Role = Literal["viewer", "analyst", "reviewer", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """From the least to the most."""
 
-Action = Literal["look", "triage", "map", "label", "adjudicate", "publish", "roll_back", "ingest", "score", "backup"]
+Action = Literal["look", "triage", "map", "label", "adjudicate", "publish", "roll_back", "ingest", "score", "train", "backup"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 Source = Literal["local", "open", "sign-in"]
 
@@ -42,6 +42,7 @@ NEEDS: dict[Action, Need] = {
     # these read and write files of the machine, and take its cores from everybody
     "ingest": Need("admin", "Bringing click logs in"),
     "score": Need("admin", "Starting or stopping a run"),
+    "train": Need("admin", "Training a network"),
     "backup": Need("admin", "Backing the store up"),
 }
 

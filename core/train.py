@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from core.errors import InputError
 from core.features.trained import save_network
@@ -66,23 +67,36 @@ def train(
     out: Path | None,
     progress: Progress,
     backbone: str | None = None,
+    banners: pa.Table | None = None,
 ) -> Trained:
     """Trains network `name` and writes its weights into `out` (default: beside the store). A stopped training goes on where it was.
 
+    `banners`: the store's, as of `read_banners`, where another process has it open; None = they are read from it here.
     Raises InputError for an unknown name, a store with too few banners, and a backbone that cannot be had or that this network has not.
     """
-    if name not in NETWORKS:
-        raise InputError(f"Training knows {', '.join(NETWORKS)}, however {name!r} was asked for. Check the spelling.")
-    recipe = NETWORKS[name]
+    recipe = recipe_of(name)
     folder = out or weights_folder(store.resolve())
     plan = replace(recipe.plan, seed=seed, steps=steps or recipe.plan.steps)
     plan = plan if backbone is None else _with_backbone(name, plan, backbone)
-    pool = _pool(recipe, store, synthetic, seed, progress)
+    pool = _pool(recipe, store, banners, synthetic, seed, progress)
     network, about = recipe.train(pool, plan, folder / f"{name}.checkpoint", progress)
     drawn = "drawn" if pool is None else "synthetic" if synthetic else "of the store"
     about = {"network": name, "banners": drawn, "command": _command(name, plan, drawn), **about}
     save_network(network, folder / f"{name}.safetensors", about)
     return Trained(folder / f"{name}.safetensors", about)
+
+
+def recipe_of(name: str) -> Recipe:
+    """How a network is trained. Raises InputError for an unknown name."""
+    if name not in NETWORKS:
+        raise InputError(f"Training knows {', '.join(NETWORKS)}, however {name!r} was asked for. Check the spelling.")
+    return NETWORKS[name]
+
+
+def check_banners(n: int, store: Path) -> None:
+    """Raises InputError where a store holds too few banners to learn from."""
+    if n < LEAST_BANNERS:
+        raise InputError(f"Training needs {LEAST_BANNERS} banners, however {store} holds {n}. Use the shipped weights.")
 
 
 def _with_backbone(name: str, plan: Plan, backbone: str) -> Plan:
@@ -97,27 +111,28 @@ def _command(name: str, plan: Plan, drawn: str) -> str:
     return f"python -m core train {name}{' --synthetic' if drawn == 'synthetic' else ''}{backbone} --steps {plan.steps} --seed {plan.seed}"
 
 
-def _pool(recipe: Recipe, store: Path, synthetic: bool, seed: int, progress: Progress) -> Pool | None:
+def _pool(recipe: Recipe, store: Path, banners: pa.Table | None, synthetic: bool, seed: int, progress: Progress) -> Pool | None:
     if not recipe.reads_banners:
         return None
     progress(0.0, "choosing banners that are in order")
-    return joined([synthetic_pool(seed + k) for k in range(N_SYNTHETIC)]) if synthetic else _own_pool(store)
-
-
-def _own_pool(store: Path) -> Pool:
-    if not store.exists():
-        raise InputError(f"Training takes a store's own banners, however {store} does not exist. Ingest a log, or give --synthetic.")
-    with Store(store) as opened:
-        heatmaps = read_heatmaps(opened)
-    if len(heatmaps) < LEAST_BANNERS:
-        raise InputError(f"Training needs {LEAST_BANNERS} banners, however {store} holds {len(heatmaps)}. Use the shipped weights.")
+    if synthetic:
+        return joined([synthetic_pool(seed + k) for k in range(N_SYNTHETIC)])
+    heatmaps = heatmaps_of_rows(_banners_of(store) if banners is None else banners)
+    check_banners(len(heatmaps), store)
     return clean_pool(heatmaps)
 
 
-def read_heatmaps(store: Store) -> Heatmaps:
-    """Heatmaps of up to MAX_BANNERS banners over all days, sorted by banner_id."""
+def _banners_of(store: Path) -> pa.Table:
+    if not store.exists():
+        raise InputError(f"Training takes a store's own banners, however {store} does not exist. Ingest a log, or give --synthetic.")
+    with Store(store) as opened:
+        return read_banners(opened)
+
+
+def read_banners(store: Store) -> pa.Table:
+    """banner_id, grid_id, n_products, domain, bins, counts of up to MAX_BANNERS banners over all days, sorted by banner_id."""
     with store.cursor() as cursor:
-        rows = cursor.execute(
+        return cursor.execute(
             """WITH chosen AS (SELECT * FROM banner ORDER BY hash(banner_id) LIMIT ?),
             cells AS (SELECT banner_id, unnest(bins) AS bin, unnest(counts) AS n FROM heatmap_day SEMI JOIN chosen USING (banner_id)),
             summed AS (SELECT banner_id, bin, sum(n)::UINTEGER AS n FROM cells GROUP BY ALL)
@@ -126,6 +141,10 @@ def read_heatmaps(store: Store) -> Heatmaps:
             FROM summed JOIN chosen USING (banner_id) GROUP BY banner_id ORDER BY banner_id""",
             [MAX_BANNERS],
         ).to_arrow_table()
+
+
+def heatmaps_of_rows(rows: pa.Table) -> Heatmaps:
+    """Rows of `read_banners` as heatmaps."""
     return Heatmaps(
         banner_id=rows["banner_id"].to_numpy(),
         grid_id=rows["grid_id"].to_numpy().astype(np.int64),

@@ -21,7 +21,7 @@ ALLOWED = {
     "viewer": {"look"},
     "analyst": {"look", "triage", "map"},
     "reviewer": {"look", "triage", "map", "label", "adjudicate", "publish"},
-    "admin": {"look", "triage", "map", "label", "adjudicate", "publish", "roll_back", "ingest", "score", "backup"},
+    "admin": {"look", "triage", "map", "label", "adjudicate", "publish", "roll_back", "ingest", "score", "train", "backup"},
 }
 
 
@@ -158,6 +158,7 @@ READS = {
     "core.claims": {"Item", "Undone", "control_sample"},
     "core.run": {"RunHandle", "current", "interrupted_runs"},
     "core.embed": {"MapRequest", "MAX_POINTS", "current", "features"},
+    "core.train_job": {"TrainHandle", "TrainRequest", "current", "networks"},
     "core.ingest": {"IngestResult"},
     "core.access": {"Action", "Person", "refusal", "refusals"},
     "core.store": {"Store"},

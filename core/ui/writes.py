@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import access, calibrate, claims, embed, labels, triage
+from core import access, calibrate, claims, embed, labels, train_job, triage
 from core import run as runner
 from core.access import Action
 from core.calibrate import Preview
@@ -18,6 +18,7 @@ from core.embed import MapRequest
 from core.queries.queue import QueueFilter
 from core.queries.review import Mode
 from core.store import Store
+from core.train_job import TrainRequest
 from core.ui import identity, jobs, state
 
 
@@ -123,6 +124,24 @@ def forget_map() -> None:
     """Clears the outcome of the latest map from every screen."""
     store, _ = allowed("map", "close")
     embed.forget(store)
+
+
+def train(request: TrainRequest) -> None:
+    """Starts a training in the background. Errors as of `train_job.start`."""
+    store, _ = allowed("train", request.name)
+    train_job.start(store, request)
+
+
+def cancel_training() -> None:
+    """Stops the training in work; its last checkpoint is kept."""
+    store, _ = allowed("train", "stop")
+    _cancel(train_job.current(store))
+
+
+def forget_training() -> None:
+    """Clears the outcome of the latest training from every screen."""
+    store, _ = allowed("train", "close")
+    train_job.forget(store)
 
 
 def keep_upload(upload: Any) -> Path:

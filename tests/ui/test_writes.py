@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from core import calibrate, embed, verdicts
+from core import calibrate, embed, train_job, verdicts
 from core import run as runner
 from core.calibrate import Preview, Request
 from core.calibration import Labels
@@ -21,6 +21,7 @@ from core.embed import MapRequest
 from core.queries import queue, runs
 from core.queries.queue import QueueFilter
 from core.store import Store
+from core.train_job import TrainRequest
 from core.ui import jobs, state, writes
 from tests.stores import filled_store
 from tests.ui.conftest import Open
@@ -78,6 +79,9 @@ WRITES: dict[str, tuple[str, Callable[[], Any]]] = {
     "skip": ("reviewer", lambda: writes.skip(never_shown())),
     "release": ("reviewer", lambda: writes.release(never_shown())),
     "undo_review": ("reviewer", lambda: writes.undo_review(str(uuid.uuid4()))),
+    "train": ("admin", lambda: writes.train(TrainRequest("no such network"))),
+    "cancel_training": ("admin", lambda: writes.cancel_training()),
+    "forget_training": ("admin", lambda: writes.forget_training()),
     "keep_upload": ("admin", lambda: writes.keep_upload(Upload())),
     "ingest": ("admin", lambda: writes.ingest(absent(), {}, owned=False)),
     "cancel_ingest": ("admin", lambda: writes.cancel_ingest()),
@@ -166,7 +170,7 @@ def test_writes_above_ones_role_are_refused_and_kept(store: Store, role: str | N
 
 def ended(store: Store) -> None:
     """Waits for what the admin's writes began."""
-    for job in (runner.current(store), jobs.current(store), embed.current(store)):
+    for job in (runner.current(store), jobs.current(store), embed.current(store), train_job.current(store)):
         if job is not None and hasattr(job, "wait"):
             job.wait(20)
 

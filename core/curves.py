@@ -35,8 +35,9 @@ class Curves(NamedTuple):
 def curves(p: Vector, broken: Mask, seed: int = 0) -> Curves | None:
     """Both curves of n banners; None where all of them are of one kind.
 
-    **Bands** percentiles of DRAWS bootstrap samples drawn within either kind (Efron and Tibshirani 1993, ch. 13). Precision between two
-    cuts is that of the cut that reaches the recall, since a line between them promises too much (Davis and Goadrich 2006).
+    **Bands** percentiles of DRAWS bootstrap samples drawn within either kind (Efron and Tibshirani 1993, ch. 13), and one banner more or
+    less at either end: where all of the first few are broken, every sample says so again. Precision between two cuts is that of the
+    cut that reaches the recall, since a line between them promises too much (Davis and Goadrich 2006).
     """
     if not broken.any() or broken.all():
         return None
@@ -48,7 +49,8 @@ def curves(p: Vector, broken: Mask, seed: int = 0) -> Curves | None:
     for _ in range(DRAWS):
         weights = [rng.multinomial(len(kind), np.full(len(kind), 1 / len(kind))).astype(np.float64) for kind in kinds]
         drawn.append(_shapes(kinds, weights, ends))
-    return Curves(*(_curve([shapes[k] for shapes in drawn]) for k in (0, 1)))
+    one_banner = np.full(len(AT), 1 / len(kinds[0])), 1 / _n_flagged(kinds, ends)
+    return Curves(*(_curve([shapes[k] for shapes in drawn], one_banner[k]) for k in (0, 1)))
 
 
 def _shapes(kinds: list[NDArray[np.int64]], weights: list[Vector], ends: NDArray[np.int64]) -> list[tuple[Vector, float]]:
@@ -58,9 +60,18 @@ def _shapes(kinds: list[NDArray[np.int64]], weights: list[Vector], ends: NDArray
     x, y = np.append(0.0, false), np.append(0.0, true)
     roc = np.interp(AT, *_tops(x, y)), float(np.trapezoid(y, x))
     precision = n_true / np.maximum(n_true + n_false, 1e-9)
-    reached = np.searchsorted(true, AT - 1e-12, side="left").clip(max=len(true) - 1)
-    first = int(np.argmax(true > 0))  # recall 0 is reached by flagging nothing, which has no precision
-    return [roc, (precision[np.maximum(reached, first)], float(np.sum(np.diff(y) * precision)))]
+    return [roc, (precision[_reached(true)], float(np.sum(np.diff(y) * precision)))]
+
+
+def _reached(true: Vector) -> NDArray[np.int64]:
+    """(101,) the first cut that reaches each recall of AT; recall 0 is reached by flagging nothing, which has no precision."""
+    return np.maximum(np.searchsorted(true, AT - 1e-12, side="left").clip(max=len(true) - 1), int(np.argmax(true > 0)))
+
+
+def _n_flagged(kinds: list[NDArray[np.int64]], ends: NDArray[np.int64]) -> Vector:
+    """(101,) banners at or above the first cut that reaches each recall of AT."""
+    reached = _reached(_share_by(kinds[0], np.ones(len(kinds[0])), ends))
+    return (ends[reached] + 1).astype(np.float64)
 
 
 def _share_by(kind: NDArray[np.int64], weight: Vector, ends: NDArray[np.int64]) -> Vector:
@@ -77,7 +88,8 @@ def _tops(x: Vector, y: Vector) -> tuple[Vector, Vector]:
     return x[last], y[last]
 
 
-def _curve(drawn: list[tuple[Vector, float]]) -> Curve:
+def _curve(drawn: list[tuple[Vector, float]], one_banner: Vector) -> Curve:
     low, high = np.quantile([y for y, _ in drawn[1:]], [0.025, 0.975], axis=0)
+    low, high = np.maximum(low - one_banner, 0.0), np.minimum(high + one_banner, 1.0)
     area = np.quantile([a for _, a in drawn[1:]], [0.025, 0.975]).tolist()
     return Curve(drawn[0][0], low, high, (drawn[0][1], *area))

@@ -54,17 +54,19 @@ def test_a_case_by_hand() -> None:
     assert found.roc.area[0] == pytest.approx(0.75)
 
 
-def test_bands_hold_the_curve_of_many_banners() -> None:
-    rng = np.random.default_rng(7)
-    truth = curves.curves(*banners(200_000, 0.3, rng, 6))
-    assert truth is not None
+def test_bands_hold_what_many_banners_show() -> None:
+    p, broken = banners(400_000, 0.3, np.random.default_rng(7), 9)
+    order = np.argsort(-p)
+    true, false = np.cumsum(broken[order]) / broken.sum(), np.cumsum(~broken[order]) / (~broken).sum()
+    at = np.array([10, 50, 90])
+    reached = np.searchsorted(true, AT[at])
+    truth = np.stack([np.interp(AT[at], false, true), np.cumsum(broken[order])[reached] / (reached + 1)])
     inside = []
-    for seed in range(40):
-        found = curves.curves(*banners(300, 0.3, rng, 6), seed)
+    for seed in range(60):
+        found = curves.curves(*banners(300, 0.3, np.random.default_rng(100 + seed), 6), seed)
         assert found is not None
-        inside.append([c.low[50] <= t.y[50] <= c.high[50] for c, t in zip(found, truth, strict=True)])
-        assert (found.roc.low <= found.roc.high).all()
-    assert np.mean(inside, axis=0) == pytest.approx([0.95, 0.95], abs=0.12)
+        inside.append([(c.low[at] <= t) & (t <= c.high[at]) for c, t in zip(found, truth, strict=True)])
+    assert (np.mean(inside, axis=0) >= 0.88).all(), "where bands hold 95 of 100, fewer than 53 of 60 do about once in a hundred"
 
 
 def test_one_kind_has_no_curve() -> None:

@@ -52,6 +52,8 @@ def calibrate(
 
 def _found(seen: Any, number: int | None) -> dict[str, Any]:
     """All that was found, in plain types."""
+    import numpy as np  # here, so that other verbs start without it
+
     c = seen.calibration
     added, dropped = seen.flips()
 
@@ -63,7 +65,7 @@ def _found(seen: Any, number: int | None) -> dict[str, Any]:
         "version": number,
         "run_id": seen.scored.run_id,
         "request": seen.request,
-        "n_labels": len(c.source.rows),
+        "n_labels": int((~np.isin(c.source.rows, c.shots.rows)).sum()),
         "n_shots": len(c.shots.rows),
         "cut": c.rule.cut,
         "expected": {"before": plain(c.worlds.of_before()), "after": plain(c.expected)},
@@ -76,7 +78,8 @@ def _found(seen: Any, number: int | None) -> dict[str, Any]:
 
 def _show(found: dict[str, Any]) -> None:
     request = found["request"]
-    learned = f"{found['n_labels']:,} labels" + (f" and {found['n_shots']:,} shots" if found["n_shots"] else "")
+    parts = [f"{found[key]:,} {word}" for key, word in (("n_labels", "labels"), ("n_shots", "shots")) if found[key]]
+    learned = " and ".join(parts)
     title = f"{request.shots}-shot from {learned}, cut by {request.method} at a chance of {found['cut']:.3f}"
     names = ["grid_id", "n", "before", "after", "added", "dropped"]
     rows = [[str(row["grid_id"]), *(row[key] for key in names[1:])] for row in found["by_grid"]]
@@ -87,7 +90,7 @@ def _show(found: dict[str, Any]) -> None:
         for what in ("precision", "recall", "f1")
         for when in ("before", "after")
     ]
-    rows += [["banners that are broken", *found["expected"]["after"]["n_broken"].values()]]
+    rows += [["banners that are broken", *(round(n) for n in found["expected"]["after"]["n_broken"].values())]]
     console.show_table("Expected, with 95 % intervals", ["what", "value", "from", "to"], rows)
     if found["measured"]["after"]["n"]:
         rows = [[when, *(m[key] for key in ("n", "hits", "false", "missed", "f1"))] for when, m in found["measured"].items()]

@@ -192,12 +192,26 @@ def over_time(run: Shown, found: Row) -> None:
     )
 
 
+def measures(seen: Map, hoped: Map | None) -> None:
+    """The hand-made measures beside what chance alone would give."""
+    if hoped is None or not seen.sum():
+        return
+    with st.expander("Measures: where the clicks are, how wide, how many peaks", key="measures", on_change="rerun") as box:
+        if box.open:
+            st.caption(
+                "Expected: mean and spread over draws of as many clicks from the reference. Banners of one grid differ by more than that."
+            )
+            st.dataframe(evidence.measure_rows(seen, hoped), hide_index=True, alt="Measures of this banner beside the expected ones")
+
+
 def history(run: Shown, banner_id: str) -> None:
-    """Decisions and earlier runs."""
+    """Decisions, labels and earlier runs."""
     st.markdown("##### History")
+    if evidence.seen_labels(run, banner_id) is None:
+        st.caption("Others have labelled it. What they said is shown once you did.")
     rows = evidence.history_rows(run, banner_id)
     if rows:
-        st.dataframe(rows, hide_index=True, alt="Decisions and runs")
+        st.dataframe(rows, hide_index=True, alt="Decisions, labels and runs")
     else:
         st.caption("No decision yet, and no finished run scored it.")
 
@@ -215,6 +229,7 @@ def scored(run: Shown, found: Row, facts: Row) -> None:
         where_it_stands(run, found)
     with east:
         over_time(run, found)
+        measures(seen, hoped)
         sides(seen, hoped)
         history(run, facts["banner_id"])
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core import run
 from core.errors import InputError, RunError
-from core.evaluate import evaluate
+from core.evaluate import _metrics, evaluate
 from core.store import Store
 from tests.unscored_store import fill, use_fake_worker
 
@@ -36,6 +37,12 @@ def written(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "truth.csv"
     path.write_text(text)
     return path
+
+
+def test_the_worked_example_of_roc_auc() -> None:
+    # five images, broken ones second and third: 5 of 6 pairs stand the right way round
+    found = _metrics(np.array([0, 1, 1, 0, 0], dtype=bool), np.array([11383.0, 256676, 862365, 152435, 848171]), np.zeros(5, dtype=bool))
+    assert found["roc_auc"] == pytest.approx(0.8333, abs=1e-4)
 
 
 def test_numbers_done_by_hand(store: Store, tmp_path: Path) -> None:

@@ -26,6 +26,11 @@ class KNN(Classical):
     def name(self) -> str:
         return "knn"
 
+    @property
+    def default_run(self) -> bool:
+        """The one classical detector that adds to `combined`: on kinds of fault that no template describes."""
+        return True
+
     def _learn(self, X: NDArray[np.float64]) -> None:
         from sklearn.neighbors import NearestNeighbors
 

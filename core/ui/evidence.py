@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core import labels
 from core.queries import banner
 from core.settings import N_COLS
-from core.ui import maps, reads, text
+from core.ui import identity, maps, reads, state, text
 from core.ui.maps import Map
 from core.ui.state import Shown
 
 Row = dict[str, Any]
+N_DRAWS = 60
 
 
 def template(run: Shown, found: Row) -> Map | None:
@@ -76,6 +78,37 @@ def cell_rows(cells: NDArray[np.int64], seen: Map, hoped: Map, counts: NDArray[n
     ]
 
 
+def seen_labels(run: Shown, banner_id: str) -> list[Row] | None:
+    """Labels of a banner; None where there are some that the reader may not see before labelling it too, so that theirs is blind."""
+    found = labels.current(run.store, [banner_id])
+    owes = identity.refused("label") is None and not any(r["reviewer"] == state.author() for r in found)
+    return None if found and owes else found
+
+
+def measure_rows(seen: Map, hoped: Map) -> list[Row]:
+    """A row a hand-made measure: this banner's value, and mean and spread over N_DRAWS draws of as many clicks from the reference."""
+    from scipy.sparse import csr_matrix
+
+    from core.click_metrics import NAMES, click_metrics  # brings scipy: only where measures are shown
+
+    n, share = int(seen.sum()), np.maximum(hoped.ravel(), 0) / max(float(hoped.sum()), 1e-12)
+    draws = np.random.default_rng(0).multinomial(n, share / share.sum(), N_DRAWS)
+    counts = np.vstack([seen.ravel(), draws])
+    found = click_metrics(csr_matrix(counts.astype(np.float32)), np.tile(share, (len(counts), 1)))
+    own, mean, sd = found[0], found[1:].mean(axis=0), found[1:].std(axis=0)
+    z = np.divide(own - mean, sd, out=np.zeros(len(own)), where=sd > 1e-9)
+    return [
+        {
+            "measure": text.fault(name),
+            "this banner": text.decimal(own[k], 3),
+            "expected": f"{text.decimal(mean[k], 3)} ± {text.decimal(sd[k], 3)}",
+            "z": text.decimal(z[k], 1),
+            "what it is": words,
+        }
+        for k, (name, words) in enumerate(NAMES.items())
+    ]
+
+
 def history_rows(run: Shown, banner_id: str) -> list[Row]:
     """Decisions and runs, newest first, in words."""
     decided = [
@@ -87,6 +120,8 @@ def history_rows(run: Shown, banner_id: str) -> list[Row]:
         )
         for r in banner.history(run.store, banner_id)
     ]
+    said = [(r["happened_at"], r["label"] + (f": {text.fault(r['fault'])}" if r["fault"] else ""), r["reviewer"], r["note"] or "")
+            for r in seen_labels(run, banner_id) or []]  # fmt: skip
     scored = [(r["finished_at"], "flagged", "run", f"{r['n_clicks']:,} clicks") for r in banner.flagged_in(run.store, banner_id)]
-    rows = sorted([*decided, *scored], key=lambda r: r[0], reverse=True)
+    rows = sorted([*decided, *said, *scored], key=lambda r: r[0], reverse=True)
     return [{"when": text.ago(at), "what": what, "who": who, "note": note, "at": text.absolute(at)} for at, what, who, note in rows]

@@ -31,7 +31,7 @@ class Classical(Detector):
 
     @property
     def default_run(self) -> bool:
-        """Peers to look at and to beat; what they add to `combined`, `python -m benchmarks.ablation --classical` measures."""
+        """Peers to look at and to beat; what they add to `combined`, `python -m benchmarks.members` measures."""
         return False
 
     def _fit(self, X: NDArray[np.float32], groups: Groups) -> None:

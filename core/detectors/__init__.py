@@ -5,25 +5,32 @@ jensen_shannon. **Template**, counts against what faults would make of the refer
 **Self-supervised**, a network that sees a banner beside its reference: ssad_clicks.
 **Classical**, scikit-learn over the measures of `click_metrics` and the main directions: one_class_svm, knn, kmeans, dbscan,
 isolation_forest, and capstone_vote, all five together.
+**Reconstruction**, networks that learn to draw good banners again: fcn_autoencoder, cnn_autoencoder, cnn_bn_autoencoder, multi_encoder,
+vae, noise_classifier, ocgan. **One class**, a network that maps them close to one point: deep_svdd.
 **Features**, an extractor's features against the anchors of the group: cosine_<extractor>.
 """
 
 from dataclasses import replace
 from typing import Any
 
+from core.detectors.autoencoders import CnnAutoencoder, FcnAutoencoder, MultiEncoderAutoencoder
 from core.detectors.base import Detector
 from core.detectors.capstone_vote import CapstoneVote
 from core.detectors.chi_squared import ChiSquared
 from core.detectors.cosine import Cosine
 from core.detectors.dbscan import DBSCAN
+from core.detectors.deep_svdd import DeepSvdd
 from core.detectors.isolation_forest import IsolationForest
 from core.detectors.kl_divergence import JensenShannon, KLDivergence
 from core.detectors.kmeans import KMeans
 from core.detectors.knn import KNN
 from core.detectors.likelihood_ratio import LikelihoodRatio
 from core.detectors.multinomial import Multinomial
+from core.detectors.noise_classifier import NoiseClassifier
+from core.detectors.ocgan import Ocgan
 from core.detectors.one_class_svm import OneClassSVM
 from core.detectors.ssad_clicks import SsadClicks
+from core.detectors.vae import Vae
 from core.errors import InputError
 from core.features import EXTRACTORS
 
@@ -35,6 +42,8 @@ _ALL: list[Detector] = [
     LikelihoodRatio(),
     SsadClicks(),
     *[OneClassSVM(), KNN(), KMeans(), DBSCAN(), IsolationForest(), CapstoneVote()],
+    *[FcnAutoencoder(), CnnAutoencoder(), CnnAutoencoder(batch_norm=True), MultiEncoderAutoencoder(), Vae(), NoiseClassifier(), Ocgan()],
+    DeepSvdd(),
     *[Cosine(feature=name) for name in EXTRACTORS],
 ]
 

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from core.__main__ import app
+from core.detectors import CATALOGUE
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -34,6 +35,13 @@ def test_the_readme_lists_every_verb_and_option() -> None:
     there = verbs()
     assert all(options >= EVERYWHERE for options in there.values())
     assert documented() == {verb: options - EVERYWHERE for verb, options in there.items()}
+
+
+def test_the_readme_lists_every_detector_and_whether_a_run_takes_it() -> None:
+    section = README.split("## Detectors")[1].split("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    listed = {name: row[-1].strip(" |") == "yes" for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert listed == {name: detector.default_run for name, detector in CATALOGUE.items()}
 
 
 def test_the_readme_lists_every_variable() -> None:

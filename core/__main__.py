@@ -278,8 +278,8 @@ def info(store: StoreOption = None, as_json: JsonOption = False) -> None:
         return
     console.show_table("Versions", ["what", "version"], [[k, v] for k, v in found["versions"].items()])
     console.show_table("Detectors", ["name", "family", "reads", "in the default run"], [list(d.values()) for d in found["detectors"]])
-    rows = [[e["name"], e["n_dims"], e["weights"] or e["why_not"]] for e in found["extractors"]]
-    console.show_table("Feature extractors", ["name", "features", "weights, or why it cannot run here"], rows)
+    rows = [[e["name"], e["n_dims"], e["run_by"], e["weights"] or e["why_not"]] for e in found["extractors"]]
+    console.show_table("Feature extractors", ["name", "features", "run by", "weights, or why it cannot run here"], rows)
     console.show_table("Weights in use", ["detector", "weights"], [list(w.values()) for w in found["weights"]])
     console.show_table("Latest runs", ["run", "state", "at", "banners", "flagged"], [list(r.values()) for r in found["runs"]])
     console.show_table(f"{found['store']}, {found['bytes'] / 1e6:,.1f} MB", ["table", "rows"], [[k, v] for k, v in found["rows"].items()])

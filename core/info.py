@@ -42,7 +42,7 @@ def detectors() -> list[dict[str, Any]]:
 
 
 def extractors_here() -> list[dict[str, Any]]:
-    """Every feature extractor: name, features, and where its weights are on this machine. Quick: asks no hub."""
+    """Every feature extractor: name, features, engine and precision, and where its weights are on this machine. Quick: asks no hub."""
     from core.features import EXTRACTORS
     from core.features.transformers_hub import is_cached
 
@@ -53,11 +53,11 @@ def extractors_here() -> list[dict[str, Any]]:
         reason: str | None = extractor.why_not()
         return reason or f"{extractor.weights}, installed"
 
-    return [{"extractor": name, "features": e.n_dims, "weights": where(e)} for name, e in EXTRACTORS.items()]
+    return [{"extractor": name, "features": e.n_dims, "run by": e.run_by, "weights": where(e)} for name, e in EXTRACTORS.items()]
 
 
 def extractors() -> list[dict[str, Any]]:
-    """Every feature extractor: name, n_dims, and its weights, or why it cannot run here (why_not). Waits some seconds for a hub at most."""
+    """Every feature extractor: name, n_dims, run_by, and its weights, or why it cannot run here (why_not). May wait for a hub, seconds."""
     from core.features import available  # here: pages that show no extractor shall not wait for it
 
     return [asdict(a) for a in available()]

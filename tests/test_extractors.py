@@ -220,6 +220,8 @@ def test_info_says_which_weights_are_in_use_and_why_others_are_not(monkeypatch: 
     monkeypatch.setattr(transformers_hub, "hub_error", lambda source, revision: "no answer")
     found = {e["name"]: e for e in extractors()}
     assert list(found) == list(EXTRACTORS)
+    run_by = found[DEFAULT].pop("run_by")
+    assert run_by.split()[0] in ("torch", "openvino")
     assert found[DEFAULT] == {"name": DEFAULT, "n_dims": 1280, "weights": EXTRACTORS[DEFAULT].weights, "why_not": None}
     assert "no hub answers (no answer)" in found["vit_base"]["why_not"]
 

@@ -37,11 +37,13 @@ DEFAULT = "efficientnet_lite0"
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether an extractor can run here. weights: which; None where they are not installed. why_not: None where it can."""
+    """Whether an extractor can run here. weights: which; None where they are not installed. run_by: engine and precision. why_not: None
+    where it can."""
 
     name: str
     n_dims: int
     weights: str | None
+    run_by: str
     why_not: str | None
 
 
@@ -57,5 +59,5 @@ def available() -> list[Availability]:
     out = []
     for name, extractor in EXTRACTORS.items():
         reason = extractor.why_not()
-        out.append(Availability(name, extractor.n_dims, extractor.weights if reason is None else None, reason))
+        out.append(Availability(name, extractor.n_dims, extractor.weights if reason is None else None, extractor.run_by, reason))
     return out

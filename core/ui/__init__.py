@@ -12,6 +12,7 @@ embedding picked selection mapping  the map, what is selected on it, and how one
 pairwise    two cosine similarities against each other
 desk labelling pictures label_reads  one banner at a time to be labelled, beside what is expected of it
 disputes team  what reviewers differ on, and how steady each of them is
+detector_*  detectors beside labels and beside each other, one of them closer, and training networks
 calibration_*  what a cut would change: controls, figures, tables, banners that flip, 0-shot against 1-shot
 versions_*  threshold versions in words, their history, two of them compared, and the way back
 neighbours  what the Banner page shows of maps and cosines

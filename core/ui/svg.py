@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from core.ui import text
 
 
-def whisker(share: float, low: float, high: float, top: float, *, alarm: bool = False, width: int = 210) -> str:
-    """A rate as a dot with its interval as a line, on an axis from 0 to `top` that all rows share."""
-    if math.isnan(share) or top <= 0:
+def whisker(share: float, low: float, high: float, top: float, *, alarm: bool = False, width: int = 210, least: float = 0.0) -> str:
+    """A rate as a dot with its interval as a line, on an axis from `least` to `top` that all rows share; the dot alone where the interval
+    is not known."""
+    if math.isnan(share) or top <= least:
         return ""
-    x0, x, x1 = (6 + (width - 12) * min(v / top, 1.0) for v in (low, share, high))
+    ends = (share, share) if math.isnan(low) or math.isnan(high) else (low, high)
+    x0, x, x1 = (6 + (width - 12) * min(max((v - least) / (top - least), 0.0), 1.0) for v in (ends[0], share, ends[1]))
     name = "alarm" if alarm else "plain"
     return (
         f'<svg class="{name}" width="{width}" height="20" viewBox="0 0 {width} 20" role="img" '

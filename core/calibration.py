@@ -25,6 +25,7 @@ SHIFT_PRECISION = 4.0
 """Prior precision of how far a target grid's log odds lie from what the source grids foretell: one doubtful label hardly moves them."""
 LEAST_DOUBT = 1e-6
 """Banners that everything speaks for may still be drawn, once the doubtful ones are."""
+MOST_FOLDS = 10
 FOLDS = 5
 """Parts into which the labels of a single grid are split to predict each without itself."""
 
@@ -181,6 +182,7 @@ def _draw(pool: Labels, targets: list[int], shots: int, seed: int, doubt: Vector
 def _without_own_grid(inputs: Inputs, labels: Labels) -> Vector:
     """(m,) probabilities of labelled banners by predictors that saw no label of their grid; of one grid alone, none of their fold."""
     groups = np.unique(labels.grid_id, return_inverse=True)[1]
+    groups = groups % MOST_FOLDS  # of very many grids, some are left out together
     if groups.max(initial=0) == 0:
         groups = np.random.default_rng(0).permutation(len(labels.rows)) % FOLDS
     out = np.empty(len(labels.rows))

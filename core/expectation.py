@@ -24,6 +24,8 @@ SPREAD_BETWEEN_GRIDS = 0.5
 DOUBTFUL = 1e-4
 """Banners less likely broken than this are taken to be in order in every world."""
 MAX_RANKS = 1000
+EXACT = 20_000
+"""Banners that are drawn one by one; of the less suspicious ones after them, of very large runs, some are drawn for all."""
 
 
 class Interval(NamedTuple):
@@ -99,20 +101,31 @@ def draw_worlds(p: Vector, groups: Codes, before: Mask, labelled_p: Vector, brok
     spread = spread_between(labelled_p, broken, labelled_groups)
     order = np.argsort(-p, kind="stable")
     order = order[(p[order] > DOUBTFUL) | (np.arange(len(p)) < MAX_RANKS)]
-    codes, inverse = np.unique(groups[order], return_inverse=True)
-    x, flagged = log_odds(p[order]), before[order]
-    ranks = (
-        np.unique(np.geomspace(1, max(len(order), 1), MAX_RANKS).astype(np.int64)) if len(order) > MAX_RANKS else 1 + np.arange(len(order))
+    stands, weight = _standing_for(len(order))
+    shown = order[stands]
+    codes, inverse = np.unique(groups[shown], return_inverse=True)
+    x = log_odds(p[shown])
+    flagged = np.add.reduceat(before[order].astype(np.float64), stands) / weight if len(order) else np.empty(0)
+    upto = np.cumsum(weight)
+    places = (
+        np.unique(np.geomspace(1, max(len(upto), 1), MAX_RANKS).astype(np.int64)) if len(upto) > MAX_RANKS else 1 + np.arange(len(upto))
     )
-    hits = np.empty((DRAWS, len(ranks)))
+    hits = np.empty((DRAWS, len(places)))
     hits_before, n_broken = np.empty(DRAWS), np.empty(DRAWS)
     scales = rng.multivariate_normal(*scale_posterior(labelled_p, broken), size=DRAWS)
     for k in range(DRAWS):
         chance = expit(scales[k, 0] + scales[k, 1] * x + rng.normal(0, spread, len(codes))[inverse])
-        is_broken = rng.random(len(x)) < chance
-        hits[k] = np.cumsum(is_broken)[ranks - 1]
-        hits_before[k], n_broken[k] = (is_broken & flagged).sum(), is_broken.sum()
-    return Worlds(ranks, hits, hits_before, int(before.sum()), n_broken, len(p))
+        is_broken = rng.binomial(weight, chance)
+        hits[k] = np.cumsum(is_broken)[places - 1]
+        hits_before[k], n_broken[k] = is_broken @ flagged, is_broken.sum()
+    return Worlds(upto[places - 1], hits, hits_before, int(before.sum()), n_broken, len(p))
+
+
+def _standing_for(n: int) -> tuple[Codes, Codes]:
+    """Places among n banners, the most suspicious first, that are drawn, and for how many each stands: from EXACT on for its neighbours."""
+    step = max(1, -(-(n - EXACT) // EXACT))
+    stands = np.concatenate([np.arange(min(n, EXACT)), np.arange(EXACT, n, step)])
+    return stands, np.diff(stands, append=n)
 
 
 def spread_between(p: Vector, broken: Mask, groups: Codes) -> float:

@@ -9,7 +9,6 @@ labels, spread over all its banners.
 **Differs** the two predictors' probabilities are averaged; what that and all else is worth, `python -m benchmarks.calibration` measures.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -71,16 +70,17 @@ def evidence_of(p_values: Matrix) -> Matrix:
     return np.clip(-ndtri(np.clip(p_values, 1e-300, 1 - 1e-12)), LOWEST, HIGHEST)
 
 
-def diagnosis_columns(fault: Sequence[str | None], log_odds: Vector) -> tuple[list[str], Matrix]:
+def diagnosis_columns(fault: Rows, log_odds: Vector) -> tuple[list[str], Matrix]:
     """Names and columns (n, 1 + 2 per family) of what the diagnosis says: log odds of the fault, its family, and both together.
+
+    fault: (n,) place of the family in FAMILIES, -1 for none.
 
     A missing product needs more odds than a mirrored layout: people like some products more than others anyway.
     """
     strength = np.sign(log_odds) * np.log1p(np.abs(log_odds))
-    given = np.array([f or "" for f in fault], dtype=object)
     names, columns = [DIAGNOSIS], [strength]
-    for family in FAMILIES:
-        named = (given == family).astype(np.float64)
+    for k, family in enumerate(FAMILIES):
+        named = (fault == k).astype(np.float64)
         names += [f"{DIAGNOSIS} {family}", f"{DIAGNOSIS} {family} odds"]
         columns += [named, named * strength]
     return names, np.column_stack(columns)
@@ -144,11 +144,11 @@ def _design(columns: Matrix) -> Matrix:
 
 
 def _fit_half(inputs: Inputs, part: list[int], rows: Rows, broken: NDArray[np.bool_], pseudo: float, step: int) -> Half:
-    columns = _columns(inputs, part)
-    mean, spread = columns.mean(axis=0), np.maximum(columns.std(axis=0), LEAST_SPREAD)
-    some = columns[::step]
-    X = _design((np.concatenate([columns[rows], some]) - mean) / spread)
-    y = np.concatenate([broken.astype(np.float64), inputs.p_broken[::step]])
+    every = np.arange(0, len(inputs), step)
+    some = _columns(inputs.take(every), part)
+    mean, spread = some.mean(axis=0), np.maximum(some.std(axis=0), LEAST_SPREAD)
+    X = _design((np.concatenate([_columns(inputs.take(rows), part), some]) - mean) / spread)
+    y = np.concatenate([broken.astype(np.float64), inputs.p_broken[every]])
     weight = np.concatenate([np.ones(len(rows)), np.full(len(some), pseudo / len(some))])
     precision = np.full(X.shape[1], RIDGE)
     precision[0] = INTERCEPT_RIDGE

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.calibration import Rule
 from core.learned import HIDDEN, Inputs, diagnosis_columns, evidence_of
 from core.newly_flagged import add_evidence
+from core.templates import FAMILIES
 from core.thresholds import log_odds
 from core.versions import chain, in_force_id
 
@@ -45,8 +46,9 @@ class Judged:
 
 def read_scored(cursor: duckdb.DuckDBPyConnection, run_id: str) -> Scored:
     """The banners of a finished run with every detector that looked at all of them."""
-    sql = "SELECT banner_id, grid_id, n_clicks, p_broken, flagged, fault, log_odds FROM result WHERE run_id = ? ORDER BY banner_id"
-    base = cursor.execute(sql, [run_id]).fetchnumpy()
+    sql = """SELECT banner_id, grid_id, n_clicks, p_broken, flagged, coalesce(list_position(?, fault), 0)::BIGINT - 1 AS fault,
+                 coalesce(log_odds, 0) AS log_odds FROM result WHERE run_id = ? ORDER BY banner_id"""
+    base = cursor.execute(sql, [list(FAMILIES), run_id]).fetchnumpy()
     n = len(base["grid_id"])
     sql = "SELECT detector, family FROM run_detector WHERE run_id = ? AND n_scored = ? ORDER BY detector"
     found = cursor.execute(sql, [run_id, n]).fetchall()
@@ -55,7 +57,7 @@ def read_scored(cursor: duckdb.DuckDBPyConnection, run_id: str) -> Scored:
         sql = "SELECT p_value FROM score WHERE run_id = ? AND detector = ? ORDER BY banner_id"
         p_values[:, k] = cursor.execute(sql, [run_id, name]).fetchnumpy()["p_value"]
     names, families = ([row[i] for row in found] for i in (0, 1))
-    said, columns = diagnosis_columns(_texts(base["fault"]), np.nan_to_num(np.ma.filled(base["log_odds"].astype(float), 0.0)))
+    said, columns = diagnosis_columns(np.asarray(base["fault"]), np.nan_to_num(np.asarray(base["log_odds"])))
     evidence = np.column_stack([evidence_of(p_values), columns])
     inputs = Inputs(
         (*names, *said), (*families, *[HIDDEN] * len(said)), evidence, base["n_clicks"].astype(np.float64), np.asarray(base["p_broken"])
@@ -67,10 +69,6 @@ def flags_of(cursor: duckdb.DuckDBPyConnection, result_id: str) -> NDArray[np.bo
     """(n,) flags of results, a run's own or a verdict's, in the order of `Scored`."""
     sql = "SELECT flagged FROM result WHERE run_id = ? ORDER BY banner_id"
     return np.asarray(cursor.execute(sql, [result_id]).fetchnumpy()["flagged"])
-
-
-def _texts(column: NDArray[Any]) -> list[str | None]:
-    return [None if missing else str(text) for text, missing in zip(np.ma.getdata(column), np.ma.getmaskarray(column), strict=True)]
 
 
 def only(inputs: Inputs, scope: str) -> Inputs:

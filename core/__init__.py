@@ -8,7 +8,7 @@ LAYERS: list[set[str]] = [
     {"clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images"},
     {"reference", "features", "anchors", "embeddings", "templates", "detectors", "normalise", "combine", "thresholds"}
     | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"}
-    | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop"},
+    | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop", "strangers"},
     {"training"},
     {"child", "worker", "map_worker"},
     {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"},

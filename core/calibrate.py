@@ -65,7 +65,7 @@ class Preview:
         """(n,) grids that are no target keep their flags."""
         out = self.before.copy()
         out[self.calibration.target] = self.calibration.flagged
-        return out
+        return out & ~self.scored.held_back
 
     def cut_by(self, method: str, value: float | None = None) -> "Preview":
         """The same with another cut, for a slider: nothing is learned again. Errors as of `thresholds.find_cut`."""

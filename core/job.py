@@ -5,6 +5,7 @@
                                       "features": folder where features are kept from run to run, beside the store,
                                       "weights": folder of networks trained on this store, beside it}
     heatmaps/grid_id=<id>/*.parquet  banner_id, n_products, domain, day, bins, counts; one or more rows a banner and day
+    known/references.parquet         grid_id, p (1600): references of the grids that earlier finished runs knew; absent in a first run
     worker.log                       what the worker wrote on stderr
     out/<table>/*.parquet            rows for the tables in TABLES, without run_id
     out/summary.json                 totals of the run
@@ -31,13 +32,14 @@ from core import settings
 from core.errors import InputError, RunCancelledError, RunError
 from core.store import Store
 
-TABLES = ("result", "score", "heatmap", "evidence", "reference", "run_detector", "run_day")
+TABLES = ("result", "score", "heatmap", "evidence", "reference", "run_detector", "run_day", "stranger")
 ORDER = {
     "result": "position",
     "score": "banner_id, detector",
     "heatmap": "position",
     "evidence": "banner_id, day",
     "reference": "reference_id",
+    "stranger": "banner_id",
 }
 WORKER = (sys.executable, "-m", "core.worker")
 STOP_S = 5.0
@@ -124,6 +126,28 @@ def write_job(store: Store, folder: Path, request: Request) -> None:
     with store.cursor() as cursor:
         cursor.execute(f"COPY (SELECT {columns} {WINDOW}) TO '{target}' (FORMAT parquet, PARTITION_BY (grid_id))", request.window)
         cursor.fetchall()
+        _write_known(cursor, folder)
+
+
+KNOWN = """FROM reference r JOIN (SELECT run_id, finished_at, min(finished_at) OVER () AS first_at FROM run_info) i USING (run_id)
+    WHERE r.domain IS NULL
+    QUALIFY max(r.n_banners) OVER (PARTITION BY r.run_id, r.grid_id) >= $enough OR i.finished_at = i.first_at"""
+"""A grid is known from the store's first finished run, or from a later one in which it had enough banners for a reference of its own."""
+
+
+def _write_known(cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Writes the newest references of every known grid; nothing where no run has finished yet, since nobody is new then."""
+    if not cursor.execute(f"SELECT count(*) FROM (SELECT 1 {KNOWN})", {"enough": settings.MIN_BANNERS}).fetchall()[0][0]:
+        return
+    (folder / "known").mkdir()
+    target = str(folder / "known" / "references.parquet").replace("'", "''")
+    cursor.execute(
+        f"""COPY (SELECT grid_id, p FROM (SELECT r.grid_id, r.p, r.reference_id, i.finished_at {KNOWN})
+            QUALIFY finished_at = max(finished_at) OVER (PARTITION BY grid_id) ORDER BY grid_id, reference_id)
+            TO '{target}' (FORMAT parquet)""",
+        {"enough": settings.MIN_BANNERS},
+    )
+    cursor.fetchall()
 
 
 def run_worker(folder: Path, progress: Progress, cancelled: Callable[[], bool], worker: tuple[str, ...] | None = None) -> dict[str, Any]:

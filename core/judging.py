@@ -3,7 +3,7 @@
 In: scores (n,) by detector, NaN where one left a banner out. Out: columns for the store's tables. Knows no files and no database.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,16 @@ def judge(scores: dict[str, Vector], grid_id: Codes, n_clicks: Vector, limit: Ve
         n_looked=np.sum([np.isfinite(p) for p in p_values.values()], axis=0),
         deep_weight=weight,
     )
+
+
+def hold_back(judged: Judged, held: Mask) -> Judged:
+    """The same with no flag on the banners `held` (n,), whose places are behind the flagged ones."""
+    if not held.any():
+        return judged
+    flagged = judged.flagged & ~held
+    position = np.empty(len(held), dtype=np.int64)
+    position[np.lexsort((-judged.combined, judged.p_value, ~flagged))] = np.arange(1, len(held) + 1)
+    return replace(judged, flagged=flagged, position=position)
 
 
 def _combined(evidence: dict[str, Vector], groups: Codes, n_clicks: Vector, limit: Vector, control: Mask) -> tuple[Vector, float]:

@@ -16,6 +16,17 @@ from core.scoring import Scored
 
 EVIDENCE = pa.schema([("banner_id", pa.string()), ("day", pa.date32()), ("n_clicks", pa.int64()), ("log_odds", pa.float64())])
 
+STRANGER = pa.schema(
+    [
+        ("banner_id", pa.string()),
+        ("grid_id", pa.int64()),
+        ("score", pa.float64()),
+        ("nearest_grid_id", pa.int64()),
+        ("fits_none", pa.bool_()),
+        ("held_back", pa.bool_()),
+    ]
+)
+
 
 def gathered(scored: list[Scored], name: str) -> NDArray[Any]:
     """One column of all grids' banners."""
@@ -129,6 +140,22 @@ def reference_table(reference: Reference) -> pa.Table:
             "p": pa.ListArray.from_arrays(np.arange(len(groups) + 1, dtype=np.int32) * p.shape[1], p.ravel()),
         }
     )
+
+
+def stranger_table(
+    part: Scored, score: NDArray[np.float64], nearest: NDArray[np.int64], fits_none: NDArray[np.bool_] | None, held_back: bool
+) -> pa.Table:
+    """Table `stranger`, the rows of one new grid."""
+    n = len(part.banner_id)
+    said = [None] * n if fits_none is None else fits_none
+    columns = [pa.array(part.banner_id, pa.string()), part.grid_id, score, nearest, said, np.full(n, held_back)]
+    return pa.table([pa.array(c, t) for c, t in zip(columns, STRANGER.types, strict=True)], schema=STRANGER)
+
+
+def held_back(scored: list[Scored], strangers: pa.Table) -> NDArray[np.bool_]:
+    """(n,) banners that may not be flagged."""
+    ids = strangers.filter(strangers["held_back"])["banner_id"].to_pylist()
+    return np.isin(gathered(scored, "banner_id").astype(str), np.array(ids, dtype=str))
 
 
 def detector_table(scored: list[Scored]) -> pa.Table:

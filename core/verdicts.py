@@ -34,6 +34,8 @@ class Scored:
     grid_id: NDArray[np.int64]
     flagged: NDArray[np.bool_]
     inputs: Inputs
+    held_back: NDArray[np.bool_]
+    """Banners of unknown grids: no version flags them."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ def read_scored(cursor: duckdb.DuckDBPyConnection, run_id: str) -> Scored:
     inputs = Inputs(
         (*names, *said), (*families, *[HIDDEN] * len(said)), evidence, base["n_clicks"].astype(np.float64), np.asarray(base["p_broken"])
     )
-    return Scored(run_id, base["banner_id"].astype(object), np.asarray(base["grid_id"]), np.asarray(base["flagged"]), inputs)
+    held = [row[0] for row in cursor.execute("SELECT banner_id FROM stranger WHERE run_id = ? AND held_back", [run_id]).fetchall()]
+    banner_id = base["banner_id"].astype(object)
+    return Scored(run_id, banner_id, np.asarray(base["grid_id"]), np.asarray(base["flagged"]), inputs, np.isin(banner_id, held))
 
 
 def flags_of(cursor: duckdb.DuckDBPyConnection, result_id: str) -> NDArray[np.bool_]:
@@ -89,7 +93,7 @@ def judge(scored: Scored, rules: list[dict[str, Any]]) -> Judged:
         if len(rows):
             p_broken[rows] = rule.probability(scored.inputs.take(rows), scored.grid_id[rows])
             flagged[rows] = p_broken[rows] >= rule.cut
-    return Judged(p_broken, flagged)
+    return Judged(p_broken, flagged & ~scored.held_back)
 
 
 class Shown(NamedTuple):

@@ -2,7 +2,8 @@
 
     python -m core.worker JOBDIR
 
-Reads job.json and heatmaps/grid_id=<id>/*.parquet, one grid at a time; writes out/<table>/*.parquet and last out/summary.json.
+Reads job.json, heatmaps/grid_id=<id>/*.parquet, one grid at a time, and known/references.parquet where there is one; writes
+out/<table>/*.parquet and last out/summary.json.
 Prints one JSON object a line: {"done": 0..1, "what": …}, or {"error": …} and exit code 2 for what the user can mend.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from core import judging, results, scoring
 from core.child import asked_of, run, say
@@ -32,9 +33,13 @@ from core.judging import Judged, Mask
 from core.onset import Days
 from core.reference import Reference, fit_reference
 from core.scoring import FeatureSource, Scored
+from core.strangers import MIN_COMPANY, Known
 
 FIT_SHARE, SCORE_SHARE, DEEP_SHARE, WRITE_SHARE = 0.15, 0.6, 0.9, 0.97
 """Share of the run that is done after fitting the references, after scoring, after the deep detectors, and before writing."""
+
+MOST_GRIDS, PER_GRID = 40, 500
+"""Known grids, and banners of each, that say how strange a banner of a known grid may look."""
 
 
 def main(job: Path) -> None:
@@ -56,6 +61,8 @@ def main(job: Path) -> None:
         everybody = not quick or asked["deep"] == "all"
         judged = _judge(scored, fdr, _look_deep(job, scored, deep, judged, everybody, asked))
     assert judged is not None
+    strangers = _find_strangers(job, scored)
+    judged = judging.hold_back(judged, results.held_back(scored, strangers))
     grid_id, n_clicks = results.gathered(scored, "grid_id"), results.gathered(scored, "n_clicks")
     since, days = _write_days(job, scored, judged, reference)
     say(WRITE_SHARE, "writing results")
@@ -64,6 +71,7 @@ def main(job: Path) -> None:
         _write(job, "score", name, results.score_table(scored, judged, name))
     _write(job, "reference", 0, results.reference_table(reference))
     _write(job, "run_detector", 0, results.detector_table(scored))
+    _write(job, "stranger", 0, strangers)
     summary = {
         "n_banners": len(grid_id),
         "n_clicks": int(n_clicks.sum()),
@@ -195,6 +203,29 @@ def _score(job: Path, grids: list[int], reference: Reference, names: list[str], 
 
         out.append(scoring.score_grid(read_grid(job, grid_id).heatmaps, reference, names, step, own_weights))
     return out
+
+
+def _find_strangers(job: Path, scored: list[Scored]) -> pa.Table:
+    """Table `stranger`: the banners of grids that no earlier run knew; empty in a first run, which knows nobody."""
+    path = job / "known" / "references.parquet"
+    parts: list[pa.Table] = []
+    if path.exists():
+        found = pq.read_table(path)
+        p = found["p"].combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float64)
+        known = Known(found["grid_id"].to_numpy(), p.reshape(len(found), -1))
+        new = [part for part in scored if not np.isin(part.grid_id[0], known.grid_id)]
+        old = [part for part in scored if np.isin(part.grid_id[0], known.grid_id)]
+        if new and old:
+            known.fit(vstack([_some(read_grid(job, int(part.grid_id[0])).heatmaps.counts) for part in old[:: -(-len(old) // MOST_GRIDS)]]))
+        for part in new:
+            counts = read_grid(job, int(part.grid_id[0])).heatmaps.counts
+            parts.append(results.stranger_table(part, *known.judge(counts), len(part.banner_id) < MIN_COMPANY))
+    return pa.concat_tables([results.STRANGER.empty_table(), *parts])
+
+
+def _some(counts: csr_matrix) -> csr_matrix:
+    """At most PER_GRID rows, evenly spread."""
+    return counts[:: max(1, -(-counts.shape[0] // PER_GRID))]
 
 
 def _write_days(job: Path, scored: list[Scored], judged: Judged, reference: Reference) -> tuple[list[Any], list[Any]]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import streamlit as st
 
-from core.queries import banner
+from core.queries import banner, strangers
 from core.queries.runs import Row
 from core.ui import charts, components, evidence, maps, nav, neighbours, palette, reads, state, tables, text, work
 from core.ui.maps import Map
@@ -17,7 +17,10 @@ SCALES = ["counts", "log", "smooth"]
 def header(run: Shown, facts: Row, found: Row | None) -> None:
     """The diagnosis first, then what the banner is and where it stands."""
     name = text.markdown(facts["banner_id"])
-    if found is None:
+    new = strangers.of_banner(run.store, run.run_id, facts["banner_id"]) if found else None
+    if found is not None and new is not None and new["held_back"]:
+        components.sentence(f"{name} is of an unknown grid: nothing says what is normal there, so it is neither flagged nor in order.")
+    elif found is None:
         components.sentence(f"{name} was not scored in this run.")
     elif found["flagged"]:
         components.sentence(text.markdown(tables.why(found).split(" (next best")[0].rstrip(".") + ".") + odds(found))
@@ -28,13 +31,22 @@ def header(run: Shown, facts: Row, found: Row | None) -> None:
     if found is not None:
         parts += [text.plural(found["n_clicks"], "click"), f"{text.day(run.run['first_day'])} to {text.day(run.run['last_day'])}"]
         flag = f"flagged, {palette.SIGNS[found['state']]} {found['state']}" if found["flagged"] else "not flagged"
-        parts += [
-            flag,
-            f"p {text.markdown(text.p_value(found['p_value']))}",
-            f"{text.markdown(text.likely(found['p_broken']))} likely broken",
-        ]
+        parts.append(flag)
+        if new is None or not new["held_back"]:  # of the others these say nothing: they rest on what is normal in their grid
+            parts += [
+                f"p {text.markdown(text.p_value(found['p_value']))}",
+                f"{text.markdown(text.likely(found['p_broken']))} likely broken",
+            ]
         parts += [f"number {found['position']:,} of {run.run['n_banners']:,}"]
+    if new is not None:
+        parts.append(new_words(new))
     st.markdown(" · ".join(parts))
+
+
+def new_words(new: Row) -> str:
+    """How a banner of a grid that no earlier run knew compares with the layouts that are known."""
+    fit = {True: "its clicks fit no known layout, closest is that", False: "its clicks fit the layout", None: "the closest layout is that"}
+    return f"new grid: {fit[new['fits_none']]} of grid {new['nearest_grid_id']}"
 
 
 def odds(found: Row) -> str:

@@ -117,7 +117,8 @@ def overview(run: Shown) -> None:
     n_days, grid, domain, least = filters(run)
     rows = reads.grids(run.path, run.run_id, least, grid, domain)
     by_day = rates.daily(reads.days(run.path, run.run_id), n_days)
-    shown = rates.grid_rows(rows, by_day)
+    new = reads.new_grids(run.path, run.run_id)
+    shown = rates.grid_rows(rows, by_day, new)
     words = rates.sentence(rows, shown, previous_run(run) if (grid, domain) == (None, None) else None, run.last_day)
     with top:
         components.sentence(text.markdown(words))
@@ -132,6 +133,8 @@ def overview(run: Shown) -> None:
     days = len(next(iter(by_day.values())).days) if by_day else 0
     table = tables.grid_table(shown, rates.axis_top(shown), chosen, days, settings.MIN_BANNERS)
     components.pick_table(table, "grids", on_pick=choose_grid, height=360 if len(shown) > 9 else None, token=run.run_id)
+    if chosen in new:
+        st.info(text.markdown(rates.new_sentence(new[chosen])), icon=":material/fiber_new:")
     drill_down(run, chosen, by_day.get(chosen), domain, least)
     facts = [
         ("Run", f"finished {text.absolute(run.run['finished_at'])}"),

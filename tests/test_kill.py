@@ -39,7 +39,8 @@ def check_nothing_is_half_done(store: Store) -> int:
     finished = {run_id for run_id, state in states.items() if state == "finished"}
     assert set(states.values()) <= {"started", "finished"}
     for table in (*job.TABLES, "run_info"):
-        assert {row["run_id"] for row in store.rows(f"SELECT DISTINCT run_id FROM {table}")} == finished
+        found = {row["run_id"] for row in store.rows(f"SELECT DISTINCT run_id FROM {table}")}
+        assert found == finished or (table == "stranger" and found < finished)  # it is empty where no grid is new
     per_run = store.rows("SELECT count(*) AS n FROM result GROUP BY run_id")
     assert all(row["n"] == N_BANNERS for row in per_run)
     assert len(run.interrupted_runs(store)) == len(states) - len(finished)

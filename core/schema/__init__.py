@@ -20,6 +20,7 @@ STEPS: list[Callable[[], str]] = [
     versions.m007_versions,
     claims.m008_claims,
     access.m009_refusals,
+    runs.m010_strangers,
 ]
 """SQL of the steps; the record of what was applied names the functions."""
 

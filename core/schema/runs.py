@@ -101,3 +101,17 @@ def m005_left_out() -> str:
     return """
     ALTER TABLE result ADD COLUMN n_left_out SMALLINT DEFAULT 0;  -- detectors of the run that left the banner out
     """
+
+
+def m010_strangers() -> str:
+    """Banners of grids that no earlier run knew, and whether their clicks fit the layout of any known grid."""
+    return """
+    CREATE TABLE stranger (               -- one row a banner of a new grid
+        run_id UUID NOT NULL,
+        banner_id VARCHAR NOT NULL,
+        grid_id BIGINT NOT NULL,
+        score DOUBLE NOT NULL,            -- higher = less like any known grid's layout
+        nearest_grid_id BIGINT NOT NULL,  -- the known grid whose layout fits best
+        fits_none BOOLEAN,                -- score past that of nearly all banners of known grids; NULL = the run held none of these
+        held_back BOOLEAN NOT NULL);      -- its grid has too few banners to say what is normal there: never flagged
+    """

@@ -54,13 +54,13 @@ def _series(rows: Sequence[Row], days: Sequence[date]) -> tuple[NDArray[np.float
     return share, n
 
 
-def grid_rows(rows: Sequence[Row], by_day: dict[int, Daily]) -> list[GridRow]:
-    """Rows of the overview's table: enough banners first, highest rate first."""
-    out = [_grid_row(row, by_day.get(row["grid_id"])) for row in rows]
+def grid_rows(rows: Sequence[Row], by_day: dict[int, Daily], new: dict[int, Row]) -> list[GridRow]:
+    """Rows of the overview's table: enough banners first, highest rate first. `new` are the grids that no earlier run knew."""
+    out = [_grid_row(row, by_day.get(row["grid_id"]), new.get(row["grid_id"])) for row in rows]
     return sorted(out, key=lambda r: (r.n < settings.MIN_BANNERS, -r.share, r.grid_id))
 
 
-def _grid_row(row: Row, day: Daily | None) -> GridRow:
+def _grid_row(row: Row, day: Daily | None, new: Row | None) -> GridRow:
     share = intervals.wilson(row["flagged"], row["n"])
     state, words = "normal", "normal"
     if day is not None and len(day.days):
@@ -68,9 +68,30 @@ def _grid_row(row: Row, day: Daily | None) -> GridRow:
         since = text.day(day.days[first].astype(object))
         started = "all window" if first == 0 else f"since {since}"
         words = {"normal": "normal", "pending": "pending: 1 day above", "firing": f"firing {started}"}[state]
+    if new is not None:
+        words = _new_words(new) if state == "normal" else f"{words}; new grid"
     fault_share = row["fault_n"] / row["flagged"] if row["fault"] else 0.0
     trend = day.share.tolist() if day is not None else []
     return GridRow(row["grid_id"], row["n"], row["flagged"], *share, trend, row["fault"], fault_share, state, words)
+
+
+def _new_words(new: Row) -> str:
+    """The state of a grid that no earlier run knew."""
+    if new["held_back"]:
+        return f"unknown grid: {text.plural(new['n'], 'banner')}, too few to say what is normal"
+    return "new grid: first seen in this run" if new["first_seen"] else "new grid: too few banners in earlier runs"
+
+
+def new_sentence(new: Row) -> str:
+    """What the run says of a new grid's layout: how many of its banners fit no known one, and which comes closest."""
+    words = _new_words(new)[0].upper() + _new_words(new)[1:] + "."
+    if new["held_back"]:
+        words += " None of them is flagged."
+    if new["none"] is not None:
+        share = text.percent(new["none"] / new["n"], 0)
+        words += f" The clicks of {new['none']:,} of {text.plural(new['n'], 'banner')} ({share}) fit no layout that is known"
+        return words + f"; closest is that of grid {new['nearest']}."
+    return words + f" Of the layouts that are known, that of grid {new['nearest']} is closest."
 
 
 def axis_top(rows: Sequence[GridRow]) -> float:

@@ -8,7 +8,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core import info, shots
-from core.queries import banner, cosines, embeddings, heatmaps, overview, queue, runs
+from core.queries import banner, cosines, embeddings, heatmaps, overview, queue, runs, strangers
 from core.queries.cosines import Distances
 from core.queries.embeddings import Points
 from core.queries.queue import QueueFilter
@@ -41,6 +41,12 @@ def facets(path: str, run_id: str) -> dict[str, list[Any]]:
 def grids(path: str, run_id: str, min_clicks: int, grid: int | None, domain: str | None) -> list[Row]:
     """Rates per grid."""
     return overview.grids(state.at_path(path), run_id, min_clicks, grid, domain)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def new_grids(path: str, run_id: str) -> dict[int, Row]:
+    """Grids that no earlier run knew."""
+    return strangers.by_grid(state.at_path(path), run_id)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

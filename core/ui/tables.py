@@ -43,7 +43,8 @@ def _grid_row(row: GridRow, top: float, chosen: int | None, min_banners: int) ->
     start = f'<tr data-pick="{row.grid_id}" tabindex="0" aria-selected="{str(row.grid_id == chosen).lower()}"><td><b>{row.grid_id}</b></td>'
     counts = f'<td class="num">{row.n:,}</td><td class="num">{row.flagged:,}</td>'
     if row.n < min_banners:
-        return f'{start}{counts}<td colspan="5" class="muted">too few banners for a rate ({min_banners} needed)</td></tr>'
+        why = markup(row.state_text) + "; " if row.state_text.startswith("unknown grid") else ""
+        return f'{start}{counts}<td colspan="5" class="muted">{why}too few banners for a rate ({min_banners} needed)</td></tr>'
     rate = f"<b>{text.percent(row.share)}</b> <span class='muted'>({text.span(row.low, row.high)})</span>"
     fault = f"{markup(text.fault(row.fault))} <span class='muted'>{100 * row.fault_share:.0f} %</span>" if row.fault else text.UNKNOWN
     return (

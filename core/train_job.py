@@ -149,6 +149,29 @@ def networks(store: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def state_of_weights(store: Path) -> str:
+    """Changes whenever weights or checkpoints beside the store do: a cheap cache key for `networks`."""
+    folder = job.weights_folder(store.resolve())
+    return " ".join(sorted(f"{p.name}@{p.stat().st_mtime_ns}" for p in folder.iterdir())) if folder.exists() else ""
+
+
+def discard(store: Store, name: str) -> None:
+    """Goes back to the shipped weights of a network: the store's own are kept under another name that nothing reads.
+
+    Raises InputError for an unknown network and where there are none, RunError while it is in training.
+    """
+    from core.train import recipe_of
+
+    recipe_of(name)
+    going = current(store)
+    if going and going.state == "running" and going.request.name == name:
+        raise RunError(f"Weights are put aside between trainings, however {name} is at {going.done:.0%}. Wait for it or stop it.")
+    own = job.weights_folder(store.path.resolve()) / f"{name}.safetensors"
+    if not own.exists():
+        raise InputError(f"Weights of the store's own are put aside, however {own} is not there: {name} runs by the shipped ones.")
+    own.replace(own.with_name(f"{name}-{digest(own)}.safetensors"))
+
+
 def _quietly(store: Store, handle: TrainHandle) -> None:
     """The background thread: the handle tells what went wrong, and a bug leaves its traceback on stderr too."""
     try:

@@ -44,6 +44,12 @@ def test_a_network_learns_from_an_open_store_and_its_weights_are_used(store: Sto
     row = next(r for r in train_job.networks(store.path) if r["name"] == "ssad_clicks")
     assert (row["is_own"], row["about"]["steps"], row["stopped_at"]) == (True, "4", None)
     assert not list(store.path.parent.glob("*.trainings"))
+    train_job.discard(store, "ssad_clicks")
+    assert not next(r for r in train_job.networks(store.path) if r["name"] == "ssad_clicks")["is_own"]
+    kept = [p.name for p in weights.parent.iterdir()]
+    assert kept == [f"ssad_clicks-{row['weights'].split()[1]}.safetensors"], "under another name"
+    with pytest.raises(InputError, match="runs by the shipped ones"):
+        train_job.discard(store, "ssad_clicks")
     assert store.rows("SELECT count(*) AS n FROM banner")[0]["n"] == 520, "the store stayed open"
     train_job.forget(store)
     assert train_job.current(store) is None

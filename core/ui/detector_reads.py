@@ -109,9 +109,9 @@ def said(path: str, token: int) -> dict[str, str]:
     return {row["banner_id"]: row["label"] or "disputed" for row in labels.states(state.at_path(path))}
 
 
-@st.cache_data(ttl=60, show_spinner=False)
-def networks(path: str, ended: str) -> list[Row]:
-    """Networks that can be trained and their weights; `ended` changes where a training begins or ends."""
+@st.cache_data(max_entries=8, show_spinner=False)
+def networks(path: str, token: str) -> list[Row]:
+    """Networks that can be trained and their weights."""
     return train_job.networks(Path(path))
 
 

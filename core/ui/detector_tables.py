@@ -31,11 +31,16 @@ def figure(value: Interval) -> str:
         return text.UNKNOWN
     if math.isnan(value.low):
         return f"<b>{_three(value.share)}</b>"
-    return f"<b>{_three(value.share)}</b> <span class='muted'>({_three(value.low)}\u2013{_three(value.high)})</span>"
+    return f"<b>{_three(value.share)}</b> <span class='muted'>({_end(value.low)}\u2013{_end(value.high)})</span>"
 
 
 def _three(share: float) -> str:
     return "> .999" if 0.9995 <= share < 1 else f"{share:.3f}".removeprefix("0")
+
+
+def _end(share: float) -> str:
+    """An end of an interval; it may well be 1."""
+    return "1" if share >= 0.9995 else _three(share)
 
 
 def leaderboard(
@@ -51,9 +56,7 @@ def leaderboard(
     least = math.floor(20 * min(known, default=0.0)) / 20
     names = [metric, *(name for name in METRICS if name != metric)]
     heads = "".join(f'<th class="num" title="{markup(METRICS[name][0])}">{name}</th>' for name in names[1:])
-    head = (
-        f'<tr><th>detector</th><th>{_ends(least)}</th><th class="num" title="{markup(METRICS[metric][0])}">{metric} ↓</th>{heads}'
-    )
+    head = f'<tr><th>detector</th><th>{_ends(least)}</th><th class="num" title="{markup(METRICS[metric][0])}">{metric} ↓</th>{heads}'
     head += '<th class="num" title="fit and score, or features and score, by banner it looked at">ms</th><th class="num">fit s</th>'
     head += '<th class="num">labels</th></tr>'
     body = ""

@@ -27,7 +27,7 @@ def show(run: Shown) -> None:
     """The training in work or its outcome, and the controls for the next."""
     st.markdown("##### Networks and training")
     handle = train_job.current(run.store)
-    found = detector_reads.networks(run.path, f"{id(handle)} {handle.state if handle else ''}")
+    found = detector_reads.networks(run.path, train_job.state_of_weights(run.store.path))
     west, east = st.columns([0.56, 0.44], gap="large")
     with west:
         st.dataframe(networks_table(found), hide_index=True, key="networks", height="content", column_config=_COLUMNS)
@@ -80,6 +80,9 @@ def begin(found: list[Row], is_going: bool) -> None:
         help="One at a time" if is_going else "In the background, behind everything else on this machine: minutes to hours",
     )  # fmt: skip
     st.caption(f"{name} {PURPOSES[name]}." if name in PURPOSES else "")
+    if row["is_own"] and not is_going:
+        writes.button("train", "Back to the shipped weights", writes.discard_weights, (name,), key="discard", icon=":material/undo:",
+                      help="From the next scoring run on. The store's own are kept beside it under another name")  # fmt: skip
     if row["stopped_at"] is not None:
         st.caption(f"Stopped {text.ago(row['stopped_at'])}: the same choices go on from its checkpoint, others begin anew.")
 

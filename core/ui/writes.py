@@ -10,11 +10,12 @@ from typing import Any
 
 import streamlit as st
 
-from core import access, calibrate, claims, embed, labels, train_job, triage
+from core import access, calibrate, claims, embed, labels, latent, train_job, triage
 from core import run as runner
 from core.access import Action
 from core.calibrate import Preview
 from core.embed import MapRequest
+from core.latent import LatentRequest
 from core.queries.queue import QueueFilter
 from core.queries.review import Mode
 from core.store import Store
@@ -126,6 +127,24 @@ def forget_map() -> None:
     embed.forget(store)
 
 
+def draw_latent(request: LatentRequest) -> None:
+    """Starts training a network and drawing a banner, in the background. Errors as of `latent.start`."""
+    store, _ = allowed("map", f"drawing of {request.banner_id}")
+    latent.start(store, request)
+
+
+def cancel_latent() -> None:
+    """Stops the drawing in work."""
+    store, _ = allowed("map", "stop drawing")
+    _cancel(latent.current(store))
+
+
+def forget_latent() -> None:
+    """Clears the outcome of the latest drawing from every screen."""
+    store, _ = allowed("map", "close drawing")
+    latent.forget(store)
+
+
 def train(request: TrainRequest) -> None:
     """Starts a training in the background. Errors as of `train_job.start`."""
     store, _ = allowed("train", request.name)
@@ -142,6 +161,12 @@ def forget_training() -> None:
     """Clears the outcome of the latest training from every screen."""
     store, _ = allowed("train", "close")
     train_job.forget(store)
+
+
+def discard_weights(name: str) -> None:
+    """Goes back to the shipped weights of a network. Errors as of `train_job.discard`."""
+    store, _ = allowed("train", f"shipped weights of {name}")
+    train_job.discard(store, name)
 
 
 def keep_upload(upload: Any) -> Path:

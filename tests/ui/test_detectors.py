@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from streamlit.testing.v1 import AppTest
 
-from core import labels, train_job
+from core import job, labels, train_job
+from core.features.trained import find_weights
 from core.null import benjamini_hochberg
 from core.queries import detectors, runs
 from core.ui import state
@@ -318,3 +320,19 @@ def test_too_few_banners_are_said_before_anything_starts(full: Open) -> None:
     app.button(key="train").click().run()
     assert "needs 500 banners, however" in plain(app.error[0].value)
     assert train_job.current(state.store()) is None
+
+
+def test_own_weights_can_be_put_aside_for_the_shipped_ones(full: Open) -> None:
+    store = state.store()
+    own = job.weights_folder(store.path)
+    own.mkdir()
+    shutil.copy(find_weights("simclr"), own)
+    app = full("detectors")
+    assert not [b for b in app.button if b.key == "discard"], "of another network"
+    app.selectbox(key="network").set_value("simclr").run()
+    used = next(f.value for f in app.dataframe if "network" in f.value).set_index("network")["weights in use"]
+    assert (used["simclr"], used["ssad_clicks"]) == ("this store's own", "shipped")
+    app.button(key="discard").click().run()
+    used = next(f.value for f in app.dataframe if "network" in f.value).set_index("network")["weights in use"]
+    assert set(used) == {"shipped"}
+    assert len(list(own.iterdir())) == 1, "kept"

@@ -18,6 +18,7 @@ from core.calibrate import Preview, Request
 from core.calibration import Labels
 from core.claims import Item
 from core.embed import MapRequest
+from core.latent import LatentRequest
 from core.queries import queue, runs
 from core.queries.queue import QueueFilter
 from core.store import Store
@@ -72,6 +73,9 @@ WRITES: dict[str, tuple[str, Callable[[], Any]]] = {
     "make_map": ("analyst", lambda: writes.make_map(MapRequest(run_id(), "no such feature", "pca"))),
     "cancel_map": ("analyst", lambda: writes.cancel_map()),
     "forget_map": ("analyst", lambda: writes.forget_map()),
+    "draw_latent": ("analyst", lambda: writes.draw_latent(LatentRequest("no such run", flagged(0)))),
+    "cancel_latent": ("analyst", lambda: writes.cancel_latent()),
+    "forget_latent": ("analyst", lambda: writes.forget_latent()),
     "label": ("reviewer", lambda: writes.label(flagged(1), "broken", blind=True)),
     "adjudicate": ("reviewer", lambda: writes.adjudicate(flagged(1), "ok")),
     "show_next": ("reviewer", lambda: writes.show_next(run_id(), "mixed", grid=None)),
@@ -82,6 +86,7 @@ WRITES: dict[str, tuple[str, Callable[[], Any]]] = {
     "train": ("admin", lambda: writes.train(TrainRequest("no such network"))),
     "cancel_training": ("admin", lambda: writes.cancel_training()),
     "forget_training": ("admin", lambda: writes.forget_training()),
+    "discard_weights": ("admin", lambda: writes.discard_weights("ssad_clicks")),
     "keep_upload": ("admin", lambda: writes.keep_upload(Upload())),
     "ingest": ("admin", lambda: writes.ingest(absent(), {}, owned=False)),
     "cancel_ingest": ("admin", lambda: writes.cancel_ingest()),

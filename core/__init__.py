@@ -14,6 +14,6 @@ LAYERS: list[set[str]] = [
     {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"},
     {"run", "job", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
     | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged"}
-    | {"train_job", "train_worker"},
+    | {"train_job", "train_worker", "handle"},
     {"ui"},
 ]

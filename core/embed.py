@@ -14,18 +14,17 @@ import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import duckdb
 
 from core import job
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
+from core.handle import Handle
 from core.job import Progress
 from core.queries import embeddings, runs
 from core.run import last_finished
 from core.store import Store, to_json
-
-State = Literal["running", "finished", "failed", "cancelled"]
 
 METHODS = ("pca", "mvu")
 MAX_POINTS = 10_000
@@ -46,33 +45,12 @@ class MapRequest:
     method: str
 
 
-class MapHandle:
-    """A map being made by this process. Read from any thread: done 0..1, what in words, state, error of one that failed."""
+class MapHandle(Handle):
+    """A map being made by this process; features that were computed stay where it is cancelled."""
 
     def __init__(self, embedding_id: str, request: MapRequest) -> None:
+        super().__init__()
         self.embedding_id, self.request = embedding_id, request
-        self.done, self.what = 0.0, "starting"
-        self.state: State = "running"
-        self.error: str | None = None
-        self._cancelled, self._ended = threading.Event(), threading.Event()
-
-    def cancel(self) -> None:
-        """Asks the map to stop; features that were computed stay."""
-        self._cancelled.set()
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Waits for the end; False where it is not reached in time."""
-        return self._ended.wait(timeout_s)
-
-    def end(self, state: State, error: str | None = None) -> None:
-        """Marks the end; called once, by the map itself."""
-        self.state, self.error = state, error
-        self._ended.set()
-
-    @property
-    def is_cancelled(self) -> bool:
-        """True once somebody asked for it."""
-        return self._cancelled.is_set()
 
 
 def features() -> list[str]:
@@ -137,7 +115,7 @@ def _execute(store: Store, handle: MapHandle, progress: Progress | None) -> None
     folder = store.path.with_name(store.path.stem + ".maps") / handle.embedding_id
 
     def report(done: float, what: str) -> None:
-        handle.done, handle.what = done, what
+        handle.report(done, what)
         if progress:
             progress(done, what)
 

@@ -18,50 +18,22 @@ import duckdb
 
 from core import job, verdicts
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
+from core.handle import Handle
 from core.job import Deep, GridCount, Progress, Request, RunSummary
 from core.store import Store, to_json
-
-State = Literal["running", "finished", "failed", "cancelled"]
 
 _handles: dict[Path, "RunHandle"] = {}
 _opening = threading.Lock()
 
 
-class RunHandle:
-    """A run of this process. Read from any thread.
-
-    done 0..1, what in words, state, error the message of a failed or cancelled run, summary once finished.
-    """
+class RunHandle(Handle):
+    """A run of this process; `summary` once finished."""
 
     def __init__(self, run_id: str, request: Request) -> None:
+        super().__init__()
         self.run_id = run_id
         self.request = request
-        self.started_at = _now()
-        self.done = 0.0
-        self.what = "starting"
-        self.state: State = "running"
-        self.error: str | None = None
         self.summary: RunSummary | None = None
-        self._cancelled = threading.Event()
-        self._ended = threading.Event()
-
-    def cancel(self) -> None:
-        """Asks the run to stop; it ends as cancelled within seconds, unless it has just finished."""
-        self._cancelled.set()
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Waits for the end; False where it is not reached in time."""
-        return self._ended.wait(timeout_s)
-
-    def end(self, state: State, error: str | None = None) -> None:
-        """Marks the end; called once, by the run itself."""
-        self.state, self.error = state, error
-        self._ended.set()
-
-    @property
-    def is_cancelled(self) -> bool:
-        """True once somebody asked for it."""
-        return self._cancelled.is_set()
 
 
 def score(
@@ -164,7 +136,7 @@ def _execute(store: Store, handle: RunHandle, progress: Progress | None, cancel:
     folder = _runs_folder(store) / handle.run_id
 
     def report(done: float, what: str) -> None:
-        handle.done, handle.what = done, what
+        handle.report(done, what)
         if progress:
             progress(done, what)
 

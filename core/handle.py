@@ -1,0 +1,42 @@
+"""A job of this process in the background, as every thread may read it: a run, a map, a training."""
+
+import threading
+from datetime import UTC, datetime
+from typing import Literal
+
+State = Literal["running", "finished", "failed", "cancelled"]
+
+
+class Handle:
+    """How far a job is. done 0..1, what in words, state, error the message of a failed or cancelled one, started_at in naive UTC."""
+
+    def __init__(self) -> None:
+        self.started_at = datetime.now(UTC).replace(tzinfo=None)
+        self.done = 0.0
+        self.what = "starting"
+        self.state: State = "running"
+        self.error: str | None = None
+        self._cancelled = threading.Event()
+        self._ended = threading.Event()
+
+    def cancel(self) -> None:
+        """Asks the job to stop; it ends as cancelled within seconds, unless it has just finished."""
+        self._cancelled.set()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Waits for the end; False where it is not reached in time."""
+        return self._ended.wait(timeout_s)
+
+    def report(self, done: float, what: str) -> None:
+        """Takes in how far it is."""
+        self.done, self.what = done, what
+
+    def end(self, state: State, error: str | None = None) -> None:
+        """Marks the end; called once, by the job itself."""
+        self.state, self.error = state, error
+        self._ended.set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True once somebody asked for it."""
+        return self._cancelled.is_set()

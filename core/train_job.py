@@ -13,16 +13,15 @@ import threading
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from core import job
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.features.trained import digest, find_weights, read_about
+from core.handle import Handle
 from core.store import Store
-
-State = Literal["running", "finished", "failed", "cancelled"]
 
 WORKER = (sys.executable, "-m", "core.train_worker")
 LOSS = re.compile(r"\bloss (\d+\.\d+)")
@@ -43,48 +42,25 @@ class TrainRequest:
     seed: int = 0
 
 
-class TrainHandle:
-    """A training of this process. Read from any thread: done 0..1, what in words, losses, state, error of one that failed.
-
-    losses: (done, loss) in their order, at most MOST_LOSSES. about: what is known of the weights, once finished.
-    """
+class TrainHandle(Handle):
+    """A training of this process. losses: (done, loss) in their order, at most MOST_LOSSES. about: what is known of the weights, once
+    finished."""
 
     def __init__(self, request: TrainRequest) -> None:
-        self.request, self.started_at = request, _now()
-        self.done, self.what = 0.0, "starting"
+        super().__init__()
+        self.request = request
         self.losses: list[tuple[float, float]] = []
-        self.state: State = "running"
-        self.error: str | None = None
         self.about: dict[str, str] = {}
         self._first: tuple[float, datetime] | None = None
-        self._cancelled, self._ended = threading.Event(), threading.Event()
-
-    def cancel(self) -> None:
-        """Asks the training to stop."""
-        self._cancelled.set()
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Waits for the end; False where it is not reached in time."""
-        return self._ended.wait(timeout_s)
 
     def report(self, done: float, what: str) -> None:
         """Takes in a line of progress, and the loss where it names one."""
-        self.done, self.what = done, what
+        super().report(done, what)
         found = LOSS.search(what)
         if found and self._first is None:
             self._first = done, _now()  # what was done before it, a stopped training did
         if found and (not self.losses or done - self.losses[-1][0] >= 1 / MOST_LOSSES):
             self.losses.append((done, float(found[1])))
-
-    def end(self, state: State, error: str | None = None) -> None:
-        """Marks the end; called once, by the training itself."""
-        self.state, self.error = state, error
-        self._ended.set()
-
-    @property
-    def is_cancelled(self) -> bool:
-        """True once somebody asked for it."""
-        return self._cancelled.is_set()
 
     @property
     def left_s(self) -> float | None:

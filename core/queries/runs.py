@@ -23,7 +23,7 @@ def finished_runs(store: Store, limit: int = 50) -> list[Row]:
 
 def scored_by(store: Store, run_id: str) -> str:
     """The run whose scores stand behind results: itself, unless a threshold version judged it again."""
-    found = store.rows("SELECT run_id::VARCHAR AS id FROM verdict WHERE result_id = ? LIMIT 1", [run_id])
+    found = store.rows("SELECT run_id::VARCHAR AS id FROM verdict WHERE result_id::VARCHAR = ? LIMIT 1", [run_id])
     return str(found[0]["id"]) if found else run_id
 
 

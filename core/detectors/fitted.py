@@ -36,7 +36,6 @@ BATCH = 128
 class FittedNetwork(Detector):
     """Trains in `fit`, on the images themselves, as many epochs as fit into `max_steps`, or until the loss has converged.
 
-    After half the steps the share `trim` of every group that scores worst is left out: what is fitted on holds broken banners too.
     The network sees how an image differs from the mean image of its group, so scaled that `INSIDE` of all pixels lie in -1..1.
     State: `weights_` (all of the network's numbers), `means_` (k + 1, c, side, side) of the groups `codes_` (k,) and of all images, for
     groups that `fit` never saw; `unit_`, the difference that becomes 1; `losses_`, the loss curve.
@@ -49,6 +48,10 @@ class FittedNetwork(Detector):
     batch: int = 32
     rate: float = 2e-3
     trim: float = 0.1
+    """Share of every group, farthest from its mean image, that nothing is learned from: what is fitted on holds broken banners too."""
+    unit_length: bool = True
+    """Whether images are brought to length 1 first; square roots of a heatmap's shares then are what they were before a brightest cell
+    was made 1, and equally noisy everywhere."""
     patience: int = 3
     seed: int = 0
     checkpoint: Path | None = None
@@ -78,53 +81,48 @@ class FittedNetwork(Detector):
         """What a method learns from the trained network and the images it was trained on to the end."""
 
     def _fit(self, X: Image, groups: Groups) -> None:
-        import torch
-
         if X.shape[2] != X.shape[3]:
             raise ContractError(f"{self.name} reads square images, however they have {X.shape[2]} x {X.shape[3]} pixels. Pad them.")
-        self.codes_ = np.unique(groups)
-        self.means_ = np.stack([*[X[groups == code].mean(axis=0) for code in self.codes_], X.mean(axis=0)])
+        X = self.normed(X)
+        self._learn_means(X, groups)
+        kept = self._nearest(X, groups)
+        X, groups = X[kept], groups[kept]
+        self._learn_means(X, groups)
         self.unit_ = float(np.quantile(np.abs(X - self._means(groups)), INSIDE)) or 1.0
-        network, x = self._fresh(), self._tensor(X, groups)
-        network.register_buffer(
-            "kept", torch.ones(len(x), dtype=torch.bool)
-        )  # in the checkpoint: a stopped training goes on with the same rows
+        network, x = self._fresh(), self._seen(X, groups)
         self._before(network, x)
-        self.losses_ = np.array(self._trained(network, x, groups))
-        with torch.inference_mode():
-            self._after(network, x[network.kept])
-        del network.kept
+        self.losses_ = np.array(self._trained(network, x))
+        self._after(network, x)
         self.weights_ = np.concatenate([v.numpy().ravel() for v in network.state_dict().values() if v.is_floating_point()])
         self._network = network
+
+    def _learn_means(self, X: Image, groups: Groups) -> None:
+        self.codes_ = np.unique(groups)
+        self.means_ = np.stack([*[X[groups == code].mean(axis=0) for code in self.codes_], X.mean(axis=0)])
+
+    def _nearest(self, X: Image, groups: Groups) -> NDArray[np.int64]:
+        """Rows to learn from: all but the share `trim` of every group that lies farthest from its mean image."""
+        far = np.square(X - self._means(groups)).sum(axis=(1, 2, 3), dtype=np.float64)
+        kept = np.ones(len(X), dtype=bool)
+        for code in self.codes_:
+            rows = np.flatnonzero(groups == code)
+            kept[rows[np.argsort(-far[rows], kind="stable")[: int(self.trim * len(rows))]]] = False
+        return np.flatnonzero(kept)
 
     def _plan(self, n: int, digest: str = "") -> Plan:
         steps = min(self.max_steps, math.ceil(n * self.epochs / self.batch))
         return Plan(steps, self.batch, self.rate, self.seed, self.patience, least=steps // 2 + 1, window=10, weight_decay=0.0, data=digest)
 
-    def _trained(self, network: Network, x: "Tensor", groups: Groups) -> list[float]:
+    def _trained(self, network: Network, x: "Tensor") -> list[float]:
         import torch
 
         plan = self._plan(len(x), hashlib.sha256(x.numpy().tobytes()).hexdigest()[:16] if self.checkpoint else "")
 
         def loss(step: int) -> "Tensor":
-            if step == plan.steps // 2 and self.trim > 0:
-                network.kept[:] = torch.from_numpy(self._best(network, x, groups))
             rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-            rows = torch.nonzero(network.kept)[:, 0]
-            return self._loss(network, x[rows[torch.randint(len(rows), (plan.batch,), generator=rng)]], rng)
+            return self._loss(network, x[torch.randint(len(x), (plan.batch,), generator=rng)], rng)
 
         return fit_network(network, loss, plan, self.checkpoint, self.progress or unseen)
-
-    def _best(self, network: Network, x: "Tensor", groups: Groups) -> NDArray[np.bool_]:
-        """(n,) images that training goes on with: all but the share `trim` of every group that scores worst so far."""
-        network.eval()
-        values = self._in_batches(network, x)
-        network.train()
-        kept = np.ones(len(values), dtype=bool)
-        for code in np.unique(groups):
-            rows = np.flatnonzero(groups == code)
-            kept[rows[np.argsort(-values[rows], kind="stable")[: int(self.trim * len(rows))]]] = False
-        return kept
 
     def _score(self, X: Image, groups: Groups) -> Scores:
         return self._in_batches(self._ready(X), self._tensor(X, groups))
@@ -148,12 +146,23 @@ class FittedNetwork(Detector):
         known = self.codes_[np.minimum(at, len(self.codes_) - 1)] == groups
         return self.means_[np.where(known, at, len(self.codes_))]
 
-    def _tensor(self, X: Image, groups: Groups) -> "Tensor":
-        """What the network sees of images."""
+    def normed(self, X: Image) -> Image:
+        """(n, c, side, side) images brought to length 1 where `unit_length` says so: what reconstructions are to be looked at beside."""
+        if not self.unit_length:
+            return X
+        length = np.sqrt(np.einsum("nchw,nchw->n", X, X, dtype=np.float64))
+        return np.asarray(X / np.maximum(length, 1e-9)[:, None, None, None], dtype=np.float32)
+
+    def _seen(self, X: Image, groups: Groups) -> "Tensor":
+        """What the network sees of images that are as `normed` leaves them."""
         import torch
 
         seen = ((X - self._means(groups)) / self.unit_).astype(np.float32)
         return torch.from_numpy(seen).contiguous(memory_format=torch.channels_last)
+
+    def _tensor(self, X: Image, groups: Groups) -> "Tensor":
+        """What the network sees of images."""
+        return self._seen(self.normed(X), groups)
 
     def _ready(self, X: Image) -> Network:
         """The trained network, made from the state where it was loaded. Raises ContractError for images of another shape."""

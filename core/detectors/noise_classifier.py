@@ -27,8 +27,9 @@ class NoiseClassifier(Reconstruction):
     the images that `fit` kept. **Shape** (n, c, side, side) -> (n,).
     **Source** NTU machine learning course 2021, homework 8, "boss": 4,364,140 parameters at 3x64x64 with `code=None` and `dim=64`.
     Neither what its noise was nor how its two scores were joined was published.
-    **Differs** made images are what the decoder draws from random codes, normal with the batch's mean and spread in every entry, and the
-    share `noise_share` is pixel noise, which alone would be told from images without learning what they look like.
+    **Differs** made images are what the decoder draws from random codes, normal with the batch's mean and spread in every entry, each with
+    what another image's reconstruction left out: without it they are smooth, and the classifier would learn grain alone. The share
+    `noise_share` is pixel noise, which by itself would teach no boundary near the images.
     """
 
     code: int | None = 8
@@ -65,8 +66,10 @@ class NoiseClassifier(Reconstruction):
         network.decoder.eval()  # made images are to leave no trace in the norms of real ones
         with torch.no_grad():
             drawn = network.decode(random)
+            grain = x - network.decode(code)
         network.decoder.train()
-        return torch.cat([noise, drawn])
+        other = torch.randint(len(x), (len(drawn),), generator=rng)
+        return torch.cat([noise, drawn + grain[other]])
 
     def _doubts(self, network: Network, x: "Tensor") -> "Tensor":
         """(b,) float64 -logits of "real"."""

@@ -30,6 +30,7 @@ class Ocgan(Reconstruction):
     """Standard deviation of the noise on what is encoded, in the network's units."""
     weight: float = 1000.0
     mined: float = 0.3
+    max_steps: int = 250
     patience: int = 0
 
     @property

@@ -45,7 +45,7 @@ class Reconstruction(FittedNetwork):
             return np.asarray(network.encode(self._tensor(X, groups)).numpy())
 
     def decode(self, codes: Image, groups: Groups) -> Image:
-        """(n, c, side, side) images of codes (n, ...), each added to the mean image of its group, as the images to `fit` were."""
+        """(n, c, side, side) images of codes (n, ...), each added to the mean image of its group; to be held against `normed(X)`."""
         import torch
 
         means = self._means(groups)

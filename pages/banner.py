@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.queries import banner, strangers
 from core.queries.runs import Row
-from core.ui import charts, components, evidence, maps, nav, neighbours, palette, reads, state, tables, text, work
+from core.ui import charts, components, evidence, latent_view, maps, nav, neighbours, palette, reads, state, tables, text, work
 from core.ui.maps import Map
 from core.ui.state import Shown
 
@@ -236,6 +236,7 @@ def scored(run: Shown, found: Row, facts: Row) -> None:
     pictures(run, found, seen, hoped)
     brushed(run, facts["banner_id"], seen, hoped)
     neighbours.company(run, found)
+    latent_view.drawings(run, found)
     west, east = st.columns(2, gap="large")
     with west:
         where_it_stands(run, found)

@@ -73,7 +73,7 @@ WRITES: dict[str, tuple[str, Callable[[], Any]]] = {
     "make_map": ("analyst", lambda: writes.make_map(MapRequest(run_id(), "no such feature", "pca"))),
     "cancel_map": ("analyst", lambda: writes.cancel_map()),
     "forget_map": ("analyst", lambda: writes.forget_map()),
-    "draw_latent": ("analyst", lambda: writes.draw_latent(LatentRequest("no such run", flagged(0)))),
+    "draw_latent": ("analyst", lambda: writes.draw_latent(LatentRequest(str(uuid.uuid4()), flagged(0)))),
     "cancel_latent": ("analyst", lambda: writes.cancel_latent()),
     "forget_latent": ("analyst", lambda: writes.forget_latent()),
     "label": ("reviewer", lambda: writes.label(flagged(1), "broken", blind=True)),

@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.ablation import Case, differences, metrics
 from benchmarks.unseen import UNSEEN
+from core.across import score_across
 from core.detectors import CATALOGUE, default_names
 from core.heatmaps import heatmaps_of
 from core.judging import Judged
@@ -36,7 +37,10 @@ def make_case(seed: int, faults: dict[str, Fault] | None, names: list[str]) -> t
     heatmaps = heatmaps_of(log.banner, log.points, log.banner_id, log.grid_id, log.n_products, log.domain)
     reference = fit_reference(heatmaps)
     rows = [np.flatnonzero(log.grid_id == g) for g in np.unique(log.grid_id)]
-    parts = [score_grid(heatmaps.take(r), reference, names, lambda what: None) for r in rows]
+    within, together = ([name for name in names if CATALOGUE[name].across == across] for across in (False, True))
+    parts = [score_grid(heatmaps.take(r), reference, within, lambda what: None) for r in rows]
+    of_grid = {int(heatmaps.grid_id[r[0]]): heatmaps.take(r) for r in rows}
+    score_across(parts, lambda part: of_grid[int(part.grid_id[0])], together, lambda what: None)
     scores = {name: np.concatenate([part.scores[name] for part in parts]) for name in names}
     grid_id, n_clicks, limit = (np.concatenate([getattr(part, c) for part in parts]) for c in ("grid_id", "n_clicks", "limit"))
     broken = log.fault[np.concatenate(rows)] != ""

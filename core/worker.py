@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix, vstack
 
 from core import judging, results, scoring
+from core.across import score_across
 from core.child import asked_of, run, say
 from core.detectors import CATALOGUE, default_names, make
 from core.errors import InputError
@@ -53,7 +54,10 @@ def main(job: Path) -> None:
         raise InputError("A run needs clicks, however the job holds none. Widen the window or ingest a log.")
     start = time.perf_counter()
     reference = _fit_references(job, grids)
-    scored = _score(job, grids, reference, quick, _path(asked.get("weights")))
+    within = [name for name in quick if not CATALOGUE[name].across]
+    scored = _score(job, grids, reference, within, _path(asked.get("weights")))
+    together = [name for name in quick if CATALOGUE[name].across]
+    score_across(scored, lambda part: _heatmaps_of(job, part), together, lambda what: say(SCORE_SHARE, f"all grids together: {what}"))
     say(SCORE_SHARE, "comparing all banners")
     fdr = float(asked["fdr"])
     judged = _judge(scored, fdr) if quick else None
@@ -120,6 +124,10 @@ def read_grid(job: Path, grid_id: int) -> Grid:
     return Grid(heatmaps, Days(codes, rows["day"].to_numpy().astype("datetime64[D]"), counts))
 
 
+def _heatmaps_of(job: Path, part: Scored) -> Heatmaps:
+    return read_grid(job, int(part.grid_id[0])).heatmaps
+
+
 def _fit_references(job: Path, grids: list[int]) -> Reference:
     parts = []
     for k, grid_id in enumerate(grids):
@@ -169,7 +177,7 @@ def _look_deep(job: Path, scored: list[Scored], names: list[str], judged: Judged
             share = (k + i / len(scored)) / len(names)
             say(SCORE_SHARE + (DEEP_SHARE - SCORE_SHARE) * share, f"{name} looks at {int(looked.sum()):,} of {n:,} banners")
             own = slice(starts[i], starts[i + 1])
-            heatmaps = read_grid(job, int(part.grid_id[0])).heatmaps
+            heatmaps = _heatmaps_of(job, part)
             scoring.score_deep(part, heatmaps, name, looked[own], usable[own], extractor, source)
     return control
 
@@ -216,9 +224,9 @@ def _find_strangers(job: Path, scored: list[Scored]) -> pa.Table:
         new = [part for part in scored if not np.isin(part.grid_id[0], known.grid_id)]
         old = [part for part in scored if np.isin(part.grid_id[0], known.grid_id)]
         if new and old:
-            known.fit(vstack([_some(read_grid(job, int(part.grid_id[0])).heatmaps.counts) for part in old[:: -(-len(old) // MOST_GRIDS)]]))
+            known.fit(vstack([_some(_heatmaps_of(job, part).counts) for part in old[:: -(-len(old) // MOST_GRIDS)]]))
         for part in new:
-            counts = read_grid(job, int(part.grid_id[0])).heatmaps.counts
+            counts = _heatmaps_of(job, part).counts
             parts.append(results.stranger_table(part, *known.judge(counts), len(part.banner_id) < MIN_COMPANY))
     return pa.concat_tables([results.STRANGER.empty_table(), *parts])
 

@@ -7,6 +7,8 @@ jensen_shannon. **Template**, counts against what faults would make of the refer
 isolation_forest, and capstone_vote, all five together.
 **Reconstruction**, networks that learn to draw good banners again: fcn_autoencoder, cnn_autoencoder, cnn_bn_autoencoder, multi_encoder,
 vae, noise_classifier, ocgan. **One class**, a network that maps them close to one point: deep_svdd.
+**Open set**, how sure a classifier of
+all layouts is of an image: max_probability, entropy, max_logit, energy.
 **Features**, an extractor's features against the anchors of the group: cosine_<extractor>.
 """
 
@@ -29,6 +31,7 @@ from core.detectors.multinomial import Multinomial
 from core.detectors.noise_classifier import NoiseClassifier
 from core.detectors.ocgan import Ocgan
 from core.detectors.one_class_svm import OneClassSVM
+from core.detectors.open_set import Energy, Entropy, MaxLogit, MaxProbability
 from core.detectors.ssad_clicks import SsadClicks
 from core.detectors.vae import Vae
 from core.errors import InputError
@@ -44,6 +47,7 @@ _ALL: list[Detector] = [
     *[OneClassSVM(), KNN(), KMeans(), DBSCAN(), IsolationForest(), CapstoneVote()],
     *[FcnAutoencoder(), CnnAutoencoder(), CnnAutoencoder(batch_norm=True), MultiEncoderAutoencoder(), Vae(), NoiseClassifier(), Ocgan()],
     DeepSvdd(),
+    *[MaxProbability(), Entropy(), MaxLogit(), Energy()],
     *[Cosine(feature=name) for name in EXTRACTORS],
 ]
 

@@ -32,6 +32,8 @@ class Detector(ABC):
     needs_labels: ClassVar[bool] = False
     deep: ClassVar[bool] = False
     """Costs milliseconds a banner, so that a run may leave banners out that other detectors have cleared."""
+    across: ClassVar[bool] = False
+    """Learns from the banners of all grids at once, a layout a group; the others learn every grid by itself."""
 
     @property
     @abstractmethod

@@ -20,7 +20,7 @@ class Ocgan(Reconstruction):
     **Loss** w MSE(G(E(x + noise)), x) - log D_code(E(x + noise)) - log D_image(G(u)), the discriminators and the classifier against it.
     **Score** and **Shape** as in Reconstruction, without noise: (n, c, side, side) -> (n,).
     **Source** Perera, Nallapati & Xiang 2019.
-    **Differs** all five networks take each step together, with one optimiser; hundreds of steps in place of 200 epochs, mining from
+    **Differs** all five networks take each step together, with one optimiser; at most `max_steps` steps in place of 200 epochs, mining from
     the first one on; a code that is mined moves by `mined` along its gradient's direction and stays in -1..1.
     """
 
@@ -30,7 +30,7 @@ class Ocgan(Reconstruction):
     """Standard deviation of the noise on what is encoded, in the network's units."""
     weight: float = 1000.0
     mined: float = 0.3
-    max_steps: int = 250
+    max_steps: int = 180
     patience: int = 0
 
     @property

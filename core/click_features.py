@@ -42,7 +42,8 @@ class ClickFeatures:
         away = self._away(heatmaps)
         self.mean_ = np.median(away, axis=0)
         k = min(N_DIRECTIONS, *away.shape)
-        covariance = np.cov((away - self.mean_).T)
+        centred = away - away.mean(axis=0)
+        covariance = centred.T @ centred / max(len(centred) - 1, 1)  # all 0 for one banner alone
         self.directions_ = np.linalg.eigh(covariance)[1][:, ::-1][:, :k].T
         raw, layouts = self._raw(heatmaps, away), heatmaps.n_products.astype(np.int64)
         self.columns_ = [Normaliser().fit(column, layouts, heatmaps.n_clicks) for column in raw.T]

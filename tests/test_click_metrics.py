@@ -110,3 +110,8 @@ def test_features_part_broken_banners_from_others() -> None:
     features = ClickFeatures(fit_reference(X)).fit(X).transform(X)
     far = np.sqrt((features**2).mean(axis=1))
     assert np.median(far[:20]) > 2 * np.median(far[20:])
+
+
+def test_one_banner_alone_has_features_of_zero() -> None:
+    X = heatmaps(drawn(2, np.array([50]), layout()))
+    assert np.isfinite(ClickFeatures(fit_reference(X)).fit(X).transform(X)).all()

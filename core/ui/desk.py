@@ -16,6 +16,9 @@ from core.queries.review import Mode
 from core.ui import text, writes
 from core.ui.state import Shown
 
+SOONEST = 0.3
+"""Seconds after a banner was laid on the desk before which no answer is about it: a second press of the key for the one before."""
+
 
 @dataclass
 class Desk:
@@ -99,6 +102,9 @@ def save(item: Item, value: str) -> None:
     desk = current()
     if desk.item is None or desk.item.batch_id != item.batch_id:
         _say(f"That key was for {text.markdown(item.banner_id)}: it came late and changed nothing.", "info")
+        return
+    if time.monotonic() - desk.since < SOONEST:
+        _say(f"That key came before {text.markdown(item.banner_id)} could be seen: nothing was saved.", "info")
         return
     fault = str(st.session_state.get(f"fault_{item.batch_id}") or "").replace(" ", "_") or None
     note = str(st.session_state.get(f"note_{item.batch_id}") or "").strip() or None

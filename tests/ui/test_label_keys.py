@@ -42,6 +42,7 @@ def press(page: Any, key: str) -> None:
     page.wait_for_function(
         "old => { const e = document.querySelector('[class*=st-key-broken_]'); return e && !e.className.includes(old) }", arg=old
     )
+    page.wait_for_timeout(350)  # nobody decides sooner, and the desk takes no such answer
 
 
 def test_thirty_labels_by_keyboard_and_two_undone_after_a_restart(browser: Any, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_thirty_labels_by_keyboard_and_two_undone_after_a_restart(browser: Any, 
         page.locator("img[alt='outline of the expected clicks']").wait_for(state="detached")
         page.locator("body").press("ArrowLeft")
         page.get_by_text("label 1 of 30").wait_for()
-        page.locator(".st-key-forward button").wait_for()  # the key works once its button is drawn
+        page.locator(".st-key-forward button").first.wait_for()  # the key works once its button is drawn
         page.locator("body").press("ArrowRight")
         page.get_by_text("Why this one").wait_for()
         assert foreign == []

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from core.detectors import make
 from core.detectors.classifier import Classifier
 from core.heatmaps import Heatmaps
-from core.images import Images
-from core.scoring import Scored
+from core.scoring import IMAGES, Scored
 
 MOST = 20_000
 """Images that are learned from, at most: 128 MB."""
@@ -43,7 +42,7 @@ def score_across(scored: list[Scored], read: Callable[[Scored], Heatmaps], names
         for name in names:
             part.scores[name], part.seconds[name], part.weights[name] = np.empty(len(own)), (fit_s / len(scored), 0.0), None
         for a in range(0, len(own), BLOCK):
-            images = Images().make(counts[a : a + BLOCK])
+            images = IMAGES.make(counts[a : a + BLOCK])
             for name, detector in detectors.items():
                 began = time.perf_counter()
                 part.scores[name][a : a + BLOCK] = detector.score(images, own[a : a + BLOCK])
@@ -60,7 +59,7 @@ def _sample(scored: list[Scored], read: Callable[[Scored], Heatmaps], codes: lis
     sizes = np.array([len(part.banner_id) for part in scored])
     allowed = _even(sizes)
     rows = [np.linspace(0, n - 1, m).astype(np.int64) for n, m in zip(sizes, allowed, strict=True)]
-    images = [Images().make(read(part).counts[at]) for part, at in zip(scored, rows, strict=True)]
+    images = [IMAGES.make(read(part).counts[at]) for part, at in zip(scored, rows, strict=True)]
     return np.concatenate(images), np.concatenate([own[at] for own, at in zip(codes, rows, strict=True)])
 
 

@@ -24,7 +24,8 @@ from core.child import asked_of, run, say
 from core.detectors import make
 from core.detectors.vae import Vae
 from core.heatmaps import counts_of_lists
-from core.images import Image, Images
+from core.images import Image
+from core.scoring import IMAGES
 
 NICENESS = 10
 """The dashboard and its scoring runs go first."""
@@ -63,7 +64,7 @@ def seen(banners: pa.Table) -> tuple[Image, NDArray[np.int64]]:
 
     At length 1 the squares of an image are shares of clicks, however bright its brightest cell is: two images are drawn on one scale.
     """
-    X = Images().make(counts_of_lists(banners["bins"], banners["counts"]))
+    X = IMAGES.make(counts_of_lists(banners["bins"], banners["counts"]))
     length = np.sqrt(np.square(X).sum(axis=(1, 2, 3), keepdims=True, dtype=np.float64))
     layouts = np.unique(banners["n_products"].to_numpy(), return_inverse=True)[1].astype(np.int64)
     return np.asarray(X / np.maximum(length, 1e-9), dtype=np.float32), layouts

@@ -12,11 +12,11 @@ import pytest
 
 from core import latent, latent_worker
 from core.errors import InputError, RunError
-from core.images import Images
 from core.latent import Latent, LatentRequest
 from core.queries import heatmaps, runs
 from core.queries import latent as queries
 from core.run import last_finished
+from core.scoring import IMAGES
 from core.settings import N_BINS
 from core.store import Store
 from tests.banners import heatmaps as heatmaps_of
@@ -56,7 +56,7 @@ def test_a_banner_is_drawn_beside_its_changes(store: Store) -> None:
     name = banners_of(store, GRIDS[0])[3]
     found = drawn_of(store, name)
     seen = heatmaps.counts_of(store, [name])[name]
-    image = Images().make(heatmaps_of(seen[None]).counts)[0, 0]
+    image = IMAGES.make(heatmaps_of(seen[None]).counts)[0, 0]
     assert np.allclose(found.original, image / np.linalg.norm(image), atol=1e-3)
     assert (len(found.code), found.n_fitted) == (8, len(banners_of(store, GRIDS[0])))
     assert found.drawn.shape == (2 + 28 * 49, N_BINS)

@@ -5,10 +5,10 @@ LAYERS is read by a test: a module may import from its own layer and from those 
 
 LAYERS: list[set[str]] = [
     {"settings", "errors"},
-    {"clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images"},
+    {"clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images", "augment"},
     {"reference", "features", "anchors", "embeddings", "templates", "detectors", "normalise", "combine", "thresholds"}
     | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"}
-    | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop", "strangers", "across"},
+    | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop", "nt_xent", "strangers", "across"},
     {"training"},
     {"child", "worker", "map_worker", "latent_worker"},
     {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"},

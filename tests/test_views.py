@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from core.corruptions import Clicks
 from core.errors import InputError
-from core.training.nt_xent import nt_xent
+from core.nt_xent import nt_xent
 from core.training.pools import Pool, synthetic_pool
 from core.training.simclr import anchors_of
 from core.training.views import ContrastPlan, corrupted, disturbed, make_views, of_some_layouts

@@ -9,7 +9,7 @@ from scipy.sparse import vstack
 
 from core.features.simclr import IMAGES
 from core.loop import Progress, fit_network
-from core.training.nt_xent import nt_xent
+from core.nt_xent import nt_xent
 from core.training.pools import Pool
 from core.training.views import ContrastPlan, make_views
 

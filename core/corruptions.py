@@ -172,6 +172,19 @@ def corrupt(rng: np.random.Generator, clicks: Clicks, n: int, other: Clicks, nam
     return Clicks(np.concatenate([p.banner for p in parts]), np.concatenate([p.points for p in parts]))
 
 
+def pairs(
+    rng: np.random.Generator, counts: csr_matrix, others: csr_matrix, names: tuple[str, ...] = tuple(CORRUPTIONS)
+) -> tuple[csr_matrix, csr_matrix, NDArray[np.float64]]:
+    """Banners (b, 1600) as they are and corrupted, and about how many clicks (b,) both have left: the fewer of the two, thinned at random
+    to as little as a quarter, so that the number gives nothing away. `others` (b, 1600) are banners of other groups, for `mixed`."""
+    n = counts.shape[0]
+    other = clicks_of(others, rng)
+    bad = counts_of(corrupt(rng, clicks_of(counts, rng), n, other, names), n)
+    fewer = np.minimum(np.asarray(counts.sum(axis=1)).ravel(), np.asarray(bad.sum(axis=1)).ravel())
+    target = fewer * np.exp(rng.uniform(np.log(0.25), 0, n))
+    return thinned(rng, counts, target), thinned(rng, bad, target), target
+
+
 def thinned(rng: np.random.Generator, counts: csr_matrix, target: NDArray[np.float64]) -> csr_matrix:
     """(b, 1600) counts with about `target` clicks left a banner, drawn binomially cell by cell."""
     total = np.asarray(counts.sum(axis=1)).ravel()

@@ -16,11 +16,12 @@ from core.detectors.networks.autoencoders import Autoencoder, Convolutional, Ful
 from core.detectors.networks.discriminators import ImageDiscriminator, Judged, held
 from core.detectors.networks.one_class import LeNet, LeNetAutoencoder
 from core.detectors.noise_classifier import normal_scores
+from core.detectors.reconstruction import Reconstruction
 from core.errors import ContractError
 from core.loop import Plan, fit_network
 
 FITTED = [name for name, detector in CATALOGUE.items() if isinstance(detector, FittedNetwork)]
-DRAWING = [name for name in FITTED if name != "deep_svdd"]
+DRAWING = [name for name in FITTED if isinstance(CATALOGUE[name], Reconstruction)]
 SHORT = {"epochs": 4, "batch": 16}
 
 

@@ -2,7 +2,8 @@
 
 **Statistical**, counts against the reference, at 40x40, 20x20 and 10x10 cells: multinomial, chi_squared, kl_divergence,
 jensen_shannon. **Template**, counts against what faults would make of the reference: likelihood_ratio.
-**Self-supervised**, a network that sees a banner beside its reference: ssad_clicks.
+**Self-supervised**, a network that sees a banner beside its reference: ssad_clicks; one that tells images from the same with a
+patch changed: ssad_cutout, ssad_cutavg, ssad_cutpaste, ssad_cutdiff.
 **Classical**, scikit-learn over the measures of `click_metrics` and the main directions: one_class_svm, knn, kmeans, dbscan,
 isolation_forest, and capstone_vote, all five together.
 **Reconstruction**, networks that learn to draw good banners again: fcn_autoencoder, cnn_autoencoder, cnn_bn_autoencoder, multi_encoder,
@@ -32,6 +33,7 @@ from core.detectors.noise_classifier import NoiseClassifier
 from core.detectors.ocgan import Ocgan
 from core.detectors.one_class_svm import OneClassSVM
 from core.detectors.open_set import Energy, Entropy, MaxLogit, MaxProbability
+from core.detectors.ssad import Ssad
 from core.detectors.ssad_clicks import SsadClicks
 from core.detectors.vae import Vae
 from core.errors import InputError
@@ -44,6 +46,7 @@ _ALL: list[Detector] = [
     *[JensenShannon(size=size) for size in (40, 20, 10)],
     LikelihoodRatio(),
     SsadClicks(),
+    *[Ssad(augmentation=name) for name in ("cutout", "cutavg", "cutpaste", "cutdiff")],
     *[OneClassSVM(), KNN(), KMeans(), DBSCAN(), IsolationForest(), CapstoneVote()],
     *[FcnAutoencoder(), CnnAutoencoder(), CnnAutoencoder(batch_norm=True), MultiEncoderAutoencoder(), Vae(), NoiseClassifier(), Ocgan()],
     DeepSvdd(),

@@ -27,7 +27,7 @@ Network = Any
 
 INSIDE = 0.999
 Values = Callable[[Network, "Tensor"], "Tensor"]
-"""(network, batch (b, c, side, side)) -> (b,) float64."""
+"""(network, batch (b, c, side, side)) -> (b,) or (b, d) float64."""
 BATCH = 128
 """Images a forward pass when scoring, always so many: the last batch is filled up, so that a score never depends on its company."""
 
@@ -128,17 +128,17 @@ class FittedNetwork(Detector):
         return self._in_batches(self._ready(X), self._tensor(X, groups))
 
     def _in_batches(self, network: Network, x: "Tensor", values: Values | None = None) -> Scores:
-        """(n,) what `values` gives, `_values` unless told otherwise, batch by batch."""
+        """(n,), or (n, d), what `values` gives, `_values` unless told otherwise, batch by batch."""
         import torch
 
-        out = np.empty(len(x))
+        out = []
         with torch.inference_mode():
-            for a in range(0, len(x), BATCH):
+            for a in range(0, max(len(x), 1), BATCH):
                 part = x[a : a + BATCH]
                 whole = torch.zeros((BATCH, *part.shape[1:])).contiguous(memory_format=torch.channels_last)
                 whole[: len(part)] = part
-                out[a : a + BATCH] = (values or self._values)(network, whole).numpy()[: len(part)]
-        return out
+                out.append((values or self._values)(network, whole).numpy()[: len(part)])
+        return np.concatenate(out)
 
     def _means(self, groups: Groups) -> Image:
         """(n, c, side, side) mean images of the rows' groups."""

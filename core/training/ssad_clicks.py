@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import vstack
 
-from core.corruptions import CORRUPTIONS, clicks_of, corrupt, counts_of, thinned
+from core.corruptions import CORRUPTIONS, pairs
 from core.detectors.ssad_clicks import channels
 from core.loop import Plan, Progress, fit_network
 from core.training.pools import Pool
@@ -35,11 +35,8 @@ def make_batch(rng: np.random.Generator, pool: Pool, plan: SsadPlan) -> tuple["T
 
     at = rng.choice(len(pool.rows), plan.batch, replace=False)
     real, rows = pool.counts[at], pool.rows[at]
-    other = clicks_of(pool.counts[_of_other_grids(rng, pool.grid_id, at)], rng)
-    bad = counts_of(corrupt(rng, clicks_of(real, rng), plan.batch, other, plan.corruptions), plan.batch)
-    fewer = np.minimum(np.asarray(real.sum(axis=1)).ravel(), np.asarray(bad.sum(axis=1)).ravel())
-    target = fewer * np.exp(rng.uniform(np.log(0.25), 0, plan.batch))
-    both = vstack([thinned(rng, real, target), thinned(rng, bad, target)]).tocsr()
+    good, bad, target = pairs(rng, real, pool.counts[_of_other_grids(rng, pool.grid_id, at)], plan.corruptions)
+    both = vstack([good, bad]).tocsr()
     expected = pool.expected[np.tile(rows, 2)]
     use = np.flatnonzero(np.tile(target >= LEAST_CLICKS, 2))
     y = np.repeat([0.0, 1.0], plan.batch).astype(np.float32)

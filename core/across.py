@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from core.detectors import make
+from core.detectors import CATALOGUE, make
+from core.detectors.base import Detector
 from core.detectors.classifier import Classifier
 from core.heatmaps import Heatmaps
 from core.scoring import IMAGES, Scored
@@ -22,31 +23,48 @@ Codes = NDArray[np.int64]
 
 
 def score_across(scored: list[Scored], read: Callable[[Scored], Heatmaps], names: list[str], step: Callable[[str], None]) -> None:
-    """Puts the scores of detectors `names`, all of which learn across grids, into `scored`; they share one classifier.
+    """Puts the scores of detectors `names`, all of which learn across grids, into `scored`; some share one classifier.
 
     A group is a layout: a grid and a number of products. Of every grid an even share is learned from, small grids whole.
     """
     if not names:
         return
     codes = _layouts(scored)
-    start = time.perf_counter()
     step("drawing images to learn from")
     X, groups = _sample(scored, read, codes)
-    step("learning to tell the layouts apart")
-    classifier = Classifier().fit(X, groups)
-    fit_s = (time.perf_counter() - start) / len(names)
-    detectors = {name: make(name, classifier=classifier).fit(X[:1], groups[:1]) for name in names}
+    detectors, fit_s = _fitted(names, X, groups, step)
     for part, own in zip(scored, codes, strict=True):
         step(f"grid {int(part.grid_id[0])}")
         counts = read(part).counts
         for name in names:
-            part.scores[name], part.seconds[name], part.weights[name] = np.empty(len(own)), (fit_s / len(scored), 0.0), None
+            part.scores[name], part.seconds[name], part.weights[name] = np.empty(len(own)), (fit_s[name] / len(scored), 0.0), None
         for a in range(0, len(own), BLOCK):
             images = IMAGES.make(counts[a : a + BLOCK])
             for name, detector in detectors.items():
                 began = time.perf_counter()
                 part.scores[name][a : a + BLOCK] = detector.score(images, own[a : a + BLOCK])
                 part.seconds[name] = (part.seconds[name][0], part.seconds[name][1] + time.perf_counter() - began)
+
+
+def _fitted(
+    names: list[str], X: NDArray[np.float32], groups: Codes, step: Callable[[str], None]
+) -> tuple[dict[str, Detector], dict[str, float]]:
+    """The detectors, fitted, and the seconds of each; those of the shared classifier are divided among them."""
+    sharing = [name for name in names if getattr(CATALOGUE[name], "shared", False)]
+    classifier, shared_s = None, 0.0
+    if sharing:
+        step("learning to tell the layouts apart")
+        began = time.perf_counter()
+        classifier = Classifier().fit(X, groups)
+        shared_s = (time.perf_counter() - began) / len(sharing)
+    detectors, seconds = {}, {}
+    for name in names:
+        step(f"fitting {name} on {len(X):,} banners" + (", which takes minutes" if CATALOGUE[name].slow_fit else ""))
+        began = time.perf_counter()
+        fresh = make(name, classifier=classifier) if name in sharing else make(name)
+        detectors[name] = fresh.fit(X, groups)
+        seconds[name] = time.perf_counter() - began + (shared_s if name in sharing else 0.0)
+    return detectors, seconds
 
 
 def _layouts(scored: list[Scored]) -> list[Codes]:

@@ -24,7 +24,8 @@ class Plan:
     """How long and how fast to train: at most `steps` batches of `batch` examples, AdamW from `rate` down along a cosine.
 
     With `patience`, training ends once that many windows of `window` steps have not lowered the loss by the share `tolerance` of its
-    size; never before the step `least`. `data` names what is trained on: a checkpoint of other data is left alone.
+    size; never before the step `least`. `data` names what is trained on: a checkpoint of other data is left alone. Parameters whose
+    names begin with one of `undecayed` are not drawn towards 0.
     """
 
     steps: int
@@ -37,6 +38,7 @@ class Plan:
     window: int = N_LOSSES
     weight_decay: float = 1e-4
     data: str = ""
+    undecayed: tuple[str, ...] = ()
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step: up over the first 100 or the first tenth, then down along half a cosine."""
@@ -69,7 +71,7 @@ def fit_network(
     """
     import torch
 
-    optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=plan.weight_decay)
+    optimiser = torch.optim.AdamW(_decayed(network, plan), lr=plan.rate, weight_decay=plan.weight_decay)
     losses: list[float] = _resume(checkpoint, network, optimiser, plan) if checkpoint else []
     saved = time.monotonic()
     network.train()
@@ -90,6 +92,15 @@ def fit_network(
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     return plan.curve(losses)
+
+
+def _decayed(network: "nn.Module", plan: Plan) -> Any:
+    """The network's parameters, in two groups where some are not decayed."""
+    if not plan.undecayed:
+        return network.parameters()
+    free = {name: name.startswith(plan.undecayed) for name, _ in network.named_parameters()}
+    groups = [[value for name, value in network.named_parameters() if free[name] == is_free] for is_free in (False, True)]
+    return [{"params": groups[0]}, {"params": groups[1], "weight_decay": 0.0}]
 
 
 def _save(checkpoint: Path, network: "nn.Module", optimiser: Any, losses: list[float], plan: Plan) -> None:

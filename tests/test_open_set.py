@@ -22,6 +22,8 @@ from tests.banners import drawn, heatmaps, layout, sizes
 from tests.test_worker import finished, row, table, write_job
 
 NAMES = [name for name, detector in CATALOGUE.items() if isinstance(detector, OpenSet)]
+PLAIN = ["max_probability", "entropy", "max_logit", "energy"]
+SHARING = [*PLAIN, "svgd_ensemble"]
 SURE, TORN = [4.0, 0.0, 0.0], [2.0, 2.0, 1.0]
 LOGITS = np.array([SURE, TORN])
 OWN = np.array([1, 0])
@@ -51,7 +53,7 @@ def test_the_first_score_is_one_minus_the_highest_probability_and_not_its_place(
     assert all(0 <= s <= 1 for s in score("max_probability", conditional=False))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PLAIN)
 def test_who_the_classifier_is_sure_of_is_less_anomalous(name: str) -> None:
     """The published list has the max logit itself, which is a confidence: highest where nothing is wrong."""
     sure, torn = score(name, own=[0, 0])
@@ -133,21 +135,23 @@ def _scored(n: int = 60) -> tuple[list[Scored], dict[int, Heatmaps]]:
     return [score_grid(h, reference[g], [], lambda what: None) for g, h in grids.items()], grids
 
 
-def test_all_scores_share_one_classifier_over_all_grids(monkeypatch: pytest.MonkeyPatch) -> None:
-    fits: list[int] = []
+def test_plain_scores_share_one_classifier_over_all_grids(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[tuple[str, int]] = []
     fit = Classifier.fit
-    monkeypatch.setattr(across, "Classifier", lambda: Classifier(epochs=6))
 
     def counted(self: Classifier, X: Any, groups: Any) -> Classifier:
-        fits.append(len(X))
+        fits.append((type(self).__name__, len(X)))
+        self.epochs = 2
         return fit(self, X, groups)
 
     monkeypatch.setattr(Classifier, "fit", counted)
     scored, grids = _scored()
-    score_across(scored, lambda part: grids[int(part.grid_id[0])], NAMES, lambda what: None)
-    assert fits == [180]
+    said: list[str] = []
+    score_across(scored, lambda part: grids[int(part.grid_id[0])], [*SHARING, "generalized_odin", "jem"], said.append)
+    assert fits == [("Classifier", 180), ("CosineClassifier", 180), ("EnergyClassifier", 180)]
+    assert [what for what in said if "which takes minutes" in what] == ["fitting jem on 180 banners, which takes minutes"]
     for part in scored:
-        assert set(part.scores) == set(NAMES)
+        assert set(part.scores) == {*SHARING, "generalized_odin", "jem"}
         assert all(np.isfinite(s).all() and s.shape == (60,) for s in part.scores.values())
 
 

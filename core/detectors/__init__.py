@@ -9,7 +9,8 @@ isolation_forest, and capstone_vote, all five together.
 **Reconstruction**, networks that learn to draw good banners again: fcn_autoencoder, cnn_autoencoder, cnn_bn_autoencoder, multi_encoder,
 vae, noise_classifier, ocgan. **One class**, a network that maps them close to one point: deep_svdd.
 **Open set**, how sure a classifier of
-all layouts is of an image: max_probability, entropy, max_logit, energy.
+all layouts is of an image: max_probability, entropy, max_logit, energy; with networks of their own generalized_odin, hybrid, jem; by
+several at once deep_ensemble, svgd_ensemble.
 **Features**, an extractor's features against the anchors of the group: cosine_<extractor>.
 """
 
@@ -23,7 +24,11 @@ from core.detectors.chi_squared import ChiSquared
 from core.detectors.cosine import Cosine
 from core.detectors.dbscan import DBSCAN
 from core.detectors.deep_svdd import DeepSvdd
+from core.detectors.ensembles import DeepEnsemble, SvgdEnsemble
+from core.detectors.generalized_odin import GeneralizedOdin
+from core.detectors.hybrid import Hybrid
 from core.detectors.isolation_forest import IsolationForest
+from core.detectors.jem import Jem
 from core.detectors.kl_divergence import JensenShannon, KLDivergence
 from core.detectors.kmeans import KMeans
 from core.detectors.knn import KNN
@@ -51,6 +56,7 @@ _ALL: list[Detector] = [
     *[FcnAutoencoder(), CnnAutoencoder(), CnnAutoencoder(batch_norm=True), MultiEncoderAutoencoder(), Vae(), NoiseClassifier(), Ocgan()],
     DeepSvdd(),
     *[MaxProbability(), Entropy(), MaxLogit(), Energy()],
+    *[GeneralizedOdin(), Hybrid(), DeepEnsemble(), SvgdEnsemble(), Jem()],
     *[Cosine(feature=name) for name in EXTRACTORS],
 ]
 

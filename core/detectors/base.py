@@ -35,6 +35,9 @@ class Detector(ABC):
     across: ClassVar[bool] = False
     """Learns from the banners of all grids at once, a layout a group; the others learn every grid by itself."""
 
+    slow_fit: ClassVar[bool] = False
+    """Takes a minute or more to fit: never in the default run, and a run says so before it begins."""
+
     @property
     @abstractmethod
     def name(self) -> str:

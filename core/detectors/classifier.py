@@ -1,12 +1,12 @@
 """A classifier that learns which group an image is of, from images of which some are broken: the trunk of the open-set scores.
 
 In: images float32 (n, c, side, side) and group codes (n,). Out: logits (n, k) over the groups that had enough images. Arrays only, so
-that several scores share one training.
+that several scores share one training. Methods with a network or a loss of their own derive from it and keep its loop.
 """
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,15 @@ from core.errors import ContractError
 from core.loop import Plan, fit_network
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor, nn
 
 Image = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 
 MIN_CLASS = 24
 """Images that a group needs to be a class of its own."""
+HELD = 5
+"""One image in so many is held out where a setting is chosen; by images and their groups alone."""
 
 
 @dataclass
@@ -35,6 +37,9 @@ class Classifier:
     `losses_`, the loss curve.
     """
 
+    undecayed: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of the names of the network's parameters that no weight decay draws towards 0."""
+
     epochs: int = 12
     max_steps: int = 600
     batch: int = 64
@@ -42,6 +47,8 @@ class Classifier:
     weight_decay: float = 1e-2
     trim: float = 0.1
     seed: int = 0
+    strided: bool = False
+    """A trunk that takes two fifths of the time: for what trains several, or more than a trunk."""
 
     def fit(self, X: Image, groups: Groups) -> Self:
         """Learns the groups with MIN_CLASS images, or all where fewer than two have so many. Raises ContractError for one group."""
@@ -57,9 +64,24 @@ class Classifier:
         self._train(X, labels)
         return self
 
+    def state(self) -> dict[str, Any]:
+        """What was learned, by attribute, as arrays and numbers."""
+        return {name: value for name, value in vars(self).items() if name.endswith("_")}
+
+    def _make(self, channels: int, side: int, n_classes: int) -> "nn.Module":
+        """(b, channels, side, side) -> logits (b, n_classes)."""
+        from core.detectors.networks.trunk import Trunk
+
+        return Trunk(channels, side, n_classes, self.strided)
+
+    def _loss(self, network: Any, x: "Tensor", y: "Tensor", rng: "Generator") -> "Tensor":
+        """Loss on a batch of images, as the network sees them, of classes y (b,)."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(network(x), y)
+
     def _train(self, X: Image, labels: Groups) -> None:
         import torch
-        from torch.nn.functional import cross_entropy
 
         network, x, y = self._fresh(), self._seen(X), torch.from_numpy(labels)
         kept = torch.arange(len(x))
@@ -73,21 +95,21 @@ class Classifier:
                 network.train()
             rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
             at = kept[torch.randint(len(kept), (self.batch,), generator=rng)]
-            return cross_entropy(network(x[at]), y[at])
+            return self._loss(network, x[at], y[at], rng)
 
-        plan = Plan(steps, self.batch, self.rate, self.seed, window=10, weight_decay=self.weight_decay)
+        plan = Plan(steps, self.batch, self.rate, self.seed, window=10, weight_decay=self.weight_decay, undecayed=self.undecayed)
         self.losses_ = np.array(fit_network(network, loss, plan, None, unseen))
         self.weights_ = np.concatenate([v.numpy().ravel() for v in network.state_dict().values() if v.is_floating_point()])
         self._network = network
 
+    def _held_out(self, labels: Groups) -> NDArray[np.bool_]:
+        """(n,) which images of classes `labels` are held out: every HELDth of each class, in a seeded order."""
+        return _places(np.random.default_rng(self.seed).random(len(labels)), labels) % HELD == HELD - 1
+
     def _best(self, logits: Matrix, labels: Groups) -> Groups:
         """Rows to go on with: all but the share `trim` of every class whose own class is least likely."""
         own = log_softmax(logits)[np.arange(len(labels)), labels]
-        order = np.lexsort((own, labels))
-        sizes = np.bincount(labels)
-        place = np.empty(len(labels), dtype=np.int64)
-        place[order] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        return np.flatnonzero(place >= (self.trim * sizes).astype(np.int64)[labels])
+        return np.flatnonzero(_places(own, labels) >= (self.trim * np.bincount(labels)).astype(np.int64)[labels])
 
     def logits(self, X: Image) -> Matrix:
         """(n, k) logits of images, each the same in any company. Raises ContractError for images of another shape."""
@@ -131,12 +153,19 @@ class Classifier:
     def _fresh(self) -> Any:
         import torch
 
-        from core.detectors.networks.trunk import Trunk
-
         with torch.random.fork_rng(devices=[]):  # initial weights come from torch's one global generator
             torch.manual_seed(self.seed)
-            network: Any = Trunk(self.mean_.shape[0], self.mean_.shape[1], len(self.classes_))
+            network: Any = self._make(self.mean_.shape[0], self.mean_.shape[1], len(self.classes_))
         return network.to(memory_format=torch.channels_last)
+
+
+def _places(values: Matrix, labels: Groups) -> Groups:
+    """(n,) how many of a row's class have a lower value."""
+    order = np.lexsort((values, labels))
+    sizes = np.bincount(labels)
+    out = np.empty(len(labels), dtype=np.int64)
+    out[order] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return out
 
 
 def log_softmax(logits: Matrix) -> Matrix:

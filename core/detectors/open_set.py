@@ -5,7 +5,7 @@ What makes them open-set: the classifier learned only which group an image is of
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import logsumexp
@@ -19,14 +19,17 @@ from core.errors import ContractError
 class OpenSet(Detector):
     """Base. Learns across grids: `fit` and `score` take images of all groups, of which it needs two or more.
 
-    State: what the `Classifier` learned. A given `classifier`, already fitted, is taken as it is.
+    State: what its `Classifier` learned. A given `classifier`, already fitted and of the kind that `_trainer` makes, is taken as it is;
+    where `shared`, that is the plain one, which several scores rest on.
     """
 
     family: ClassVar[str] = "open_set"
     reads: ClassVar[Reads] = "images"
     across: ClassVar[bool] = True
+    shared: ClassVar[bool] = True
 
     epochs: int = 12
+    max_steps: int = 600
     trim: float = 0.1
     seed: int = 0
     classifier: Classifier | None = None
@@ -36,11 +39,13 @@ class OpenSet(Detector):
         """Only where it is asked for: it trains a network on all grids."""
         return False
 
+    def _trainer(self) -> Any:
+        """The unfitted `Classifier` that this method rests on."""
+        return Classifier(self.epochs, self.max_steps, trim=self.trim, seed=self.seed)
+
     def _fit(self, X: Image, groups: Groups) -> None:
-        fitted = self.classifier or Classifier(self.epochs, trim=self.trim, seed=self.seed).fit(X, groups)
-        self.classes_, self.mean_, self.unit_ = fitted.classes_, fitted.mean_, fitted.unit_
-        self.weights_, self.losses_ = fitted.weights_, fitted.losses_
-        self._fitted = fitted
+        self._fitted = self.classifier or self._trainer().fit(X, groups)
+        vars(self).update(self._fitted.state())
 
     def _score(self, X: Image, groups: Groups) -> Scores:
         fitted = self._ready()
@@ -50,11 +55,11 @@ class OpenSet(Detector):
     def _of(self, logits: Matrix, own: Groups) -> Scores:
         """(n,) scores of logits (n, k); own (n,) columns of the rows' own classes, -1 = none of the classes."""
 
-    def _ready(self) -> Classifier:
+    def _ready(self) -> Any:
+        """The fitted classifier, made from the state where that was loaded."""
         if not hasattr(self, "_fitted"):
-            self._fitted = Classifier(self.epochs, trim=self.trim, seed=self.seed)
-            for name in ("classes_", "mean_", "unit_", "weights_", "losses_"):
-                setattr(self._fitted, name, getattr(self, name))
+            self._fitted = self._trainer()
+            vars(self._fitted).update({name: value for name, value in vars(self).items() if name.endswith("_")})
         return self._fitted
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.detectors.classical import Classical
+from core.detectors.classical import Classical, nearest
 
 
 @dataclass
@@ -30,14 +30,13 @@ class DBSCAN(Classical):
         from sklearn.neighbors import NearestNeighbors
 
         needed = min(2 * X.shape[1], max(2, len(X) // 4), len(X))
-        reach = np.sort(NearestNeighbors(n_neighbors=needed, algorithm="kd_tree").fit(X).kneighbors(X)[0][:, -1])
+        reach = np.sort(NearestNeighbors(n_neighbors=needed, algorithm="brute").fit(X).kneighbors(X)[0][:, -1])
         self.eps_ = max(float(reach[_knee(reach)]), 1e-9)
-        core = cluster.DBSCAN(eps=self.eps_, min_samples=needed, algorithm="kd_tree").fit(X).core_sample_indices_
-        points = X[core] if len(core) else X.mean(axis=0, keepdims=True)
-        self.core_ = NearestNeighbors(n_neighbors=1, algorithm="kd_tree").fit(points)
+        core = cluster.DBSCAN(eps=self.eps_, min_samples=needed, algorithm="brute").fit(X).core_sample_indices_
+        self.core_ = X[core] if len(core) else X.mean(axis=0, keepdims=True)
 
     def _distance(self, X: NDArray[np.float64]) -> Any:
-        return self.core_.kneighbors(X)[0][:, 0] - self.eps_
+        return nearest(X, self.core_, 1)[:, 0] - self.eps_
 
 
 def _knee(rising: NDArray[np.float64]) -> int:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.detectors.classical import Classical
+from core.detectors.classical import Classical, nearest
 
 MAX_SILHOUETTE_ROWS = 1000
 
@@ -46,4 +46,4 @@ class KMeans(Classical):
                 best, self.centres_ = float(worth), found.cluster_centers_[large]
 
     def _distance(self, X: NDArray[np.float64]) -> Any:
-        return np.sqrt(((X[:, None] - self.centres_[None]) ** 2).sum(axis=2)).min(axis=1)
+        return nearest(X, self.centres_, 1)[:, 0]

@@ -6,20 +6,22 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.detectors.classical import Classical
+from core.detectors.classical import Classical, nearest
 
 
 @dataclass
 class KNN(Classical):
-    """How far a banner lies from its `k`-th nearest neighbour among those that were learned from.
+    """How far a banner lies from its `k` nearest neighbours among those that were learned from.
 
-    **Score** distance to the k-th neighbour, in whitened units; a banner that was learned from counts as its own first neighbour.
+    **Score** mean distance to them, in standard deviations; a banner that was learned from counts as its own first neighbour.
     **Shape** features (n, d) -> (n,).
-    **Source** Ramaswamy, Rastogi, Shim 2000; the capstone's kNN. **Differs** k = 10, not chosen by labels.
+    **Source** the mean: Angiulli & Pizzuti 2002; the capstone's kNN. **Differs** k = 10, not chosen by labels; directions are not
+    whitened, since along those that hardly vary neighbours are near by chance.
     """
 
     family: ClassVar[str] = "distance"
 
+    whiten: bool = False
     k: int = 10
 
     @property
@@ -32,9 +34,7 @@ class KNN(Classical):
         return True
 
     def _learn(self, X: NDArray[np.float64]) -> None:
-        from sklearn.neighbors import NearestNeighbors
-
-        self.neighbours_ = NearestNeighbors(n_neighbors=min(self.k, len(X)), algorithm="kd_tree").fit(X)
+        self.known_ = X
 
     def _distance(self, X: NDArray[np.float64]) -> Any:
-        return self.neighbours_.kneighbors(X)[0][:, -1]
+        return nearest(X, self.known_, min(self.k, len(self.known_))).mean(axis=1)

@@ -31,7 +31,7 @@ class CosineClassifier(Classifier):
     def _make(self, channels: int, side: int, n_classes: int) -> "nn.Module":
         from core.detectors.networks.trunk import CosineTrunk
 
-        return CosineTrunk(channels, side, n_classes, self.divisor == "linear")
+        return CosineTrunk(channels, side, n_classes, self.divisor == "linear", self.strided)
 
     def _train(self, X: Image, labels: Groups) -> None:
         if self.step is not None:

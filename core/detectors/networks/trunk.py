@@ -40,8 +40,8 @@ class CosineTrunk(Trunk):
     With `linear`, g is a softplus of a linear map of z; otherwise the sigmoid of a normalised one.
     """
 
-    def __init__(self, channels: int, side: int, n_classes: int, linear: bool) -> None:
-        super().__init__(channels, side, n_classes)
+    def __init__(self, channels: int, side: int, n_classes: int, linear: bool, strided: bool = False) -> None:
+        super().__init__(channels, side, n_classes, strided)
         self.head = nn.Linear(CODE, n_classes, bias=False)
         last: list[nn.Module] = [nn.Softplus()] if linear else [nn.BatchNorm1d(1), nn.Sigmoid()]
         self.divisor = nn.Sequential(nn.Linear(CODE, 1), *last)

@@ -3,7 +3,8 @@
 **Statistical**, counts against the reference, at 40x40, 20x20 and 10x10 cells: multinomial, chi_squared, kl_divergence,
 jensen_shannon. **Template**, counts against what faults would make of the reference: likelihood_ratio.
 **Self-supervised**, a network that sees a banner beside its reference: ssad_clicks; one that tells images from the same with a
-patch changed: ssad_cutout, ssad_cutavg, ssad_cutpaste, ssad_cutdiff.
+patch changed: ssad_cutout, ssad_cutavg, ssad_cutpaste, ssad_cutdiff; one that was to learn how images were moved, turned or
+counted, or where their edges are: geom, geom_rotation, geom_scale, geom_edges; one that holds a banner against itself turned: csi.
 **Classical**, scikit-learn over the measures of `click_metrics` and the main directions: one_class_svm, knn, kmeans, dbscan,
 isolation_forest, and capstone_vote, all five together.
 **Reconstruction**, networks that learn to draw good banners again: fcn_autoencoder, cnn_autoencoder, cnn_bn_autoencoder, multi_encoder,
@@ -22,10 +23,12 @@ from core.detectors.base import Detector
 from core.detectors.capstone_vote import CapstoneVote
 from core.detectors.chi_squared import ChiSquared
 from core.detectors.cosine import Cosine
+from core.detectors.csi import Csi
 from core.detectors.dbscan import DBSCAN
 from core.detectors.deep_svdd import DeepSvdd
 from core.detectors.ensembles import DeepEnsemble, SvgdEnsemble
 from core.detectors.generalized_odin import GeneralizedOdin
+from core.detectors.geom import Geom, SobelEdges
 from core.detectors.hybrid import Hybrid
 from core.detectors.isolation_forest import IsolationForest
 from core.detectors.jem import Jem
@@ -55,6 +58,7 @@ _ALL: list[Detector] = [
     *[OneClassSVM(), KNN(), KMeans(), DBSCAN(), IsolationForest(), CapstoneVote()],
     *[FcnAutoencoder(), CnnAutoencoder(), CnnAutoencoder(batch_norm=True), MultiEncoderAutoencoder(), Vae(), NoiseClassifier(), Ocgan()],
     DeepSvdd(),
+    *[Geom(), Geom(pretext="rotation"), Geom(pretext="scale"), SobelEdges(), Csi()],
     *[MaxProbability(), Entropy(), MaxLogit(), Energy()],
     *[GeneralizedOdin(), Hybrid(), DeepEnsemble(), SvgdEnsemble(), Jem()],
     *[Cosine(feature=name) for name in EXTRACTORS],

@@ -201,7 +201,9 @@ def test_members_differ_in_their_seed_alone() -> None:
 
 def test_the_score_is_the_negated_log_mass_of_all_logits() -> None:
     logits = np.array([[1.0, 2.0, 3.0], [0.0, -5.0, 1.0]])
-    assert list(make("jem")._of(logits, OWN)) == pytest.approx(list(-logsumexp(logits, axis=1)))
+    free = list(-logsumexp(logits, axis=1))
+    assert list(make("jem")._of(logits, OWN)) == pytest.approx(free)
+    assert list(make("jem", joint=True)._of(logits, np.array([1, -1]))) == pytest.approx([-2, free[1]])
 
 
 def test_the_loss_of_an_energy_model_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from core.detectors.base import Groups
-from core.detectors.classifier import Classifier, Image
+import numpy as np
+
+from core.detectors.base import Groups, Scores
+from core.detectors.classifier import Classifier, Image, Matrix
 from core.detectors.open_set import Energy
 from core.errors import ContractError
 
@@ -116,14 +118,16 @@ def _noise(shape: tuple[int, ...], rng: "Generator") -> "Tensor":
 
 @dataclass
 class Jem(Energy):
-    """**Score** -log sum exp of the logits: -log p(x) up to a constant. **Shape** images (n, c, side, side) -> (n,). Costs much to fit: a
-    dozen passes a step. **Source** Grathwohl et al. 2020, equation 5; SGLD, not SVGD, which a lecture names in its place. **Differs**: a
-    small network, half the pixels, `moves` moves in place of 20, within bounds; trained for minutes, not days."""
+    """**Score** -log sum exp of the logits: -log p(x) up to a constant; with `joint` -logit of the own group, -log p(x, own), where the
+    classifier knows it. **Shape** images (n, c, side, side) -> (n,). Costs much to fit: a dozen passes a step. **Source** Grathwohl et al.
+    2020, equation 5; SGLD, not SVGD, which a lecture names in its place. **Differs**: a small network, half the pixels, `moves` moves in
+    place of 20, within bounds; trained for minutes, not days."""
 
     shared: ClassVar[bool] = False
     slow_fit: ClassVar[bool] = True
 
     moves: int = 10
+    joint: bool = False
 
     @property
     def name(self) -> str:
@@ -131,3 +135,7 @@ class Jem(Energy):
 
     def _trainer(self) -> EnergyClassifier:
         return EnergyClassifier(self.epochs, self.max_steps, trim=self.trim, seed=self.seed, moves=self.moves)
+
+    def _of(self, logits: Matrix, own: Groups) -> Scores:
+        free = super()._of(logits, own)
+        return np.where(own >= 0, -logits[np.arange(len(logits)), own], free) if self.joint else free

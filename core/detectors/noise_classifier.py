@@ -27,14 +27,17 @@ class NoiseClassifier(Reconstruction):
     the images that `fit` kept. **Shape** (n, c, side, side) -> (n,).
     **Source** NTU machine learning course 2021, homework 8, "boss": 4,364,140 parameters at 3x64x64 with `code=None` and `dim=64`.
     Neither what its noise was nor how its two scores were joined was published.
-    **Differs** made images are what the decoder draws from random codes, normal with the batch's mean and spread in every entry, each with
-    what another image's reconstruction left out: without it they are smooth, and the classifier would learn grain alone. The share
-    `noise_share` is pixel noise, which by itself would teach no boundary near the images.
+    **Differs** made images are what the decoder draws from random codes, normal with the batch's mean and `reach` times its spread in every
+    entry, each with 1 to `loudest` times what another image's reconstruction left out: without it they are smooth, and the classifier
+    would learn grain alone. Made no odder than real ones, images would teach it that whatever is odd is real. The share `noise_share` is
+    pixel noise, which by itself would teach no boundary near the images.
     """
 
     code: int | None = 8
     dim: int = 8
     noise_share: float = 0.125
+    reach: float = 2.0
+    loudest: float = 3.0
 
     @property
     def name(self) -> str:
@@ -62,14 +65,15 @@ class NoiseClassifier(Reconstruction):
 
         n_noise = round(self.noise_share * len(x))
         noise = x.mean() + x.std() * torch.randn(x[:n_noise].shape, generator=rng)
-        random = code.mean(dim=0) + code.std(dim=0) * torch.randn(code[n_noise:].shape, generator=rng)
+        random = code.mean(dim=0) + self.reach * code.std(dim=0) * torch.randn(code[n_noise:].shape, generator=rng)
         network.decoder.eval()  # made images are to leave no trace in the norms of real ones
         with torch.no_grad():
             drawn = network.decode(random)
             grain = x - network.decode(code)
         network.decoder.train()
         other = torch.randint(len(x), (len(drawn),), generator=rng)
-        return torch.cat([noise, drawn + grain[other]])
+        louder = 1 + (self.loudest - 1) * torch.rand((len(drawn), 1, 1, 1), generator=rng)
+        return torch.cat([noise, drawn + louder * grain[other]])
 
     def _doubts(self, network: Network, x: "Tensor") -> "Tensor":
         """(b,) float64 -logits of "real"."""

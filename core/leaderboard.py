@@ -54,13 +54,19 @@ def standings(scores: Matrix, flagged: NDArray[np.bool_], broken: Mask, seed: in
     **Intervals** percentiles of DRAWS bootstrap samples drawn within either kind, the same for every detector (Efron and Tibshirani 1993,
     ch. 13). Where all samples give one value, as where a detector makes no mistake, they know nothing of the uncertainty: NaN.
     """
+    times = resampled(broken, seed)
+    return [_standing(scores[:, k], flagged[:, k], broken, times) for k in range(scores.shape[1])]
+
+
+def resampled(broken: Mask, seed: int = 0) -> Times:
+    """(n, DRAWS + 1): how often each of n banners is in each bootstrap sample, drawn within either kind; once in the first column."""
     rng = np.random.default_rng(seed)
-    times = np.ones((len(broken), DRAWS + 1), dtype=np.float32)  # the first column is the labels themselves
+    times = np.ones((len(broken), DRAWS + 1), dtype=np.float32)
     for kind in (True, False):
         rows = np.flatnonzero(broken == kind)
         if len(rows):
             times[rows, 1:] = _drawn_times(rng, len(rows))
-    return [_standing(scores[:, k], flagged[:, k], broken, times) for k in range(scores.shape[1])]
+    return times
 
 
 def _drawn_times(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
@@ -76,15 +82,15 @@ def _standing(scores: Vector, flagged: Mask, broken: Mask, times: Times) -> Stan
     about = (len(good) + len(bad), len(bad), hits, false)
     if not len(good) or not len(bad):
         return Standing(UNKNOWN, UNKNOWN, UNKNOWN, *about)
-    areas, precisions = _areas(scores, bad, good, times)
+    roc, precisions = areas(scores, bad, good, times)
     drawn_hits, drawn_false = (times[rows[flagged[rows]]].sum(axis=0, dtype=np.float64) for rows in (bad, good))
     with np.errstate(invalid="ignore"):
         f1 = 2 * drawn_hits / (drawn_hits + drawn_false + times[bad].sum(axis=0))
     enough = min(len(good), len(bad)) >= LEAST
-    return Standing(_interval(areas, enough), _interval(precisions, enough), _interval(f1, enough), *about)
+    return Standing(interval_of(roc, enough), interval_of(precisions, enough), interval_of(f1, enough), *about)
 
 
-def _areas(scores: Vector, bad: NDArray[np.int64], good: NDArray[np.int64], times: Times) -> tuple[Vector, Vector]:
+def areas(scores: Vector, bad: NDArray[np.int64], good: NDArray[np.int64], times: Times) -> tuple[Vector, Vector]:
     """ROC-AUC and average precision of each sample, (DRAWS + 1,). Ties are flagged together, and are half right for the ROC-AUC."""
     bad, good = (rows[np.argsort(-scores[rows], kind="stable")] for rows in (bad, good))
     ends = np.flatnonzero(np.append(np.diff(scores[bad]) != 0, True))  # the last of the broken banners of each distinct score
@@ -106,7 +112,7 @@ def _running(times: Times) -> Times:
     return sums
 
 
-def _interval(values: Vector, enough: bool) -> Interval:
+def interval_of(values: Vector, enough: bool) -> Interval:
     """The first value, and the percentiles of the others; samples in which it is not defined are left out."""
     drawn = values[1:][np.isfinite(values[1:])]
     if not enough or not len(drawn) or np.ptp(drawn) < 1e-12:

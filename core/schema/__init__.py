@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import duckdb
 
-from core.schema import access, claims, clicks, embeddings, labels, runs, triage, versions
+from core.schema import access, audits, claims, clicks, embeddings, labels, runs, triage, versions
 
 STEPS: list[Callable[[], str]] = [
     clicks.m001_clicks,
@@ -21,6 +21,7 @@ STEPS: list[Callable[[], str]] = [
     claims.m008_claims,
     access.m009_refusals,
     runs.m010_strangers,
+    audits.m011_audits,
 ]
 """SQL of the steps; the record of what was applied names the functions."""
 

@@ -1,14 +1,18 @@
 """Every detector that looks at all banners: how good alone, and what `combined` loses without it or gains with it.
 
-    python -m benchmarks.members [SEED …] [--only a,b]          default: demo seeds 0 1, all of the catalogue that need no hub
+    python -m benchmarks.members [SEED …] [--only a,b] [--logs families|unseen]   default: demo seeds 0 1, all that need no hub, both
+    python -m benchmarks.members --grids 100              seconds a grid of 30 banners, beside the demo's grids of 600 and more
 
 Two logs a seed: the demo's fault families, and kinds of fault that no template describes. "shuffled" is the same score dealt out anew,
 mean and largest of 20 times. The last column is the difference of `combined`'s average precision with and without the detector, its
 interval by 200 bootstrap resamples of the banners of every seed, `helps` and `harms` where it does not contain 0. No label is used.
-Everything here is synthetic data.
+Costs are processor time, which does not depend on what else the machine does: of one core where OMP_NUM_THREADS=1, at most twice the
+wall time of two cores that do nothing else. Everything here is synthetic data.
 """
 
 import argparse
+import time
+from unittest import mock
 
 import numpy as np
 from rich.console import Console
@@ -23,7 +27,14 @@ from core.heatmaps import heatmaps_of
 from core.judging import Judged
 from core.reference import fit_reference
 from core.scoring import Scored, score_grid
-from core.synthetic import DEMO, Fault, make_clicks
+from core.synthetic import DEMO, Fault, GridPlan, make_clicks
+
+SMALL = 30
+"""Banners of a small grid."""
+LOGS: dict[str, tuple[str, dict[str, Fault] | None]] = {
+    "families": ("the ten fault families", None),
+    "unseen": ("kinds of fault without a template", UNSEEN),
+}
 
 
 def candidates() -> list[str]:
@@ -31,16 +42,19 @@ def candidates() -> list[str]:
     return [name for name, detector in CATALOGUE.items() if not detector.deep and not detector.needs_labels]
 
 
-def make_case(seed: int, faults: dict[str, Fault] | None, names: list[str]) -> tuple[Case, list[Scored]]:
-    """Scores one synthetic log by the detectors `names`."""
-    log = make_clicks(seed, DEMO, faults)
+def make_case(
+    seed: int, faults: dict[str, Fault] | None, names: list[str], plans: tuple[GridPlan, ...] = DEMO
+) -> tuple[Case, list[Scored]]:
+    """Scores one synthetic log by the detectors `names`; the seconds in what is scored are processor time."""
+    log = make_clicks(seed, plans, faults)
     heatmaps = heatmaps_of(log.banner, log.points, log.banner_id, log.grid_id, log.n_products, log.domain)
     reference = fit_reference(heatmaps)
     rows = [np.flatnonzero(log.grid_id == g) for g in np.unique(log.grid_id)]
     within, together = ([name for name in names if CATALOGUE[name].across == across] for across in (False, True))
-    parts = [score_grid(heatmaps.take(r), reference, within, lambda what: None) for r in rows]
     of_grid = {int(heatmaps.grid_id[r[0]]): heatmaps.take(r) for r in rows}
-    score_across(parts, lambda part: of_grid[int(part.grid_id[0])], together, lambda what: None)
+    with mock.patch.object(time, "perf_counter", time.process_time):
+        parts = [score_grid(grid, reference, within, lambda what: None) for grid in of_grid.values()]
+        score_across(parts, lambda part: of_grid[int(part.grid_id[0])], together, lambda what: None)
     scores = {name: np.concatenate([part.scores[name] for part in parts]) for name in names}
     grid_id, n_clicks, limit = (np.concatenate([getattr(part, c) for part in parts]) for c in ("grid_id", "n_clicks", "limit"))
     broken = log.fault[np.concatenate(rows)] != ""
@@ -68,36 +82,70 @@ def _worth(cases: list[Case], base: list[Judged], name: str, default: list[str])
     return f"{found.mean():+.4f} ({low:+.4f} to {high:+.4f}){verdict}"
 
 
+def _cost(parts: list[Scored], names: list[str]) -> tuple[float, float]:
+    """Seconds of fit, and milliseconds of scoring a banner, of the detectors `names` together."""
+    fit, score = np.sum([part.seconds[name] for part in parts for name in names], axis=0).tolist()
+    return fit, 1000 * score / sum(len(part.banner_id) for part in parts)
+
+
+def show(seeds: list[int], title: str, faults: dict[str, Fault] | None, names: list[str], default: list[str]) -> Table:
+    """The table of one kind of log."""
+    found = [make_case(seed, faults, names) for seed in seeds]
+    cases, parts = [case for case, _ in found], [part for _, parts in found for part in parts]
+    base = [case.judged(default) for case in cases]
+    n = sum(len(case.broken) for case in cases)
+    table = Table(title=f"Synthetic demo, {title}, seeds {seeds}; n = {n:,}")
+    for column in (
+        "detector",
+        "default run",
+        "ROC-AUC",
+        "AP",
+        "shuffled",
+        "fit s",
+        "score ms a banner",
+        "AP of combined with it - without",
+    ):
+        table.add_column(column, justify="left" if column == "detector" else "right")
+    for name in names:
+        fit, score = _cost(parts, [name])
+        cells = [*_alone(cases, name), f"{fit / len(cases):.1f}", f"{score:.2f}", _worth(cases, base, name, default)]
+        table.add_row(name, "yes" if name in default else "", *cells)
+    table.add_section()
+    for what, own in (("default run together", default), ("all together", names)):
+        fit, score = _cost(parts, own)
+        table.add_row(what, "", "", "", "", f"{fit / len(cases):.1f}", f"{score:.2f}", "")
+    return table
+
+
+def show_grids(n_grids: int, names: list[str]) -> Table:
+    """Processor seconds that detectors take on many small grids, and on the demo's."""
+    small = tuple(GridPlan(400_000 + k, SMALL, 2) for k in range(n_grids))
+    table = Table("", "grids", "banners", "fit s", "score s", "ms a banner", title="Default run on many grids, synthetic")
+    for what, plans in (("small grids", small), ("demo", DEMO)):
+        _, parts = make_case(0, None, names, plans)
+        n = sum(len(part.banner_id) for part in parts)
+        fit, score = _cost(parts, names)
+        table.add_row(what, f"{len(parts)}", f"{n:,}", f"{fit:.1f}", f"{score * n / 1000:.1f}", f"{1000 * fit / n + score:.2f}")
+    return table
+
+
 def main() -> None:
-    """Prints a table a kind of log."""
+    """Prints a table a kind of log, or what small grids cost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seeds", nargs="*", type=int, default=[0, 1])
     parser.add_argument("--only", help="detectors beside the default run's, parted by commas")
+    parser.add_argument("--logs", choices=list(LOGS), action="append")
+    parser.add_argument("--grids", type=int, help="only what so many small grids cost")
     given = parser.parse_args()
     default = [name for name in default_names() if not CATALOGUE[name].deep]
+    console = Console(width=160)
+    if given.grids:
+        console.print(show_grids(given.grids, default))
+        return
     names = [*default, *[n for n in (given.only.split(",") if given.only else candidates()) if n not in default]]
-    for faults, title in ((None, "the ten fault families"), (UNSEEN, "kinds of fault without a template")):
-        found = [make_case(seed, faults, names) for seed in given.seeds]
-        cases = [case for case, _ in found]
-        n = sum(len(case.broken) for case in cases)
-        base = [case.judged(default) for case in cases]
-        table = Table(title=f"Synthetic demo, {title}, seeds {given.seeds}; n = {n:,}")
-        for column in (
-            "detector",
-            "default run",
-            "ROC-AUC",
-            "AP",
-            "shuffled",
-            "fit s",
-            "score ms a banner",
-            "AP of combined with it - without",
-        ):
-            table.add_column(column, justify="left" if column == "detector" else "right")
-        for name in names:
-            fit, score = np.sum([part.seconds[name] for _, parts in found for part in parts], axis=0).tolist()
-            cells = [*_alone(cases, name), f"{fit / len(cases):.1f}", f"{1000 * score / n:.2f}", _worth(cases, base, name, default)]
-            table.add_row(name, "yes" if name in default else "", *cells)
-        Console(width=160).print(table)
+    for kind in given.logs or LOGS:
+        title, faults = LOGS[kind]
+        console.print(show(given.seeds, title, faults, names, default))
 
 
 if __name__ == "__main__":

@@ -108,10 +108,16 @@ def test_the_worst_of_every_class_are_left_out_half_way() -> None:
     assert Classifier(trim=0.25)._best(logits, labels).tolist() == [0, 1, 3, 4, 5, 7]
 
 
+@pytest.fixture(scope="module")
+def trained() -> Classifier:
+    return Classifier(epochs=24).fit(*_pictures(80))
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_banner_torn_between_two_layouts_is_found(name: str) -> None:
+def test_a_banner_torn_between_two_layouts_is_found(name: str, trained: Classifier) -> None:
     X, groups = _pictures(80)
-    detector = make(name, epochs=24).fit(X, groups)
+    own = {"classifier": trained} if name in SHARING else {}
+    detector = make(name, epochs=24, **own).fit(X, groups)
     fine = drawn(50, np.full(60, 150))
     torn = drawn(51, np.full(60, 75)) + drawn(52, np.full(60, 75), layout(6))
     again = Images().make(csr_matrix(np.concatenate([fine, torn])))

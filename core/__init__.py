@@ -8,13 +8,13 @@ LAYERS: list[set[str]] = [
     {"clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images", "augment"},
     {"reference", "features", "anchors", "embeddings", "templates", "detectors", "normalise", "combine", "thresholds"}
     | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"}
-    | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop", "nt_xent", "strangers", "across"}
-    | {"audit", "representations"},
+    | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop"}
+    | {"nt_xent", "strangers", "across", "audit", "representations", "contenders"},
     {"training"},
-    {"child", "worker", "map_worker", "latent_worker", "audit_worker"},
+    {"child", "worker", "map_worker", "latent_worker", "audit_worker", "selection_worker"},
     {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"},
     {"run", "job", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
     | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged"}
-    | {"train_job", "train_worker", "latent", "handle", "audit_job"},
+    | {"train_job", "train_worker", "latent", "handle", "audit_job", "model_selection", "audit_verbs"},
     {"ui"},
 ]

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from core import console, settings
+from core.audit_verbs import audit
 from core.calibrate_verbs import calibrate, versions_app
 from core.console import JsonOption, RunOption, StoreOption, existing_store, grid_ids
 from core.errors import HeatproofError, InputError
@@ -38,6 +39,7 @@ app.add_typer(export_app, name="export")
 app.add_typer(labels_app, name="labels")
 app.add_typer(versions_app, name="versions")
 app.command()(calibrate)
+app.command()(audit)
 
 
 @app.callback()

@@ -5,6 +5,7 @@ import streamlit as st
 
 from core.ui import (
     components,
+    detector_audit,
     detector_board,
     detector_charts,
     detector_closer,
@@ -29,6 +30,7 @@ def detectors_page(run: Shown) -> None:
         with_labels(run, used)
     else:
         without_labels(run, used)
+    detector_audit.show(run)
     detector_training.show(run)
     weights(run)
 

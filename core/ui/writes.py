@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import access, calibrate, claims, embed, labels, latent, train_job, triage
+from core import access, audit_job, calibrate, claims, embed, labels, latent, train_job, triage
 from core import run as runner
 from core.access import Action
 from core.calibrate import Preview
@@ -143,6 +143,24 @@ def forget_latent() -> None:
     """Clears the outcome of the latest drawing from every screen."""
     store, _ = allowed("map", "close drawing")
     latent.forget(store)
+
+
+def audit(run_id: str) -> None:
+    """Starts an audit of a run's features, in the background. Errors as of `audit_job.start`."""
+    store, _ = allowed("map", "audit of features")
+    audit_job.start(store, run_id)
+
+
+def cancel_audit() -> None:
+    """Stops the audit in work."""
+    store, _ = allowed("map", "stop the audit")
+    _cancel(audit_job.current(store))
+
+
+def forget_audit() -> None:
+    """Clears the outcome of the latest audit from every screen."""
+    store, _ = allowed("map", "close the audit")
+    audit_job.forget(store)
 
 
 def train(request: TrainRequest) -> None:

@@ -1,0 +1,48 @@
+"""The verb `audit`: what features hold of broken banners, and whether labels or features are missing."""
+
+from typing import Any
+
+from core import console
+from core.console import JsonOption, RunOption, StoreOption, existing_store
+
+
+def audit(run: RunOption = None, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Audit the features of a run by its labels: would more labels help, or better features? Kept for the Detectors page."""
+    from core.audit_job import make
+
+    with existing_store(store) as opened, console.progress_bar() as progress:
+        found = make(opened, run, progress)
+    plain = to_dict(found)
+    if as_json:
+        console.show_json(plain)
+        return
+    show(plain)
+
+
+def to_dict(found: Any) -> dict[str, Any]:
+    """An audit in plain types: figures as value, low and high, None where not known."""
+    from core.audit_worker import as_row
+
+    about = {key: str(value) if key == "finished_at" else value for key, value in found.about.items() if key != "settings"}
+    return {**about, "findings": [as_row(one) for one in found.findings]}
+
+
+def show(plain: dict[str, Any]) -> None:
+    """The table and its line."""
+    names = {"score": "score", "oracle": "oracle on z", "oracle_all": "all classes", "held_out": "held out"}
+    names |= {"not_extracted": "not extracted", "not_represented": "not represented"}
+    rows = [[row["name"], row["score_by"], row["n_dims"], *(_figure(row[name]) for name in names)] for row in plain["findings"]]
+    title = f"ROC-AUC by {plain['n_broken']:,} broken and {plain['n_ok']:,} ok labels, 95 % intervals, {plain['seconds']:.0f} s"
+    console.show_table(title, ["features", "score by", "dims", *names.values()], rows)
+    console.out.print(plain["advice"].replace("`", ""))
+    if plain["missing"]:
+        console.out.print(f"Holding fault families out needs {plain['missing']}.")
+    if plain["left_out"]:
+        console.out.print(f"Without stored features: {', '.join(plain['left_out'])}.")
+
+
+def _figure(value: list[float | None]) -> str:
+    share, low, high = value
+    if share is None:
+        return "\N{EN DASH}"
+    return f"{share:.3f}" + ("" if low is None or high is None else f" ({low:.3f} to {high:.3f})")

@@ -1,7 +1,7 @@
 """Ensembles: classifiers that differ in their seed, or in their last layer, are asked together; whether they agree counts."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy.special import logsumexp
@@ -45,7 +45,7 @@ class Members:
     member: Classifier
     size: int
 
-    def fit(self, X: Image, groups: Groups) -> "Members":
+    def fit(self, X: Image, groups: Groups) -> Self:
         """Trains every member. Raises ContractError where a Classifier does."""
         self._fitted = [replace(self.member, seed=self.member.seed + k).fit(X, groups) for k in range(self.size)]
         self.weights_ = np.stack([one.weights_ for one in self._fitted])

@@ -1,7 +1,7 @@
 """Every detector that looks at all banners: how good alone, and what `combined` loses without it or gains with it.
 
     python -m benchmarks.members [SEED …] [--only a,b] [--logs families|unseen]   default: demo seeds 0 1, all that need no hub, both
-    python -m benchmarks.members --grids 100              seconds a grid of 30 banners, beside the demo's grids of 600 and more
+    python -m benchmarks.members --grids 10 --size 600 [--only a,b]                 only what 10 grids of 600 banners cost
 
 Two logs a seed: the demo's fault families, and kinds of fault that no template describes. "shuffled" is the same score dealt out anew,
 mean and largest of 20 times. The last column is the difference of `combined`'s average precision with and without the detector, its
@@ -29,8 +29,6 @@ from core.reference import fit_reference
 from core.scoring import Scored, score_grid
 from core.synthetic import DEMO, Fault, GridPlan, make_clicks
 
-SMALL = 30
-"""Banners of a small grid."""
 LOGS: dict[str, tuple[str, dict[str, Fault] | None]] = {
     "families": ("the ten fault families", None),
     "unseen": ("kinds of fault without a template", UNSEEN),
@@ -117,15 +115,20 @@ def show(seeds: list[int], title: str, faults: dict[str, Fault] | None, names: l
     return table
 
 
-def show_grids(n_grids: int, names: list[str]) -> Table:
-    """Processor seconds that detectors take on many small grids, and on the demo's."""
-    small = tuple(GridPlan(400_000 + k, SMALL, 2) for k in range(n_grids))
-    table = Table("", "grids", "banners", "fit s", "score s", "ms a banner", title="Default run on many grids, synthetic")
-    for what, plans in (("small grids", small), ("demo", DEMO)):
-        _, parts = make_case(0, None, names, plans)
-        n = sum(len(part.banner_id) for part in parts)
-        fit, score = _cost(parts, names)
-        table.add_row(what, f"{len(parts)}", f"{n:,}", f"{fit:.1f}", f"{score * n / 1000:.1f}", f"{1000 * fit / n + score:.2f}")
+def show_cost(n_grids: int, size: int, names: list[str], default: list[str]) -> Table:
+    """What the detectors `names` cost on a synthetic log of `n_grids` grids of `size` banners each."""
+    plans = tuple(GridPlan(400_000 + k, size, size // 20) for k in range(n_grids))
+    start = time.process_time()
+    _, parts = make_case(0, None, names, plans)
+    whole = time.process_time() - start
+    table = Table(
+        title=f"Synthetic log, {n_grids} grids of {size} banners; {whole:.1f} s of processor time with the log itself and diagnoses"
+    )
+    for column in ("detector", "fit s", "score ms a banner"):
+        table.add_column(column, justify="left" if column == "detector" else "right")
+    for what, own in {**{name: [name] for name in names}, "default run": default, "all": names}.items():
+        fit, score = _cost(parts, own)
+        table.add_row(what, f"{fit:.2f}", f"{score:.3f}")
     return table
 
 
@@ -135,14 +138,15 @@ def main() -> None:
     parser.add_argument("seeds", nargs="*", type=int, default=[0, 1])
     parser.add_argument("--only", help="detectors beside the default run's, parted by commas")
     parser.add_argument("--logs", choices=list(LOGS), action="append")
-    parser.add_argument("--grids", type=int, help="only what so many small grids cost")
+    parser.add_argument("--grids", type=int, help="only what so many grids cost")
+    parser.add_argument("--size", type=int, default=600, help="banners of each of these")
     given = parser.parse_args()
     default = [name for name in default_names() if not CATALOGUE[name].deep]
     console = Console(width=160)
-    if given.grids:
-        console.print(show_grids(given.grids, default))
-        return
     names = [*default, *[n for n in (given.only.split(",") if given.only else candidates()) if n not in default]]
+    if given.grids:
+        console.print(show_cost(given.grids, given.size, names if given.only else default, default))
+        return
     for kind in given.logs or LOGS:
         title, faults = LOGS[kind]
         console.print(show(given.seeds, title, faults, names, default))

@@ -78,6 +78,14 @@ def test_dbscan_is_below_zero_inside_of_a_dense_region() -> None:
     assert (scores[len(BULK) :] > 0).all()
 
 
+def test_dbscan_tells_core_points_apart() -> None:
+    found = make("dbscan").fit(BULK, GROUPS)
+    expected = np.sort(cdist(found._scaled(BULK), found.core_), axis=1)[:, 1] - found.eps_
+    scores = found.score(BULK, GROUPS)
+    assert scores == pytest.approx(expected)
+    assert len(np.unique(scores)) > 0.5 * len(BULK)  # two that are each other's nearest score alike
+
+
 def test_the_knee_of_a_bent_line_is_its_bend() -> None:
     assert _knee(np.array([0, 0.1, 0.2, 0.3, 5.0, 10.0])) == 3
     assert _knee(np.array([2.0, 2.0, 2.0])) == 2

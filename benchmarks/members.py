@@ -1,7 +1,7 @@
 """Every detector that looks at all banners: how good alone, and what `combined` loses without it or gains with it.
 
     python -m benchmarks.members [SEED …] [--only a,b] [--logs families|unseen]   default: demo seeds 0 1, all that need no hub, both
-    python -m benchmarks.members --grids 10 --size 600 [--only a,b]                 only what 10 grids of 600 banners cost
+    python -m benchmarks.members --grids 10 --size 600 [--only a,b]                 how good alone, and cost, on 10 grids of 600
 
 Two logs a seed: the demo's fault families, and kinds of fault that no template describes. "shuffled" is the same score dealt out anew,
 mean and largest of 20 times. The last column is the difference of `combined`'s average precision with and without the detector, its
@@ -116,19 +116,19 @@ def show(seeds: list[int], title: str, faults: dict[str, Fault] | None, names: l
 
 
 def show_cost(n_grids: int, size: int, names: list[str], default: list[str]) -> Table:
-    """What the detectors `names` cost on a synthetic log of `n_grids` grids of `size` banners each."""
+    """How good the detectors `names` are alone, and what they cost, on a synthetic log of `n_grids` grids of `size` banners each."""
     plans = tuple(GridPlan(400_000 + k, size, size // 20) for k in range(n_grids))
     start = time.process_time()
-    _, parts = make_case(0, None, names, plans)
+    case, parts = make_case(0, None, names, plans)
     whole = time.process_time() - start
     table = Table(
         title=f"Synthetic log, {n_grids} grids of {size} banners; {whole:.1f} s of processor time with the log itself and diagnoses"
     )
-    for column in ("detector", "fit s", "score ms a banner"):
+    for column in ("detector", "ROC-AUC", "AP", "shuffled", "fit s", "score ms a banner"):
         table.add_column(column, justify="left" if column == "detector" else "right")
     for what, own in {**{name: [name] for name in names}, "default run": default, "all": names}.items():
         fit, score = _cost(parts, own)
-        table.add_row(what, f"{fit:.2f}", f"{score:.3f}")
+        table.add_row(what, *(_alone([case], what) if what in own else ["", "", ""]), f"{fit:.2f}", f"{score:.3f}")
     return table
 
 
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("seeds", nargs="*", type=int, default=[0, 1])
     parser.add_argument("--only", help="detectors beside the default run's, parted by commas")
     parser.add_argument("--logs", choices=list(LOGS), action="append")
-    parser.add_argument("--grids", type=int, help="only what so many grids cost")
+    parser.add_argument("--grids", type=int, help="only so many grids, each detector alone")
     parser.add_argument("--size", type=int, default=600, help="banners of each of these")
     given = parser.parse_args()
     default = [name for name in default_names() if not CATALOGUE[name].deep]

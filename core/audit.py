@@ -74,6 +74,8 @@ class Finding:
     not_represented: Interval
 
 
+EVIDENCE = "evidence"
+"""The representation that consists of what the detectors of a run say."""
 FIGURES = ("score", "oracle", "oracle_all", "held_out", "not_extracted", "not_represented")
 
 
@@ -201,20 +203,20 @@ def is_there(gap: Interval) -> bool:
     return bool(gap.share >= LEAST_GAP and gap.low > 0)
 
 
-def leading(found: list[Finding]) -> Finding:
-    """The representation whose score is best: what is relied on today."""
-    return max(found, key=lambda one: one.score.share)
+def relied_on(found: list[Finding]) -> Finding:
+    """The evidence of all detectors, which flags rest on; where there is none, the representation whose score is best."""
+    return next((one for one in found if one.name == EVIDENCE), max(found, key=lambda one: one.score.share))
 
 
 def advice(found: list[Finding]) -> str:
     """One line: would more labels help, or better features?
 
-    **Rule**, on the representation with the best score: a gap counts where it is LEAST_GAP or more and its interval lies above 0. What is
-    not extracted, labels could teach a detector; what is not represented, no label can: it takes other features. Where both count, the
-    larger decides. Labels help for the faults that were labelled: where the oracle with fault families held out is not above the score,
-    that is said too.
+    **Rule**, on the evidence of all detectors, which flags rest on: a gap counts where it is LEAST_GAP or more and its interval lies
+    above 0. What is not extracted, labels could teach a detector; what is not represented, no label can: it takes other features. Where
+    both count, the larger decides. Labels help for the faults that were labelled: where the oracle with fault families held out is not
+    above the score, that is said too.
     """
-    best = leading(found)
+    best = relied_on(found)
     labels, features = is_there(best.not_extracted), is_there(best.not_represented)
     about = f"`{best.score_by}` reaches {best.score.share:.3f}"
     if labels and (not features or best.not_extracted.share >= best.not_represented.share):

@@ -2,6 +2,9 @@
 
 In: heatmaps of labelled banners, then of others of the same run; whose labels are known, in which half of the audit they are. Out:
 Representations. Nothing here learns from a label, but the network that is trained with all classes, each half's with the other's labels.
+
+Scores hold a banner against its layout, so z is what its features are relative to those of its layout, and the score is one of its
+columns: both are made of the features without a label, and a forest with few labels would not find them by itself.
 """
 
 from collections.abc import Callable
@@ -13,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from core.audit import Codes, Mask, Matrix, Representation, Vector
+from core.anchors import unit
+from core.audit import EVIDENCE, Codes, Mask, Matrix, Representation, Vector
 from core.click_features import ClickFeatures
 from core.click_metrics import NAMES
 from core.detectors import make
@@ -33,9 +37,10 @@ MOST_DIMS = 64
 """Wider features are seen in their main directions, found without labels: so many a forest of 1,000 trees learns in seconds."""
 NOISE = 1.2 / 40
 """Smoothing, in sides of the banner, of the heatmaps whose main directions are taken: that of maps."""
+LEAST_OF_LAYOUT = 5
 BROKEN_SHARE = 0.25
 """Of what a network that is trained with all classes sees, about so much is broken: labels of it are repeated until it is."""
-EVIDENCE, METRICS, DIRECTIONS, TRUNK = "evidence", "click_metrics", "pca", "classifier"
+METRICS, DIRECTIONS, TRUNK = "click_metrics", "pca", "classifier"
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,11 @@ class Banners:
         return len(self.broken)
 
     @property
+    def usable(self) -> Mask:
+        """(n,) which banners say what is normal: those the run did not flag, or all of a layout that it flagged whole."""
+        return ~self.flagged | ~np.isin(self.layouts, self.layouts[~self.flagged])
+
+    @property
     def layouts(self) -> Codes:
         """(n,) a code a grid and number of products."""
         both = np.stack([self.heatmaps.grid_id, self.heatmaps.n_products.astype(np.int64)])
@@ -68,6 +78,18 @@ def narrowed(features: NDArray[Any], n_dims: int = MOST_DIMS) -> Matrix:
 
     found = PCA(min(n_dims, *features.shape), svd_solver="randomized", random_state=0).fit_transform(features)
     return np.asarray(found, dtype=np.float32)
+
+
+def relative(features: NDArray[Any], banners: Banners) -> NDArray[np.float32]:
+    """(n, d) features less the mean of the usable banners of their layout, or of their grid where these are fewer than LEAST_OF_LAYOUT."""
+    out = np.array(features, dtype=np.float32)
+    grids, layouts, usable = banners.heatmaps.grid_id, banners.layouts, banners.usable
+    for code in np.unique(layouts):
+        rows = layouts == code
+        known = usable & rows
+        known = known if known.sum() >= LEAST_OF_LAYOUT else usable & (grids == grids[rows][0])
+        out[rows] -= np.asarray(features[known], dtype=np.float64).mean(axis=0).astype(np.float32)
+    return out
 
 
 def represent(
@@ -92,31 +114,33 @@ def represent(
     step("a network learns all classes, broken ones too")
     wide = all_classes(banners, images, seed, max_steps)
     score = make("max_logit", classifier=trunk).fit(images[:1], layouts[:1]).score(images[:m], layouts[:m])
-    codes = np.asarray(trunk.codes(images[:m]), dtype=np.float32)
-    out = [Representation(TRUNK, "max_logit", codes.shape[1], codes, score, wide)]
+    codes = relative(trunk.codes(images), banners)[:m]
+    out = [Representation(TRUNK, "max_logit", codes.shape[1], _with(codes, score), score, _with(wide, score))]
 
-    def beside(name: str, score_by: str, features: NDArray[Any], own: Vector) -> None:
-        z = narrowed(features)[:m]
-        out.append(Representation(name, score_by, features.shape[1], z, own, np.column_stack([z, wide])))
+    def beside(name: str, score_by: str, features: NDArray[Any], own: Vector, n_dims: int) -> None:
+        z = _with(features[:m], own)
+        out.append(Representation(name, score_by, n_dims, z, own, np.column_stack([z, wide])))
 
-    beside(EVIDENCE, "combined", evidence, combined)
+    beside(EVIDENCE, "combined", evidence, combined, evidence.shape[1])
     step("measures and main directions of the clicks")
     metrics = measured(banners.heatmaps)
     flat = narrowed(np.sqrt(smoothed(banners.heatmaps.counts, NOISE)), 32)
     for name, features in ((METRICS, metrics), (DIRECTIONS, flat)):
-        beside(name, "knn", features, make("knn").fit(features, layouts).score(features[:m], layouts[:m]))
+        score = make("knn").fit(features, layouts).score(features[:m], layouts[:m])
+        beside(name, "knn", relative(features, banners), score, features.shape[1])
     for extractor in extractors:
         step(f"features of {extractor.name}")
         features = source(extractor, banners.heatmaps.counts)
-        detector = make(f"cosine_{extractor.name}", usable=_usable(banners, layouts)).fit(features, layouts)
-        beside(extractor.name, detector.name, features, detector.score(features[:m], layouts[:m]))
+        detector = make(f"cosine_{extractor.name}", usable=banners.usable).fit(features, layouts)
+        score = detector.score(features[:m], layouts[:m])
+        beside(extractor.name, detector.name, narrowed(relative(unit(features), banners)), score, features.shape[1])
     order = [EVIDENCE, TRUNK, METRICS, DIRECTIONS]
     return sorted(out, key=lambda one: order.index(one.name) if one.name in order else len(order))
 
 
-def _usable(banners: Banners, layouts: Codes) -> Mask:
-    """(n,) which banners anchors may rest on: those the run did not flag, or all of a layout that it flagged whole."""
-    return ~banners.flagged | ~np.isin(layouts, layouts[~banners.flagged])
+def _with(z: NDArray[Any], score: Vector) -> Matrix:
+    """(n, d + 1) features with the score beside them."""
+    return np.column_stack([z, score]).astype(np.float32)
 
 
 def measured(heatmaps: Heatmaps) -> Matrix:
@@ -130,12 +154,12 @@ def measured(heatmaps: Heatmaps) -> Matrix:
 
 
 def _classifier(seed: int, max_steps: int | None, trim: float) -> Classifier:
-    usual = Classifier(trim=trim, seed=seed)
+    usual = Classifier(trim=trim, seed=seed, strided=True)
     return usual if max_steps is None else replace(usual, max_steps=max_steps)
 
 
 def all_classes(banners: Banners, images: NDArray[np.float32], seed: int, max_steps: int | None) -> Matrix:
-    """(m, 64) last layer of networks trained with all classes: layouts of banners in order, and fault families of broken ones.
+    """(m, 64) last layer, relative to the layout, of networks trained with all classes: layouts, and fault families of broken banners.
 
     Either half of the labelled banners is seen by a network that learned from the other half's labels, and from banners without a label
     that the run did not flag. Codes of the two halves are of different networks: they are never to be compared.
@@ -146,7 +170,7 @@ def all_classes(banners: Banners, images: NDArray[np.float32], seed: int, max_st
         rows, classes = taught(banners, learned, np.random.default_rng([seed, half]))
         network = _classifier(seed, max_steps, trim=0.0).fit(images[rows], classes)
         asked = np.flatnonzero(banners.half == half)
-        out[asked] = network.codes(images[asked])
+        out[asked] = relative(network.codes(images), banners)[asked]
     return out
 
 

@@ -1,20 +1,23 @@
 """The representation audit: forests that never see what they are asked about, areas by hand, the rule, and the way through the store."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
 
-from core import audit, audit_job, audit_worker, labels, representations
+from core import audit, audit_job, audit_verbs, audit_worker, labels, representations
+from core.__main__ import app
 from core.audit import FIGURES, HALVES, PARTS, Finding, Representation, advice, area, predicted
 from core.errors import InputError, RunError
 from core.intervals import Interval
 from core.leaderboard import UNKNOWN, resampled
 from core.queries import audits, detectors, runs
-from core.representations import BROKEN_SHARE, Banners, measured, narrowed, taught
+from core.representations import BROKEN_SHARE, Banners, measured, narrowed, relative, taught
 from core.run import last_finished
 from core.store import Store
 from tests.banners import drawn, heatmaps, layout, mirrored, sizes
@@ -28,9 +31,9 @@ def interval(share: float, spread: float = 0.01) -> Interval:
     return Interval(share, share - spread, share + spread)
 
 
-def finding(score: float, oracle: float, widest: float, held: float = float("nan"), spread: float = 0.002) -> Finding:
+def finding(score: float, oracle: float, widest: float, held: float = float("nan"), spread: float = 0.002, name: str = "f") -> Finding:
     values = (score, oracle, widest, held, oracle - score, widest - oracle)
-    return Finding("f", "knn", 8, *(UNKNOWN if np.isnan(v) else interval(v, spread) for v in values))
+    return Finding(name, "knn", 8, *(UNKNOWN if np.isnan(v) else interval(v, spread) for v in values))
 
 
 def kinds(n_broken: int, n_ok: int, families: int = 4) -> tuple[Any, Any]:
@@ -157,6 +160,8 @@ def test_the_rule() -> None:
     assert advice([finding(0.90, 0.903, 0.905)]).startswith("Neither"), "gaps that do not matter"
     assert advice([finding(0.90, 0.95, 0.99, spread=0.06)]).startswith("Neither"), "gaps that chance explains"
     assert advice([finding(0.5, 0.99, 0.99), finding(0.98, 0.981, 0.982)]).startswith("Neither"), "the best score decides"
+    evidence = finding(0.90, 0.97, 0.98, name="evidence")
+    assert advice([finding(0.98, 0.981, 0.982), evidence]).startswith("More labels"), "but what flags rest on goes first"
 
 
 def clicks() -> tuple[Banners, Any]:
@@ -181,6 +186,22 @@ def test_what_learns_all_classes_sees_the_other_half_only() -> None:
     assert set(classes[bad].tolist()).isdisjoint(classes[~bad].tolist())
     banners.flagged[100:] = True
     assert set(rows.tolist()) - set(taught(banners, learned, np.random.default_rng(0))[0].tolist()) == set(range(100, 120))
+
+
+def test_features_are_relative_to_what_is_normal_in_the_layout() -> None:
+    banners, _ = clicks()
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(120, 3)) + 100 * banners.heatmaps.grid_id[:, None]
+    banners.flagged[:10] = True
+    features[:10] += 1000
+    found = relative(features, banners)
+    for grid in (1, 2):
+        rows = banners.heatmaps.grid_id == grid
+        assert np.allclose(found[rows & ~banners.flagged].mean(axis=0), 0, atol=1e-3)
+        assert np.allclose(np.diff(found[rows], axis=0), np.diff(features[rows], axis=0), atol=1e-3)
+    assert found[:10].min() > 900, "what was flagged does not say what is normal"
+    banners.flagged[:] = True
+    assert banners.usable.all()
 
 
 def test_wide_features_are_seen_in_their_main_directions() -> None:
@@ -299,6 +320,8 @@ def test_many_labels_are_drawn_from(store: Store, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(audits, "MOST_LABELLED", 42)
     found = audits.chosen(store, shown(store))
     assert (int(found.broken.sum()), len(found.broken)) == (20, 42)
+    monkeypatch.setattr(audits, "MOST_OK", 1)
+    assert len(audits.chosen(store, shown(store)).broken) == 40, "an ok one for each broken one"
     every = detectors.labelled(store, shown(store), detectors.cuts(store, shown(store)))
     assert set(found.banner_id) < set(every.banner_id)
 
@@ -307,6 +330,28 @@ def test_extractors_in_use_come_with_the_installation_or_were_used_by_a_run() ->
     found, left_out = representations.in_use(None, set())
     assert {"simclr", "vit_small", "cluster_count", "cluster_location"} <= {one.name for one in found}
     assert "resnet50" in left_out
+
+
+def test_the_verb_shows_figures_the_line_and_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    found = [finding(0.90, 0.97, 0.98, name="evidence")]
+    about = {"n_broken": 20, "n_ok": 30, "seconds": 61.2, "advice": advice(found), "missing": "two families", "left_out": ["resnet50"]}
+    about |= {"finished_at": datetime(2026, 11, 1), "settings": "{}"}
+    plain = audit_verbs.to_dict(audits.Audit(about, found))
+    assert json.loads(json.dumps(plain))["findings"][0]["not_extracted"] == pytest.approx([0.07, 0.068, 0.072])
+    audit_verbs.show(plain)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "evidence knn 8 0.900 (0.898 to 0.902) 0.970 (0.968 to 0.972) 0.980 (0.978 to 0.982) – 0.070" in said
+    assert "More labels would help: knn reaches 0.900" in said
+    assert "Holding fault families out needs two families." in said
+    assert "20 broken and 30 ok labels" in said
+
+
+def test_the_verb_refuses_too_few_labels_with_exit_code_2(tmp_path: Path) -> None:
+    path = tmp_path / "bare.duckdb"
+    filled_store(path, 60).close()
+    done = CliRunner().invoke(app, ["audit", "--store", str(path)])
+    assert done.exit_code == 2
+    assert "An audit needs 12 banners labelled broken" in done.stderr
 
 
 def test_a_finding_survives_json() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from core.audit import FIGURES, Finding
+from core.audit import FIGURES, LEAST_OF_A_KIND, Finding
 from core.intervals import Interval
 from core.queries import detectors, drift
 from core.queries.detectors import COMBINED, OWN, Labelled
@@ -18,9 +18,11 @@ from core.queries.heatmaps import window_of
 from core.queries.runs import Row, scored_by, shown_of
 from core.store import Store
 
-MOST_LABELLED = 1_000
-"""Labelled banners that an audit rests on, at most half of them broken; more make the forests slower and the intervals hardly narrower."""
-MOST_OTHERS = 1_500
+MOST_LABELLED = 600
+"""Labelled banners that an audit rests on, at most half of them broken, unless there are no others; more make the forests slower."""
+MOST_OK = 4
+"""Labelled ok for each broken one: further ones hardly narrow an interval."""
+MOST_OTHERS = 1_000
 """Banners without a label that networks and anchors learn from besides."""
 
 
@@ -68,7 +70,7 @@ def chosen(store: Store, run_id: str, seed: int = 0) -> Labelled:
     bad, good = np.flatnonzero(found.broken), np.flatnonzero(~found.broken)
     n_bad = min(len(bad), max(MOST_LABELLED // 2, MOST_LABELLED - len(good)))
     bad = rng.permutation(bad)[:n_bad]
-    good = rng.permutation(good)[: MOST_LABELLED - n_bad]
+    good = rng.permutation(good)[: min(MOST_LABELLED - n_bad, max(MOST_OK * n_bad, LEAST_OF_A_KIND))]
     kept = np.zeros(len(found.broken), dtype=bool)
     kept[bad] = kept[good] = True
     return found.take(kept)

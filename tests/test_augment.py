@@ -7,6 +7,7 @@ from scipy.sparse import csr_matrix
 from sklearn.metrics import roc_auc_score
 
 from core.augment import NAMES, Ranges
+from core.augment.densities import augmented_counts
 from core.augment.patches import AUGMENTATIONS, Places, cutavg, cutdiff, cutout, cutpaste, find, hole, placed, rotation, scaled_to_peak
 from core.corruptions import clicks_of, pairs
 from core.errors import ContractError
@@ -134,3 +135,15 @@ def test_pairs_have_as_many_clicks_on_both_sides() -> None:
     assert (target <= np.asarray(counts.sum(axis=1)).ravel()).all()
     assert np.abs(n_good - target).mean() < 10
     assert len(clicks_of(good, rng).banner) == n_good.sum()
+
+
+def test_augmented_counts_keep_their_sum_and_change_every_banner() -> None:
+    counts = csr_matrix(drawn(5, click_counts(6, 40)))
+    made = augmented_counts(np.random.default_rng(0), counts, NAMES)
+    np.testing.assert_allclose(np.asarray(made.sum(axis=1)), np.asarray(counts.sum(axis=1)), rtol=1e-4)
+    assert (np.abs((made - counts).toarray()).sum(axis=1) > 0.5).all()
+    again = augmented_counts(np.random.default_rng(0), counts, NAMES)
+    assert (again != made).nnz == 0
+    only = augmented_counts(np.random.default_rng(1), counts, ("cutout",)).toarray()
+    shares, before = only / only.sum(axis=1, keepdims=True), counts.toarray() / counts.sum(axis=1)
+    assert ((shares == 0) | (shares >= before - 1e-5)).all()  # what is left has a larger share each

@@ -3,7 +3,7 @@
 **Statistical**, counts against the reference, at 40x40, 20x20 and 10x10 cells: multinomial, chi_squared, kl_divergence,
 jensen_shannon. **Template**, counts against what faults would make of the reference: likelihood_ratio.
 **Self-supervised**, a network that sees a banner beside its reference: ssad_clicks; one that tells images from the same with a
-patch changed: ssad_cutout, ssad_cutavg, ssad_cutpaste, ssad_cutdiff; one that was to learn how images were moved, turned or
+patch changed: ssad_cutout, ssad_cutavg, ssad_cutpaste, ssad_cutdiff, and st_ssad, which learns the patch's size; one that was to learn how images were moved, turned or
 counted, or where their edges are: geom, geom_rotation, geom_scale, geom_edges; one that holds a banner against itself turned: csi.
 **Classical**, scikit-learn over the measures of `click_metrics` and the main directions: one_class_svm, knn, kmeans, dbscan,
 isolation_forest, and capstone_vote, all five together.
@@ -43,6 +43,7 @@ from core.detectors.one_class_svm import OneClassSVM
 from core.detectors.open_set import Energy, Entropy, MaxLogit, MaxProbability
 from core.detectors.ssad import Ssad
 from core.detectors.ssad_clicks import SsadClicks
+from core.detectors.st_ssad import StSsad
 from core.detectors.vae import Vae
 from core.errors import InputError
 from core.features import EXTRACTORS
@@ -55,6 +56,7 @@ _ALL: list[Detector] = [
     LikelihoodRatio(),
     SsadClicks(),
     *[Ssad(augmentation=name) for name in ("cutout", "cutavg", "cutpaste", "cutdiff")],
+    StSsad(),
     *[OneClassSVM(), KNN(), KMeans(), DBSCAN(), IsolationForest(), CapstoneVote()],
     *[FcnAutoencoder(), CnnAutoencoder(), CnnAutoencoder(batch_norm=True), MultiEncoderAutoencoder(), Vae(), NoiseClassifier(), Ocgan()],
     DeepSvdd(),

@@ -27,6 +27,8 @@ class SsadPlan(Plan):
     steps: int = 1600
     batch: int = 128
     corruptions: tuple[str, ...] = tuple(CORRUPTIONS)
+    images: tuple[str, ...] = ()
+    """Augmentations of images to learn from in place of corruptions of clicks."""
 
 
 def make_batch(rng: np.random.Generator, pool: Pool, plan: SsadPlan) -> tuple["Tensor", "Tensor"]:
@@ -36,6 +38,10 @@ def make_batch(rng: np.random.Generator, pool: Pool, plan: SsadPlan) -> tuple["T
     at = rng.choice(len(pool.rows), plan.batch, replace=False)
     real, rows = pool.counts[at], pool.rows[at]
     good, bad, target = pairs(rng, real, pool.counts[_of_other_grids(rng, pool.grid_id, at)], plan.corruptions)
+    if plan.images:
+        from core.augment.densities import augmented_counts
+
+        bad = augmented_counts(rng, good, plan.images)
     both = vstack([good, bad]).tocsr()
     expected = pool.expected[np.tile(rows, 2)]
     use = np.flatnonzero(np.tile(target >= LEAST_CLICKS, 2))

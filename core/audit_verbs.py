@@ -29,14 +29,14 @@ def to_dict(found: Any) -> dict[str, Any]:
 
 def show(plain: dict[str, Any]) -> None:
     """The table and its line."""
-    plain_names = {"score": "score", "oracle": "oracle", "oracle_all": "all classes", "held_out": "held out"}
+    names = {"score": "score", "oracle": "oracle", "oracle_all": "all classes", "held_out": "held out"}
     gaps = {"not_extracted": "not extracted", "not_represented": "not represented"}
     rows = [
-        [row["name"], row["score_by"], *(row[name][0] for name in plain_names), *(_gap(row[name]) for name in gaps)]
-        for row in plain["findings"]
+        [row["name"], row["score_by"], *(row[name][0] for name in names), *(_gap(row[name]) for name in gaps)] for row in plain["findings"]
     ]
-    title = f"ROC-AUC by {plain['n_broken']:,} broken and {plain['n_ok']:,} ok labels, {plain['seconds']:.0f} s; gaps with 95 % intervals"
-    console.show_table(title, ["features", "score by", *plain_names.values(), *gaps.values()], rows)
+    title = f"ROC-AUC by {plain['n_broken']:,} broken and {plain['n_ok']:,} ok labels, {plain['seconds']:.0f} s"
+    console.show_table(title, ["features", "score by", *names.values(), *gaps.values()], rows)
+    console.out.print("* beyond what chance explains; --json has all intervals.")
     console.out.print(plain["advice"].replace("`", ""))
     if plain["missing"]:
         console.out.print(f"Holding fault families out needs {plain['missing']}.")
@@ -45,7 +45,8 @@ def show(plain: dict[str, Any]) -> None:
 
 
 def _gap(value: list[float | None]) -> str:
+    """A gap with its sign, and a star where its interval lies on one side of 0."""
     share, low, high = value
     if share is None:
         return "\N{EN DASH}"
-    return f"{share:+.3f}" + ("" if low is None or high is None else f" ({low:+.3f} to {high:+.3f})")
+    return f"{share:+.3f}" + ("*" if low is not None and high is not None and low * high > 0 else "")

@@ -30,6 +30,7 @@ import duckdb
 
 from core import settings
 from core.errors import InputError, RunCancelledError, RunError
+from core.queries import selections
 from core.store import Store
 
 TABLES = ("result", "score", "heatmap", "evidence", "reference", "run_detector", "run_day", "stranger")
@@ -119,6 +120,7 @@ def write_job(store: Store, folder: Path, request: Request) -> None:
         "parent_pid": os.getpid(),
         "features": features,
         "weights": str(weights_folder(store.path.resolve())),
+        "chosen": chosen(store),
     }
     (folder / "job.json").write_text(json.dumps(job))
     target = str(folder / "heatmaps").replace("'", "''")
@@ -127,6 +129,12 @@ def write_job(store: Store, folder: Path, request: Request) -> None:
         cursor.execute(f"COPY (SELECT {columns} {WINDOW}) TO '{target}' (FORMAT parquet, PARTITION_BY (grid_id))", request.window)
         cursor.fetchall()
         _write_known(cursor, folder)
+
+
+def chosen(store: Store) -> dict[str, Any] | None:
+    """The model that somebody chose for runs: its detector, fields and name; None where nobody did."""
+    choice = selections.in_use(store)
+    return None if choice is None else {"detector": choice.detector, "fields": choice.fields, "candidate": choice.candidate}
 
 
 KNOWN = """FROM reference r JOIN (SELECT run_id, finished_at, min(finished_at) OVER () AS first_at FROM run_info) i USING (run_id)

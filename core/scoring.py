@@ -63,11 +63,13 @@ def score_grid(
     names: list[str],
     step: Callable[[str], None],
     own_weights: Path | None = None,
+    chosen: dict[str, Any] | None = None,
 ) -> Scored:
     """Scores and diagnoses the banners of one grid. `reference` holds the groups of every grid; a group's row is its id.
 
-    `names` are detectors that are not deep; networks take weights from the folder `own_weights` where it has them. Heatmaps go to a
-    detector as they are, as images of one channel, or as the features of `click_features`, which are made once for all that read them.
+    `names` are detectors that are not deep; networks take weights from the folder `own_weights` where it has them, and the detector that
+    `chosen` names (detector, fields, and candidate, which is what they are called) has these fields. Heatmaps go to a detector as they
+    are, as images of one channel, or as the features of `click_features`, which are made once for all that read them.
     """
     grid_id = int(heatmaps.grid_id[0])
     own, ids = reference.of_grid(grid_id)
@@ -81,7 +83,7 @@ def score_grid(
     given = {"reference": own, "others": others, "own_weights": own_weights}
     for name in names:
         step(name)
-        detector = make(name, **{f.name: given[f.name] for f in fields(CATALOGUE[name]) if f.name in given})
+        detector = make(name, **{f.name: given[f.name] for f in fields(CATALOGUE[name]) if f.name in given}, **_chosen_fields(name, chosen))
         if detector.reads not in read:
             read[detector.reads] = _as_read(detector.reads, heatmaps, own)
         X, groups = read[detector.reads], one_group if detector.reads == "heatmaps" else layouts
@@ -90,11 +92,18 @@ def score_grid(
         middle = time.perf_counter()
         scores[name] = detector.score(X, groups)
         seconds[name] = (middle - start, time.perf_counter() - middle)
-        weights[name] = getattr(detector, "weights", None)
+        weights[name] = chosen["candidate"] if chosen and chosen["detector"] == name else getattr(detector, "weights", None)
     step("diagnosis")
     diagnoses, rows = _diagnoses(heatmaps, own, others, reference)
     what = (heatmaps.banner_id, heatmaps.grid_id, heatmaps.n_products, heatmaps.domain, heatmaps.n_clicks)
     return Scored(*what, ids[rows], scores, diagnoses, few_clicks_limit(heatmaps.counts, own.p, rows), seconds, weights)
+
+
+def _chosen_fields(name: str, chosen: dict[str, Any] | None) -> dict[str, Any]:
+    """What a detector's fields are where it is the chosen one; JSON has no tuples."""
+    if chosen is None or chosen["detector"] != name:
+        return {}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in chosen["fields"].items()}
 
 
 def _as_read(reads: str, heatmaps: Heatmaps, own: Reference) -> NDArray[np.float32]:

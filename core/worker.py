@@ -46,7 +46,8 @@ MOST_GRIDS, PER_GRID = 40, 500
 def main(job: Path) -> None:
     """Runs the job in `job`; every result file is complete before summary.json appears."""
     asked = asked_of(job)
-    quick, deep = _parted(asked.get("detectors") or default_names(), asked["deep"])
+    chosen = asked.get("chosen")
+    quick, deep = _parted(asked.get("detectors") or _with_chosen(default_names(), chosen), asked["deep"])
     for name in deep:
         _check(name, _path(asked.get("weights")))
     grids = sorted(int(p.name.removeprefix("grid_id=")) for p in (job / "heatmaps").glob("grid_id=*"))
@@ -55,7 +56,7 @@ def main(job: Path) -> None:
     start = time.perf_counter()
     reference = _fit_references(job, grids)
     within = [name for name in quick if not CATALOGUE[name].across]
-    scored = _score(job, grids, reference, within, _path(asked.get("weights")))
+    scored = _score(job, grids, reference, within, _path(asked.get("weights")), chosen)
     together = [name for name in quick if CATALOGUE[name].across]
     score_across(scored, lambda part: _heatmaps_of(job, part), together, lambda what: say(SCORE_SHARE, f"all grids together: {what}"))
     say(SCORE_SHARE, "comparing all banners")
@@ -149,6 +150,11 @@ def _parted(names: list[str], deep: str) -> tuple[list[str], list[str]]:
     return quick, slow if deep != "none" else []
 
 
+def _with_chosen(names: list[str], chosen: dict[str, Any] | None) -> list[str]:
+    """The default run, and the model that somebody chose for it."""
+    return names if chosen is None or chosen["detector"] in names else [*names, chosen["detector"]]
+
+
 def _check(name: str, own_weights: Path | None) -> None:
     """Raises InputError at once, not after half the run, where a detector's features cannot be had here."""
     reason = _extractor(name, own_weights).why_not()
@@ -199,7 +205,9 @@ def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
-def _score(job: Path, grids: list[int], reference: Reference, names: list[str], own_weights: Path | None) -> list[Scored]:
+def _score(
+    job: Path, grids: list[int], reference: Reference, names: list[str], own_weights: Path | None, chosen: dict[str, Any] | None
+) -> list[Scored]:
     out = []
     for k, grid_id in enumerate(grids):
         at = [0]
@@ -209,7 +217,7 @@ def _score(job: Path, grids: list[int], reference: Reference, names: list[str], 
             at[0] += 1
             say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * share, f"scoring grid {grid_id} ({k + 1} of {len(grids)}): {what}")
 
-        out.append(scoring.score_grid(read_grid(job, grid_id).heatmaps, reference, names, step, own_weights))
+        out.append(scoring.score_grid(read_grid(job, grid_id).heatmaps, reference, names, step, own_weights, chosen))
     return out
 
 

@@ -10,6 +10,7 @@ from core.ui import (
     detector_charts,
     detector_closer,
     detector_reads,
+    detector_selection,
     detector_tables,
     detector_training,
     nav,
@@ -31,6 +32,7 @@ def detectors_page(run: Shown) -> None:
     else:
         without_labels(run, used)
     detector_audit.show(run)
+    detector_selection.show(run)
     detector_training.show(run)
     weights(run)
 

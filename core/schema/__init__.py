@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import duckdb
 
-from core.schema import access, audits, claims, clicks, embeddings, labels, runs, triage, versions
+from core.schema import access, audits, claims, clicks, embeddings, labels, runs, selections, triage, versions
 
 STEPS: list[Callable[[], str]] = [
     clicks.m001_clicks,
@@ -22,6 +22,7 @@ STEPS: list[Callable[[], str]] = [
     access.m009_refusals,
     runs.m010_strangers,
     audits.m011_audits,
+    selections.m012_selections,
 ]
 """SQL of the steps; the record of what was applied names the functions."""
 

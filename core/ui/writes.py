@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import access, audit_job, calibrate, claims, embed, labels, latent, train_job, triage
+from core import access, audit_job, calibrate, claims, embed, labels, latent, model_selection, train_job, triage
 from core import run as runner
 from core.access import Action
 from core.calibrate import Preview
@@ -18,6 +18,7 @@ from core.embed import MapRequest
 from core.latent import LatentRequest
 from core.queries.queue import QueueFilter
 from core.queries.review import Mode
+from core.queries.selections import Selection
 from core.store import Store
 from core.train_job import TrainRequest
 from core.ui import identity, jobs, state
@@ -161,6 +162,30 @@ def forget_audit() -> None:
     """Clears the outcome of the latest audit from every screen."""
     store, _ = allowed("map", "close the audit")
     audit_job.forget(store)
+
+
+def select_model(run_id: str, ratio: float) -> None:
+    """Trains models to choose among, in the background. Errors as of `model_selection.start`."""
+    store, _ = allowed("map", "model selection")
+    model_selection.start(store, run_id, ratio)
+
+
+def cancel_selection() -> None:
+    """Stops the model selection in work."""
+    store, _ = allowed("map", "stop the model selection")
+    _cancel(model_selection.current(store))
+
+
+def forget_selection() -> None:
+    """Clears the outcome of the latest model selection from every screen."""
+    store, _ = allowed("map", "close the model selection")
+    model_selection.forget(store)
+
+
+def use_model(found: Selection, candidate: int | None) -> None:
+    """Says which model of a selection runs take from now on, None: none. Errors as of `model_selection.use`."""
+    store, name = allowed("train", "use a model in runs" if candidate is not None else "use no chosen model in runs")
+    model_selection.use(store, found, candidate, name)
 
 
 def train(request: TrainRequest) -> None:

@@ -21,6 +21,7 @@ from core.embed import MapRequest
 from core.latent import LatentRequest
 from core.queries import queue, runs
 from core.queries.queue import QueueFilter
+from core.queries.selections import Selection
 from core.store import Store
 from core.train_job import TrainRequest
 from core.ui import jobs, state, writes
@@ -83,6 +84,13 @@ WRITES: dict[str, tuple[str, Callable[[], Any]]] = {
     "skip": ("reviewer", lambda: writes.skip(never_shown())),
     "release": ("reviewer", lambda: writes.release(never_shown())),
     "undo_review": ("reviewer", lambda: writes.undo_review(str(uuid.uuid4()))),
+    "audit": ("analyst", lambda: writes.audit(str(uuid.uuid4()))),
+    "cancel_audit": ("analyst", lambda: writes.cancel_audit()),
+    "forget_audit": ("analyst", lambda: writes.forget_audit()),
+    "select_model": ("analyst", lambda: writes.select_model(str(uuid.uuid4()), 0.05)),
+    "cancel_selection": ("analyst", lambda: writes.cancel_selection()),
+    "forget_selection": ("analyst", lambda: writes.forget_selection()),
+    "use_model": ("admin", lambda: writes.use_model(Selection({"selection_id": None}, [], [], None), None)),
     "train": ("admin", lambda: writes.train(TrainRequest("no such network"))),
     "cancel_training": ("admin", lambda: writes.cancel_training()),
     "forget_training": ("admin", lambda: writes.forget_training()),

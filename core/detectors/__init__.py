@@ -3,7 +3,8 @@
 **Statistical**, counts against the reference, at 40x40, 20x20 and 10x10 cells: multinomial, chi_squared, kl_divergence,
 jensen_shannon. **Template**, counts against what faults would make of the reference: likelihood_ratio.
 **Self-supervised**, a network that sees a banner beside its reference: ssad_clicks; one that tells images from the same with a
-patch changed: ssad_cutout, ssad_cutavg, ssad_cutpaste, ssad_cutdiff, and st_ssad, which learns the patch's size; one that was to learn how images were moved, turned or
+patch changed: ssad_cutout, ssad_cutavg, ssad_cutpaste, ssad_cutdiff, and st_ssad, which learns the patch's size;
+one that was to learn how images were moved, turned or
 counted, or where their edges are: geom, geom_rotation, geom_scale, geom_edges; one that holds a banner against itself turned: csi.
 **Classical**, scikit-learn over the measures of `click_metrics` and the main directions: one_class_svm, knn, kmeans, dbscan,
 isolation_forest, and capstone_vote, all five together.

@@ -59,7 +59,7 @@ SELECTORS: dict[str, Selector] = {
         Selector("mc", "it ranks test banners most as the others do", _by_scores(centrality), lowest=False),
         Selector("select", "it ranks them as those that agree do", _by_scores(agreement), lowest=False),
         Selector("hits", "it points at banners that many point at", _by_scores(hubs), lowest=False),
-        Selector("rand", "its augmentation was drawn anew for every image", _mixed, lowest=False),
+        Selector("rand", "its augmentation was drawn anew all the time", _mixed, lowest=False),
     )
 }
 """By name, in the order in which tables show them."""

@@ -99,19 +99,19 @@ def about_words(found: Selection) -> str:
 
 def selectors_table(found: Selection) -> str:
     """A row a selector: what it goes by, what it takes, how good that is."""
-    head = "<tr><th>selector</th><th>takes</th><th>the one where</th><th class='num'>ROC-AUC</th></tr>"
+    head = "<tr><th>selector</th><th>takes</th><th class='num'>ROC-AUC</th></tr>"
     body = ""
     for row in found.selectors:
         chosen = found.candidates[row["chosen"]]
         body += (
-            f"<tr><td><b>{markup(row['name'])}</b></td><td>{markup(chosen['name'])}</td>"
-            f'<td class="muted">{markup(row["says"])}</td><td class="num">{figure(chosen["auc"])}</td></tr>'
+            f'<tr><td><b>{markup(row["name"])}</b><br><span class="muted">{markup(row["says"])}</span></td>'
+            f'<td>{markup(chosen["name"])}</td><td class="num">{figure(chosen["auc"])}</td></tr>'
         )
     for name, says, value in (
         ("avg", "drawn blindly, in the mean", mean_auc(found)),
         ("ensemble", "the mean of all scores", found.ensemble),
     ):
-        body += f'<tr><td><b>{name}</b></td><td></td><td class="muted">{says}</td><td class="num">{figure(value)}</td></tr>'
+        body += f'<tr><td><b>{name}</b><br><span class="muted">{says}</span></td><td></td><td class="num">{figure(value)}</td></tr>'
     return f'<div class="hp"><table class="tight"><thead>{head}</thead><tbody>{body}</tbody></table></div>'
 
 

@@ -1,5 +1,6 @@
 """The figure of model selection: how well candidates are aligned, against how well they find what labels call broken."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from core.ui import palette
 from core.ui.charts import Figure, frame, plain_axes
 from core.ui.palette import Theme
 
-HEIGHT = 340
+HEIGHT = 400
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 SIZES = {"small": 8, "large": 15, "mixed": 11}
 
@@ -45,7 +46,8 @@ def aligned(candidates: Sequence[Row], chosen: int, theme: Theme, dark: bool) ->
     note |= {"font": {"size": 12, "color": theme.text}, "arrowcolor": theme.muted, "xanchor": "left"}
     axes = plain_axes(theme, "DSV: better aligned to the left", "ROC-AUC")
     axes["xaxis"] |= {"showgrid": True, "gridcolor": theme.line, "nticks": 7}
-    axes["yaxis"] |= {"showgrid": True, "gridcolor": theme.line, "nticks": 6, "tickformat": ".2~f"}
+    low = 0.05 * math.floor(20 * min(c["auc"][1] if c["auc"][1] is not None else c["auc"][0] for c in candidates))
+    axes["yaxis"] |= {"showgrid": True, "gridcolor": theme.line, "nticks": 6, "tickformat": ".2~f", "range": [low - 0.005, 1.01]}
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}, "itemsizing": "constant"}
     margin = {"l": 52, "r": 12, "t": 34, "b": 44}
     return {"data": data, "layout": frame(theme, HEIGHT, margin=margin, legend=legend, showlegend=True, annotations=[note], **axes)}

@@ -13,7 +13,7 @@ the forest learns from: what labels are worth against faults that nobody has lab
 since labels are few; fault families in the place of anomaly classes; the held-out forest and the intervals are additions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,10 @@ Matrix = NDArray[np.float32]
 Vector = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int64]
+
+Given = tuple[Matrix, Mask, Matrix, int, int]
+Each = Callable[[Callable[[Given], Vector], list[Given]], Iterable[Vector]]
+"""How forests are run, each by itself: `map`, or that of a pool of processes. Trees are so small that threads would gain nothing."""
 
 N_TREES = 1000
 HALVES, PARTS = 2, 3
@@ -136,7 +140,13 @@ def _groups(kinds: NDArray[Any], whole: list[str]) -> Codes:
 
 
 def audit(
-    found: list[Representation], broken: Mask, planned: Plan, step: Callable[[float, str], None], n_trees: int = N_TREES, seed: int = 0
+    found: list[Representation],
+    broken: Mask,
+    planned: Plan,
+    step: Callable[[float, str], None],
+    n_trees: int = N_TREES,
+    seed: int = 0,
+    each: Each = map,
 ) -> list[Finding]:
     """A Finding a representation. `step` is told the share done and whose turn it is."""
     times = resampled(broken, seed)
@@ -146,7 +156,7 @@ def audit(
 
         def forest(z: Matrix, part: Codes, half: Codes, what: str, at: int, k: int = k, name: str = one.name) -> Vector:
             step((k + at / 3) / len(found), f"{name}: {what}")
-            return area(predicted(z, broken, part, half, n_trees, seed), broken, part, times)
+            return area(predicted(z, broken, part, half, n_trees, seed, each), broken, part, times)
 
         score = area(one.score, broken, everybody, times)
         oracle = forest(one.z, planned.part, planned.half, "oracle on its features", 0)
@@ -160,24 +170,31 @@ def audit(
     return out
 
 
-def predicted(z: Matrix, broken: Mask, part: Codes, half: Codes, n_trees: int, seed: int) -> Vector:
+def predicted(z: Matrix, broken: Mask, part: Codes, half: Codes, n_trees: int, seed: int, each: Each = map) -> Vector:
     """(n,) chance of being broken by a forest fitted on the same half's other parts; NaN for part -1, which is only learned from.
 
     Out of fold without exception: a banner is never predicted by a forest that saw it.
     """
-    from sklearn.ensemble import RandomForestClassifier
-
-    from core import settings
-
-    out = np.full(len(broken), np.nan)
+    tasks = []
     for k in np.unique(part[part >= 0]):
         asked = part == k
         learned = ~asked & (half == half[asked][0])
-        if not broken[learned].any() or broken[learned].all():
-            continue
-        forest = RandomForestClassifier(n_trees, random_state=seed, n_jobs=settings.n_threads())
-        out[asked] = forest.fit(z[learned], broken[learned]).predict_proba(z[asked])[:, 1]
+        if broken[learned].any() and not broken[learned].all():
+            tasks.append((asked, learned))
+    out = np.full(len(broken), np.nan)
+    given = [(z[learned], broken[learned], z[asked], n_trees, seed) for asked, learned in tasks]
+    for (asked, _), chance in zip(tasks, each(ask, given), strict=True):
+        out[asked] = chance
     return out
+
+
+def ask(given: Given) -> Vector:
+    """(m,) chances of z_asked (m, d) by a forest fitted on (z, broken)."""
+    z, broken, z_asked, n_trees, seed = given
+    from sklearn.ensemble import RandomForestClassifier
+
+    forest = RandomForestClassifier(n_trees, random_state=seed, n_jobs=1).fit(z, broken)
+    return np.asarray(forest.predict_proba(z_asked)[:, 1])
 
 
 def area(scores: Vector, broken: Mask, part: Codes, times: Times) -> Vector:

@@ -12,6 +12,10 @@ import json
 import math
 import os
 import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +25,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from core.audit import FIGURES, Finding, Plan, advice, audit, plan
-from core.child import asked_of, run, say
+from core import settings
+from core.audit import FIGURES, Each, Finding, Plan, advice, audit, plan
+from core.child import asked_of, end_with, run, say
 from core.features.base import Extractor
 from core.features.store import FeatureStore
 from core.heatmaps import Heatmaps, counts_of_lists
@@ -74,6 +79,17 @@ def main(job: Path) -> None:
     (job / "out").mkdir(exist_ok=True)
     (job / "out" / "summary.json").write_text(json.dumps(summary))
     say(1.0, "finished")
+
+
+@contextmanager
+def forests() -> Iterator[Each]:
+    """A way to run forests on every core, in processes that end with this one, however it ends."""
+    n = settings.n_threads()
+    if n == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(n, get_context("spawn"), end_with, (os.getpid(),)) as pool:
+        yield pool.map
 
 
 def read(rows: pa.Table, seed: int) -> tuple[Plan, Banners]:

@@ -24,7 +24,7 @@ def asked_of(job: Path) -> dict[str, Any]:
     """The job's job.json. From now on this process ends when the parent named there does: an orphan's results would belong to nobody."""
     asked: dict[str, Any] = json.loads((job / "job.json").read_text())
     if "parent_pid" in asked:
-        threading.Thread(target=_end_with, args=(int(asked["parent_pid"]),), daemon=True).start()
+        end_with(int(asked["parent_pid"]))
     return asked
 
 
@@ -37,7 +37,12 @@ def run(main: Callable[[Path], None]) -> None:
         sys.exit(2)
 
 
-def _end_with(parent_pid: int) -> None:
+def end_with(parent_pid: int) -> None:
+    """From now on this process ends when that parent does."""
+    threading.Thread(target=_wait_for, args=(parent_pid,), daemon=True).start()
+
+
+def _wait_for(parent_pid: int) -> None:
     while os.getppid() == parent_pid:
         time.sleep(1)
     os._exit(1)

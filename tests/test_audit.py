@@ -24,7 +24,12 @@ from tests.banners import drawn, heatmaps, layout, mirrored, sizes
 from tests.stores import filled_store
 
 LIMIT_S = 240
-TREES, STEPS = 20, 8
+TREES, STEPS = 5, 4
+
+
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEATPROOF_THREADS", "1")
 
 
 def interval(share: float, spread: float = 0.01) -> Interval:
@@ -110,6 +115,17 @@ def test_forests_are_asked_only_about_banners_that_they_never_saw(monkeypatch: p
         out = set(np.flatnonzero(broken).tolist()) - learned
         assert len({family[i] for i in out}) <= 2, "whole families are left out"
         assert all(family[i] not in {family[k] for k in learned if broken[k]} for i in out)
+
+
+def test_two_processes_predict_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, family = kinds(30, 60)
+    made = audit.plan(broken, family)
+    z = np.random.default_rng(0).normal(size=(90, 4)).astype(np.float32)
+    alone = predicted(z, broken, made.part, made.half, TREES, 0)
+    monkeypatch.setenv("HEATPROOF_THREADS", "2")
+    with audit_worker.forests() as each:
+        assert each is not map
+        assert np.array_equal(predicted(z, broken, made.part, made.half, TREES, 0, each), alone)
 
 
 def test_the_area_is_that_of_pairs_within_a_part() -> None:
@@ -225,7 +241,6 @@ def test_measures_are_made_grid_by_grid() -> None:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """Labels by what the run says; no extractor, whose features would take a minute."""
-    monkeypatch.setenv("HEATPROOF_THREADS", "1")
     made = filled_store(tmp_path / "s.duckdb", 400)
     rows = made.rows("SELECT banner_id, flagged, fault FROM result ORDER BY banner_id")
     for row in [r for r in rows if r["flagged"]][:20] + [r for r in rows if not r["flagged"]][:24]:

@@ -1,6 +1,7 @@
 """PyOD's detectors beside ours, on the same synthetic banners: what the input is worth, and what the method.
 
-    python -m benchmarks.peers [SEED …]          default: demo seeds 0 1 2
+    python -m benchmarks.peers [SEED …]                  default: demo seeds 0 1 2
+    python -m benchmarks.peers 0 --grids 2 --size 300    on a log of 2 grids of 300 banners each, a twentieth of them broken
 
 PyOD's sees the plain bins of a banner as shares (1,600 columns), or the features that our classical detectors see; every detector is
 fitted without labels on all banners of a grid and scores these. Ours are those that look at every banner. The scores of all are
@@ -36,7 +37,7 @@ from core.judging import judge
 from core.reference import Reference, fit_reference
 from core.scoring import score_grid
 from core.settings import FDR
-from core.synthetic import DEMO, make_clicks
+from core.synthetic import DEMO, GridPlan, make_clicks
 
 Vector = NDArray[np.float64]
 PEERS: dict[str, Callable[[], Any]] = {
@@ -64,9 +65,9 @@ def featured(heatmaps: Heatmaps, own: Reference) -> NDArray[np.float64]:
     return ClickFeatures(own).fit(heatmaps).transform(heatmaps).astype(np.float64)
 
 
-def measure(seed: int) -> dict[str, tuple[float, float, float]]:
+def measure(seed: int, plans: tuple[GridPlan, ...] = DEMO) -> dict[str, tuple[float, float, float]]:
     """ROC-AUC, average precision and milliseconds a banner of every detector."""
-    log = make_clicks(seed, DEMO)
+    log = make_clicks(seed, plans)
     heatmaps = heatmaps_of(log.banner, log.points, log.banner_id, log.grid_id, log.n_products, log.domain)
     reference = fit_reference(heatmaps)
     rows = [np.flatnonzero(log.grid_id == g) for g in np.unique(log.grid_id)]
@@ -105,8 +106,12 @@ def main() -> None:
     """Prints the table, the best first."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seeds", nargs="*", type=int, default=[0, 1, 2])
-    seeds = parser.parse_args().seeds
-    runs = [measure(seed) for seed in seeds]
+    parser.add_argument("--grids", type=int, help="so many grids in place of the demo's")
+    parser.add_argument("--size", type=int, default=600, help="banners of each of these")
+    given = parser.parse_args()
+    seeds = given.seeds
+    plans = tuple(GridPlan(400_000 + k, given.size, given.size // 20) for k in range(given.grids)) if given.grids else DEMO
+    runs = [measure(seed, plans) for seed in seeds]
     table = Table(title=f"Ours and PyOD's, synthetic demo logs, seeds {', '.join(map(str, seeds))}: mean (spread)")
     for name in ("detector", "ROC-AUC", "average precision", "ms a banner"):
         table.add_column(name, justify="left" if name == "detector" else "right")

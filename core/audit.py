@@ -98,14 +98,18 @@ class Plan:
         return self.part // PARTS
 
 
-def plan(broken: Mask, family: NDArray[Any], seed: int = 0) -> Plan:
-    """Deals n labelled banners into parts, every fault family evenly. Raises InputError where there are too few of a kind."""
-    n_broken, n_ok = int(broken.sum()), int((~broken).sum())
+def check_labels(n_broken: int, n_ok: int) -> None:
+    """Raises InputError where there are too few labels of a kind."""
     if min(n_broken, n_ok) < LEAST_OF_A_KIND:
         raise InputError(
             f"An audit needs {LEAST_OF_A_KIND} banners labelled broken and as many labelled ok, however there are {n_broken} and {n_ok}. "
             "Label more on the Label page."
         )
+
+
+def plan(broken: Mask, family: NDArray[Any], seed: int = 0) -> Plan:
+    """Deals n labelled banners into parts, every fault family evenly. Raises InputError where there are too few of a kind."""
+    check_labels(int(broken.sum()), int((~broken).sum()))
     rng = np.random.default_rng(seed)
     kinds = np.where(broken, family.astype(str), "")
     part = _dealt(kinds, HALVES * PARTS, rng)

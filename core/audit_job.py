@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core import job
-from core.audit import FIGURES, N_TREES, plan
+from core.audit import FIGURES, N_TREES, check_labels
 from core.errors import HeatproofError, RunCancelledError, RunError
 from core.handle import Handle
 from core.job import Progress
-from core.queries import audits, drift, runs
+from core.queries import audits, detectors, drift, runs
 from core.queries.detectors import Labelled
 from core.run import last_finished
 from core.store import Store, to_json
@@ -75,16 +75,15 @@ def forget(store: Store) -> None:
         _handles.pop(store.path.resolve(), None)
 
 
-def labelled(store: Store, run_id: str) -> Labelled:
-    """The labelled banners that an audit of a run rests on. Raises InputError where they are too few."""
-    found = audits.families_known(audits.chosen(store, run_id))
-    plan(found.broken, found.fault)
-    return found
+def check(store: Store, run_id: str) -> None:
+    """Raises InputError where a run has too few labels for an audit."""
+    used = detectors.used(store, runs.shown_of(store, run_id))
+    check_labels(used["n_broken"], used["n_ok"])
 
 
 def _open(store: Store, run_id: str, n_trees: int, max_steps: int | None) -> AuditHandle:
     last_finished(store, run_id)
-    labelled(store, run_id)
+    check(store, run_id)
     key = store.path.resolve()
     with _opening:
         going = _handles.get(key)
@@ -128,7 +127,7 @@ def _make(store: Store, handle: AuditHandle, folder: Path, report: Progress) -> 
     shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
     folder.mkdir(parents=True)
     token = drift.labels_token(store)
-    found = labelled(store, handle.run_id)
+    found = audits.families_known(audits.chosen(store, handle.run_id))
     names = _write_job(store, handle, found, folder)
     summary = job.run_worker(folder, lambda done, what: report(0.02 + 0.96 * done, what), lambda: handle.is_cancelled, WORKER)
     report(0.98, "taking the figures into the store")

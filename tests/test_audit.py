@@ -310,7 +310,7 @@ def test_a_stopped_audit_keeps_nothing(store: Store, tmp_path: Path, monkeypatch
 def test_the_labelled_banners_come_first_and_reviewers_name_faults_before_the_diagnosis(store: Store, tmp_path: Path) -> None:
     name = audits.chosen(store, shown(store)).banner_id[0]
     labels.label(store, str(name), "broken", "ana", blind=True, fault="uniform")
-    found = audit_job.labelled(store, shown(store))
+    found = audits.families_known(audits.chosen(store, shown(store)))
     assert found.fault[0] == "uniform"
     assert audits.n_named(store, found.banner_id) == 1
     file = tmp_path / "banners.parquet"

@@ -5,7 +5,7 @@ import math
 import streamlit as st
 
 from core import audit_job
-from core.audit import Finding
+from core.audit import Finding, check_labels
 from core.audit_job import AuditHandle
 from core.errors import InputError
 from core.intervals import Interval
@@ -27,11 +27,11 @@ COLUMNS = (
 )
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def why_not(path: str, run_id: str, token: int) -> str | None:
-    """What is missing for an audit; None where there is enough."""
+def why_not(run: Shown) -> str | None:
+    """Which labels are missing for an audit; None where there are enough."""
+    used = detector_reads.used(run.path, run.run_id, detector_reads.token(run))
     try:
-        audit_job.labelled(state.at_path(path), run_id)
+        check_labels(used["n_broken"], used["n_ok"])
     except InputError as error:
         return str(error)
     return None
@@ -119,7 +119,7 @@ def _signed(value: float) -> str:
 
 def begin(run: Shown, found: Audit | None) -> None:
     """The button, or what is missing for it."""
-    why = why_not(run.path, run.run_id, detector_reads.token(run))
+    why = why_not(run)
     if why is not None:
         if found is None:
             components.empty(

@@ -16,6 +16,8 @@ VARIANCE = 0.999
 LEAST_ROWS = 4
 """Rows a whitened direction: with fewer, all rows that were learned from lie equally far apart."""
 LEAST_SCALE = 1e-6
+CONSTANT = 1e-4
+"""A column with a standard deviation below it is constant but for rounding, which must not be blown up to one."""
 BLOCK = 256
 """Rows whose differences from their neighbours are held at once: at most 3 MB at 10 neighbours."""
 
@@ -47,7 +49,8 @@ class Classical(Detector):
         rng = np.random.default_rng(self.seed)
         rows = np.arange(len(X)) if len(X) <= self.max_rows else np.sort(rng.choice(len(X), self.max_rows, replace=False))
         some = X[rows].astype(np.float64)
-        self.mean_, self.scale_ = some.mean(axis=0), np.maximum(some.std(axis=0), LEAST_SCALE)
+        spread = some.std(axis=0)
+        self.mean_, self.scale_ = some.mean(axis=0), np.where(spread > CONSTANT, spread, 1.0)
         self.directions_ = _directions((some - self.mean_) / self.scale_, self.whiten)
         self._learn(self._scaled(X[rows]))
 

@@ -81,11 +81,11 @@ class Normaliser:
             rows = groups == code
             if int(code) in self.knots_:
                 at, location, scale = self.knots_[int(code)]
-                out[rows] = (scores[rows] - np.interp(x[rows], at, location)) / np.interp(x[rows], at, scale)
+                out[rows] = _beyond(scores[rows], np.interp(x[rows], at, location)) / np.interp(x[rows], at, scale)
             else:
                 assert self.pooled_ is not None
                 at, location, scale = self.pooled_
-                z = (scores[rows] - np.interp(x[rows], at, location)) / np.interp(x[rows], at, scale)
+                z = _beyond(scores[rows], np.interp(x[rows], at, location)) / np.interp(x[rows], at, scale)
                 shift, spread = self.offset_[int(code)]
                 out[rows] = (z - shift) / spread
         return out
@@ -125,6 +125,12 @@ def _curve(x: Vector, scores: Vector, points: Vector) -> tuple[Vector, Vector]:
         far = np.abs(scores - basis @ coefficients)
         weight = 1 / np.maximum(far / max(1.5 * 1.4826 * float(np.median(far)), 1e-9), 1)
     return basis @ coefficients, np.vander((points - centre) / width, degree + 1) @ coefficients
+
+
+def _beyond(scores: Vector, location: Vector) -> Vector:
+    """(n,) how much higher the scores are; 0 within rounding, which a scale that is as small would blow up."""
+    away = scores - location
+    return np.where(np.abs(away) < MIN_SCALE, 0.0, away)
 
 
 def _location_scale(scores: Vector) -> tuple[float, float]:

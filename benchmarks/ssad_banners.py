@@ -44,7 +44,7 @@ from core.train import heatmaps_of_rows, read_banners
 from core.training.pools import Pool, synthetic_pool
 from core.training.ssad_clicks import SsadPlan, train_ssad_clicks
 
-STEPS, BATCH = 300, 64
+STEPS, BATCH = 200, 64
 LEAST_BROKEN = 4
 PLAIN = ("ssad_cutout", "ssad_cutavg", "ssad_cutpaste", "ssad_cutdiff", "st_ssad")
 SAMPLE = Path(__file__).parents[2] / "shared" / "data"
@@ -199,11 +199,11 @@ def compare_detectors(logs: list[Log], keep: Path, console: Console) -> None:
         cells = []
         for log, known in zip(logs, default, strict=True):
             scores = scores_of(what, log, keep)
-            adds = adds_to_combined(log, known, {what: scores[0]}) if what in PLAIN else ""
+            adds = adds_to_combined(log, known, {what: scores[1]}) if what in PLAIN else ""
             cells += [_cell(log, scores[0]), _cell(log, scores[1]), adds]
         table.add_row(what, *cells)
-    together = [adds_to_combined(log, d, {n: scores_of(n, log, keep)[0] for n in PLAIN}) for log, d in zip(logs, default, strict=True)]
-    table.add_row("all five by logit", *[c for adds in together for c in ("", "", adds)])
+    together = [adds_to_combined(log, d, {n: scores_of(n, log, keep)[1] for n in PLAIN}) for log, d in zip(logs, default, strict=True)]
+    table.add_row("all five by distance", *[c for adds in together for c in ("", "", adds)])
     console.print(table)
 
 

@@ -27,7 +27,7 @@ CLASSES = (1, 6, 8)
 N_TRAIN, N_TEST = 500, 150
 """Images in order that are learned from; and of each kind, in order and anomalous, that are judged."""
 STEPS = 120
-SETTINGS: dict[str, Any] = {"max_steps": STEPS, "epochs": 20, "trim": 0.0}
+SETTINGS: dict[str, Any] = {"max_steps": STEPS, "epochs": 20, "trim": 0.0, "measure": "logit"}
 AREAS, ANGLES = (0.03, 0.1, 0.3), (30.0, 90.0, 180.0)
 MADE_AREAS, MADE_ANGLES = (0.05, 0.2), (45.0, 135.0)
 PATCHES = ("cutout", "cutavg", "cutpaste", "cutdiff")

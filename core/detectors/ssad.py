@@ -21,9 +21,9 @@ RIDGE = 1e-4
 class Ssad(FittedNetwork):
     """Images in order against the same images after one augmentation.
 
-    **Score** the logit of "augmented", or where `measure` says so the Mahalanobis distance of the embedding, brought to length 1, from
-    those of the images learned from, Ledoit-Wolf covariance. **Shape** images (n, c, side, side) -> (n,).
-    **Source** Li et al. 2021; Yoo, Zhao and Akoglu 2023, sections 3 and 5, whose code scores by the distance.
+    **Score** the Mahalanobis distance of the embedding, brought to length 1, from those of the images learned from, Ledoit-Wolf covariance;
+    or where `measure` says so the logit of "augmented", which knows no other oddity. **Shape** images (n, c, side, side) -> (n,).
+    **Source** Li et al. 2021; Yoo, Zhao and Akoglu 2023, whose code scores by the distance.
     `dynamic` draws size, aspect and angle anew a batch (RD), else once a fit (RS). `conditioned` shows the network its group's mean image
     and the difference too, as `ssad_clicks` sees its reference; else the image alone.
     **Differs** patches lie where something is (`on_content`), since those in empty parts change nothing; their areas reach further, as
@@ -38,7 +38,7 @@ class Ssad(FittedNetwork):
     angle: tuple[float, float] = (0.0, 0.0)
     dynamic: bool = True
     conditioned: bool = True
-    measure: Literal["logit", "mahalanobis"] = "logit"
+    measure: Literal["logit", "mahalanobis"] = "mahalanobis"
     on_content: bool = True
     max_steps: int = 500
     patience: int = 0

@@ -23,7 +23,8 @@ from scipy.stats import rankdata, spearmanr, ttest_rel, wilcoxon
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.ssad_tasks import N_TEST, NORMALS, PATCHES, candidate, candidates, learned, made, peer, tasks, trained
-from core.selection import outcomes
+from core.detectors.networks.alignment import matching_loss
+from core.selection import Candidate, outcomes
 from core.selection.alignment import alignment
 
 KEPT = Path("data/ssad")
@@ -53,14 +54,25 @@ def rows_of(name: str, keep: Path, variants: list[str]) -> list[Row]:
         row["dsv"] = {what: alignment(c, ASSUMED).dsv for what, c in told.items()}
         row["near"] = {what: nearness(c.augmented, c.test[ODD], c.train) for what, c in told.items()}
         row["peers"] = {who: auc(scores[task]) for who, scores in peers.items()}
-        row["selected"] = {
-            way: {o.selector: o.auc for o in outcomes([c for what, c in told.items() if what.startswith(way)], ODD, ASSUMED)}
-            for way in WAYS
-        }
+        row["selected"] = {way: selected([c for what, c in told.items() if what.startswith(way)]) for way in WAYS}
         if task.split()[0] in PATCHES or task == "wild: other classes":
             row["learned"] = {v: learned(normal, task, X, v, keep) for v in variants}
         rows.append(row)
     return rows
+
+
+def selected(choice: list[Candidate]) -> dict[str, float]:
+    """ROC-AUC of what every selector takes; `matching` is ST-SSAD's own validation loss, asked here to choose."""
+    values = [matching(c) for c in choice]
+    return {o.selector: o.auc for o in outcomes(choice, ODD, ASSUMED)} | {"matching": auc(choice[int(np.argmin(values))].scores)}
+
+
+def matching(c: Candidate) -> float:
+    """`matching_loss` of a candidate's embeddings; suspects are the assumed share of the images, those of the highest scores."""
+    import torch
+
+    suspects = c.test[np.argsort(-c.scores)[: round(ASSUMED * len(c.scores))]]
+    return float(matching_loss(*[torch.from_numpy(z) for z in (c.train, c.augmented, suspects)]))
 
 
 def nearness(augmented: Vector, odd: Vector, train: Vector) -> float:

@@ -11,7 +11,8 @@ LAYERS: list[set[str]] = [
     | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop"}
     | {"nt_xent", "strangers", "across", "audit", "representations", "contenders"},
     {"training"},
-    {"child", "worker", "map_worker", "latent_worker", "audit_worker", "selection_worker"},
+    {"cascade", "reading", "child", "finishing", "look", "cascade_run"},
+    {"worker", "map_worker", "latent_worker", "audit_worker", "selection_worker"},
     {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"},
     {"run", "job", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
     | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged"}

@@ -118,6 +118,10 @@ def score(
         Literal["all", "candidates", "none"],
         typer.Option(help="Banners that slow detectors look at: all, those who could still be flagged and a control sample, or none."),
     ] = "candidates",
+    cascade: Annotated[bool, typer.Option("--cascade", help="In tiers: statistics clear most banners; for many.")] = False,
+    budget: Annotated[
+        float | None, typer.Option(help="With --cascade: percent of the banners that all detectors may look at. (default: as needed)")
+    ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -133,6 +137,8 @@ def score(
             first_day=first_day.date() if first_day else None,
             last_day=last_day.date() if last_day else None,
             deep=deep,
+            cascade=cascade,
+            budget=None if budget is None else budget / 100,
             progress=progress,
         )
     if as_json:

@@ -44,12 +44,12 @@ class Diagnosis:
     sentence: str
 
 
-def diagnose(evidence: Evidence, details: dict[int, list[Detail]], grids: dict[int, int]) -> list[Diagnosis]:
-    """A diagnosis a banner. `details` are the banks' parameters by reference row, `grids` the grid_id of each reference id."""
+def diagnose(evidence: Evidence, grids: dict[int, int]) -> list[Diagnosis]:
+    """A diagnosis a banner; `grids` holds the grid_id of each reference id."""
     order = np.argsort(-evidence.log_odds, axis=1, kind="stable")
     total = logsumexp(evidence.log_odds, axis=1)
     return [
-        _one(evidence.log_odds[i], order[i], float(total[i]), evidence.best[i], details[int(row)], grids)
+        _one(evidence.log_odds[i], order[i], float(total[i]), evidence.best[i], evidence.details[int(row)], grids)
         for i, row in enumerate(evidence.rows)
     ]
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from core.errors import ContractError
 from core.settings import N_BINS, N_COLS, N_ROWS
@@ -72,6 +72,17 @@ class Heatmaps:
     @cached_property
     def _coarser(self) -> dict[int, Self]:
         return {}
+
+
+def concatenated(parts: list[Heatmaps]) -> Heatmaps:
+    """The banners of several Heatmaps of one resolution, one after the other."""
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    counts = vstack([part.counts for part in parts], format="csr")
+    names = column("banner_id"), column("grid_id"), column("n_products"), column("domain")
+    return Heatmaps(*names, counts, parts[0].n_rows, parts[0].n_cols)
 
 
 @lru_cache(maxsize=16)

@@ -4,10 +4,11 @@
                                       "parent_pid": 123,
                                       "features": folder where features are kept from run to run, beside the store,
                                       "weights": folder of networks trained on this store, beside it}
-    heatmaps/grid_id=<id>/*.parquet  banner_id, n_products, domain, day, bins, counts; one or more rows a banner and day
+    heatmaps/grid_id=<id>/*.parquet  banner_id, n_products, domain, day, bins, counts; one or more rows a banner and day;
+                                     in a cascade heatmaps/grid_id=<id>/part=<k>/*.parquet, all rows of a banner in one part
     known/references.parquet         grid_id, p (1600): references of the grids that earlier finished runs knew; absent in a first run
     worker.log                       what the worker wrote on stderr
-    out/<table>/*.parquet            rows for the tables in TABLES, without run_id
+    out/<table>/*.parquet            rows for the tables in TABLES, without run_id; of a cascade, cleared/*.parquet for result and tier
     out/summary.json                 totals of the run
 
 The child never opens the store. Its process ends when this one does: it watches `parent_pid`.
@@ -43,6 +44,8 @@ ORDER = {
     "stranger": "banner_id",
 }
 WORKER = (sys.executable, "-m", "core.worker")
+PER_PART = 200_000
+"""Banners of a part of a grid in a cascade, about."""
 STOP_S = 5.0
 """Seconds a cancelled worker has to end by itself."""
 
@@ -71,6 +74,10 @@ class Request:
     deep: Deep = "candidates"
     fdr: float = settings.FDR
     seed: int = 0
+    cascade: bool = False
+    """Score in tiers: see `core.cascade`."""
+    budget: float | None = None
+    """Share of the banners that all detectors may look at in a cascade, 0..1; None = as many as the control sample asks for."""
 
     @property
     def window(self) -> dict[str, Any]:
@@ -117,6 +124,8 @@ def write_job(store: Store, folder: Path, request: Request) -> None:
         "deep": request.deep,
         "fdr": request.fdr,
         "seed": request.seed,
+        "cascade": request.cascade,
+        "budget": request.budget,
         "parent_pid": os.getpid(),
         "features": features,
         "weights": str(weights_folder(store.path.resolve())),
@@ -124,9 +133,13 @@ def write_job(store: Store, folder: Path, request: Request) -> None:
     }
     (folder / "job.json").write_text(json.dumps(job))
     target = str(folder / "heatmaps").replace("'", "''")
-    columns = "b.grid_id, h.banner_id, b.n_products, b.domain, h.day, h.bins, h.counts"
+    columns, by = "b.grid_id, h.banner_id, b.n_products, b.domain, h.day, h.bins, h.counts", "grid_id"
+    source = f"SELECT {columns} {WINDOW}"
+    if request.cascade:  # a worker holds a part at a time, however many banners a grid has
+        parts = f"SELECT grid_id, ceil(count(*) / {PER_PART})::BIGINT AS n_parts FROM banner GROUP BY grid_id"
+        source, by = f"SELECT s.*, hash(banner_id) % n_parts AS part FROM ({source}) s JOIN ({parts}) USING (grid_id)", "grid_id, part"
     with store.cursor() as cursor:
-        cursor.execute(f"COPY (SELECT {columns} {WINDOW}) TO '{target}' (FORMAT parquet, PARTITION_BY (grid_id))", request.window)
+        cursor.execute(f"COPY ({source}) TO '{target}' (FORMAT parquet, PARTITION_BY ({by}))", request.window)
         cursor.fetchall()
         _write_known(cursor, folder)
 
@@ -274,9 +287,24 @@ def import_tables(cursor: duckdb.DuckDBPyConnection, folder: Path, run_id: str, 
         order = f"ORDER BY {ORDER[table]}" if table in ORDER else ""
         rows = f"SELECT $run_id::UUID AS run_id, * FROM read_parquet('{source}') {order}"
         cursor.execute(f"INSERT INTO {table} BY NAME {rows}", {"run_id": run_id})
+    _import_cascade(cursor, folder / "out", run_id)
     n_results = cursor.execute("SELECT count(*) FROM result WHERE run_id = ?", [run_id]).fetchall()[0][0]
     if n_results != n_banners:
         raise RunError(f"A run has one result a banner, however the worker names {n_banners} banners and wrote {n_results}.")
+
+
+def _import_cascade(cursor: duckdb.DuckDBPyConnection, out: Path, run_id: str) -> None:
+    """What a cascade leaves besides: its tiers, and the cleared banners, whose positions are behind all others."""
+    if not (out / "tier").exists():
+        return
+    tiers, cleared = (str(out / table / "*.parquet").replace("'", "''") for table in ("tier", "cleared"))
+    cursor.execute(f"INSERT INTO tier BY NAME SELECT $run_id::UUID AS run_id, * FROM read_parquet('{tiers}')", {"run_id": run_id})
+    before = cursor.execute("SELECT count(*) FROM result WHERE run_id = ?", [run_id]).fetchall()[0][0]
+    cursor.execute(
+        f"""INSERT INTO result BY NAME SELECT $run_id::UUID AS run_id, *, $before + row_number() OVER () AS position
+            FROM read_parquet('{cleared}')""",
+        {"run_id": run_id, "before": before},
+    )
 
 
 def remove_leftovers(runs: Path) -> None:

@@ -3,7 +3,8 @@
 In: scores (n,) by detector, NaN where one left a banner out. Out: columns for the store's tables. Knows no files and no database.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,46 +39,140 @@ class Judged:
     p_broken: Vector
     flagged: Mask
     position: Codes
-    n_agree: Codes
-    n_looked: Codes
-    """Detectors that looked at the banner; the others left it out."""
     deep_weight: float
     """What the deep detectors count beside the vote of the others, 0..0.1."""
 
+    @property
+    def n_agree(self) -> Codes:
+        """(n,) detectors whose own p-value is at most AGREE."""
+        return np.sum([p <= AGREE for p in self.p_values.values()], axis=0)
+
+    @property
+    def n_looked(self) -> Codes:
+        """(n,) detectors that looked at the banner; the others left it out."""
+        return np.sum([np.isfinite(p) for p in self.p_values.values()], axis=0)
+
+
+class About(NamedTuple):
+    """What a judge must know of n banners besides their scores: grid_id, n_clicks and highest score that their clicks allow, (n,) each."""
+
+    grid_id: Codes
+    n_clicks: Vector
+    limit: Vector
+
+    def take(self, rows: Mask) -> "About":
+        """The same of some of the banners."""
+        return About(self.grid_id[rows], self.n_clicks[rows], self.limit[rows])
+
+
+@dataclass
+class Heard:
+    """What the detectors say of n banners before anybody is flagged: as in `Judged`."""
+
+    normalised: dict[str, Vector]
+    p_values: dict[str, Vector]
+    combined: Vector
+    deep_weight: float = 0.0
+
+
+@dataclass
+class Judge:
+    """What raw scores look like where most banners are in order: scale and null of each detector, and of their vote.
+
+    Learned from banners drawn at random, or from all there are; then it hears others as well.
+    """
+
+    scales: dict[str, tuple[Normaliser, EmpiricalNull]] = field(default_factory=dict)
+
+    def fit(self, scores: dict[str, Vector], about: About) -> Self:
+        """Learns from the raw scores (n,) of detectors that looked at every one of these banners."""
+        for name, found in scores.items():
+            self._learn(name, found, about)
+        vote = self._vote({name: self._said(name, found, about)[2] for name, found in scores.items()})
+        self.vote_ = Normaliser().fit(vote, about.grid_id, about.n_clicks)
+        self.null_ = EmpiricalNull().fit(self._freed(self.vote_, vote, about))
+        return self
+
+    def hear(self, scores: dict[str, Vector], about: About) -> Heard:
+        """What raw scores (n,) of the detectors that were learned say of any banners; no normalised score passes the limit."""
+        said = {name: self._said(name, found, about) for name, found in scores.items()}
+        evidence = {name: three[2] for name, three in said.items()}
+        combined = self._freed(self.vote_, self._vote(evidence), about)
+        return Heard({name: three[0] for name, three in said.items()}, {name: three[1] for name, three in said.items()}, combined)
+
+    def normalised(self, name: str, found: Vector, about: About) -> Vector:
+        """(n,) normalised scores of one detector, none of which passes the limit."""
+        return self._freed(self.scales[name][0], found, about)
+
+    def take_in(self, heard: Heard, slow: dict[str, Vector], about: About, control: Mask, learn: Mask) -> Heard:
+        """The same moved by deep detectors' scores (n,), NaN where they left a banner out.
+
+        Their scale is learned from `control` (n,), banners drawn at random among those they looked at; the null of what comes out from
+        the banners `learn` (n,).
+        """
+        normalised, p_values, evidence = {}, {}, {}
+        for name, found in slow.items():
+            looked = np.isfinite(found)
+            known = looked & control
+            self._learn(name, found[known], about.take(known))
+            said = self._said(name, found[looked], about.take(looked))
+            normalised[name], p_values[name], evidence[name] = (_spread(x, looked) for x in said)
+        p_broken = EmpiricalNull().fit(heard.combined[learn]).p_broken(heard.combined, about.grid_id)
+        combined, weight = take_in(heard.combined, self._vote(evidence), control, p_broken)
+        combined = np.minimum(combined, about.limit)
+        self.null_ = EmpiricalNull().fit(combined[learn])
+        return Heard({**heard.normalised, **normalised}, {**heard.p_values, **p_values}, combined, weight)
+
+    def verdict(self, heard: Heard, grid_id: Codes, fdr: float, stands_for: Vector | None = None) -> Judged:
+        """Flags banners by Benjamini-Hochberg at `fdr`.
+
+        `stands_for` (n,): how many banners each is one of, where others that were cleared are not among these; None = itself alone.
+        """
+        p_value = self.null_.p_values(heard.combined)
+        position = np.empty(len(p_value), dtype=np.int64)
+        position[np.lexsort((-heard.combined, p_value))] = np.arange(1, len(p_value) + 1)
+        return Judged(
+            normalised=heard.normalised,
+            p_values=heard.p_values,
+            combined=heard.combined,
+            p_value=p_value,
+            p_broken=self.null_.p_broken(heard.combined, grid_id, stands_for),
+            flagged=benjamini_hochberg(p_value, fdr, None if stands_for is None else float(stands_for.sum())),
+            position=position,
+            deep_weight=heard.deep_weight,
+        )
+
+    def _learn(self, name: str, found: Vector, about: About) -> None:
+        normaliser = Normaliser().fit(found, about.grid_id, about.n_clicks)
+        self.scales[name] = normaliser, EmpiricalNull().fit(self._freed(normaliser, found, about))
+
+    def _said(self, name: str, found: Vector, about: About) -> tuple[Vector, Vector, Vector]:
+        """(n,) normalised scores, p-values and evidence of one detector."""
+        z, null = self.normalised(name, found, about), self.scales[name][1]
+        return z, null.p_values(z), null.evidence(z)
+
+    def _freed(self, normaliser: Normaliser, found: Vector, about: About) -> Vector:
+        return np.minimum(normaliser.transform(found, about.grid_id, about.n_clicks), about.limit)
+
+    def _vote(self, evidence: dict[str, Vector]) -> Vector:
+        return combine_families(evidence, {name: CATALOGUE[name].family for name in evidence})
+
 
 def judge(scores: dict[str, Vector], grid_id: Codes, n_clicks: Vector, limit: Vector, fdr: float, control: Mask | None = None) -> Judged:
-    """Normalises every detector's scores, combines them, and flags banners by Benjamini-Hochberg at `fdr`.
+    """Normalises every detector's scores, combines them, and flags banners by Benjamini-Hochberg at `fdr`; all learned from these banners.
 
     No normalised score passes `limit` (n,). What deep detectors' scores look like where nothing is broken is learned from `control`
-    (n,), banners drawn at random; None = from all.
+    (n,), banners drawn at random; None = from all. Deep detectors alone vote themselves.
     """
-    groups = np.unique(grid_id, return_inverse=True)[1]
-    control = np.ones(len(groups), dtype=bool) if control is None else control
-    normalised, p_values, evidence = {}, {}, {}
-    for name, found in scores.items():
-        looked = np.isfinite(found)
-        known = looked & control if CATALOGUE[name].deep else looked
-        normaliser = Normaliser().fit(found[known], groups[known], n_clicks[known])
-        z = np.minimum(normaliser.transform(found[looked], groups[looked], n_clicks[looked]), limit[looked])
-        null = EmpiricalNull().fit(z[known[looked]])
-        normalised[name], p_values[name], evidence[name] = (_spread(x, looked) for x in (z, null.p_values(z), null.evidence(z)))
-    combined, weight = _combined(evidence, groups, n_clicks, limit, control)
-    null = EmpiricalNull().fit(combined)
-    p_value = null.p_values(combined)
-    position = np.empty(len(combined), dtype=np.int64)
-    position[np.lexsort((-combined, p_value))] = np.arange(1, len(combined) + 1)
-    return Judged(
-        normalised=normalised,
-        p_values=p_values,
-        combined=combined,
-        p_value=p_value,
-        p_broken=null.p_broken(combined, groups),
-        flagged=benjamini_hochberg(p_value, fdr),
-        position=position,
-        n_agree=np.sum([p <= AGREE for p in p_values.values()], axis=0),
-        n_looked=np.sum([np.isfinite(p) for p in p_values.values()], axis=0),
-        deep_weight=weight,
-    )
+    everybody = np.ones(len(grid_id), dtype=bool)
+    quick = {name: found for name, found in scores.items() if not CATALOGUE[name].deep} or scores
+    about = About(grid_id, n_clicks, limit)
+    learned = Judge().fit(quick, about)
+    heard = learned.hear(quick, about)
+    slow = {name: found for name, found in scores.items() if name not in quick}
+    if slow:
+        heard = learned.take_in(heard, slow, about, everybody if control is None else control, everybody)
+    return learned.verdict(heard, grid_id, fdr)
 
 
 def hold_back(judged: Judged, held: Mask) -> Judged:
@@ -88,20 +183,6 @@ def hold_back(judged: Judged, held: Mask) -> Judged:
     position = np.empty(len(held), dtype=np.int64)
     position[np.lexsort((-judged.combined, judged.p_value, ~flagged))] = np.arange(1, len(held) + 1)
     return replace(judged, flagged=flagged, position=position)
-
-
-def _combined(evidence: dict[str, Vector], groups: Codes, n_clicks: Vector, limit: Vector, control: Mask) -> tuple[Vector, float]:
-    """The vote of the detectors that look at all banners, moved by those that look at some; and these ones' weight."""
-    families = {name: CATALOGUE[name].family for name in evidence}
-    deep = {name: e for name, e in evidence.items() if CATALOGUE[name].deep}
-    voting = {name: e for name, e in evidence.items() if name not in deep} or deep
-    combined = combine_families(voting, families)
-    combined = np.minimum(Normaliser().fit(combined, groups, n_clicks).transform(combined, groups, n_clicks), limit)
-    if not deep or voting is deep:
-        return combined, 0.0
-    p_broken = EmpiricalNull().fit(combined).p_broken(combined, groups)
-    combined, weight = take_in(combined, combine_families(deep, families), control, p_broken)
-    return np.minimum(combined, limit), weight
 
 
 def _spread(values: Vector, looked: Mask) -> Vector:

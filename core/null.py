@@ -76,18 +76,22 @@ class EmpiricalNull:
         """(n,) standard normal quantiles of 1 - p, at least LOWEST: what scores of any tail have in common; higher = more anomalous."""
         return np.maximum(-ndtri_exp(self.log_p_values(scores)), LOWEST)
 
-    def p_broken(self, scores: Vector, groups: NDArray[np.int64]) -> Vector:
-        """(n,) posterior of being broken, with the share of broken banners estimated by EM in every group."""
+    def p_broken(self, scores: Vector, groups: NDArray[np.int64], stands_for: Vector | None = None) -> Vector:
+        """(n,) posterior of being broken, with the share of broken banners estimated by EM in every group.
+
+        `stands_for` (n,): how many banners each is one of, in a sample that holds some kinds more often than others; None = 1.
+        """
         x = np.minimum(scores, FAR * np.exp(self.theta_[4]))
         null, other = _null_density(x, self.theta_), _other_density(x, self.theta_)
         codes, inverse = np.unique(groups, return_inverse=True)
-        sizes = np.bincount(inverse)
+        weight = np.ones(len(scores)) if stands_for is None else stands_for
+        sizes = np.bincount(inverse, weight)
         share = np.full(len(codes), self.share_)
         posterior = np.zeros(len(scores))
         for _ in range(50):
             prior = share[inverse]
             posterior = prior * other / (prior * other + (1 - prior) * null + 1e-300)
-            share = (np.bincount(inverse, posterior) + GROUP_PRIOR * self.share_) / (sizes + GROUP_PRIOR)
+            share = (np.bincount(inverse, weight * posterior) + GROUP_PRIOR * self.share_) / (sizes + GROUP_PRIOR)
         return posterior
 
 
@@ -134,11 +138,14 @@ def _other_density(x: Vector, theta: Vector) -> Vector:
     return np.where(x > 1e-3, np.exp(log_density), 0.0)
 
 
-def benjamini_hochberg(p_values: Vector, fdr: float) -> NDArray[np.bool_]:
-    """(n,) flags whose expected share of false ones is at most `fdr` (Benjamini and Hochberg 1995)."""
+def benjamini_hochberg(p_values: Vector, fdr: float, n_all: float | None = None) -> NDArray[np.bool_]:
+    """(n,) flags whose expected share of false ones is at most `fdr` (Benjamini and Hochberg 1995).
+
+    `n_all`: hypotheses in all where some, whose p-values would be 1, are not among these; None = n.
+    """
     n = len(p_values)
     order = np.argsort(p_values, kind="stable")
-    below = np.flatnonzero(p_values[order] <= fdr * np.arange(1, n + 1) / n)
+    below = np.flatnonzero(p_values[order] <= fdr * np.arange(1, n + 1) / (n_all or n))
     flags = np.zeros(n, dtype=bool)
     if len(below):
         flags[order[: below[-1] + 1]] = True

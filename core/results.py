@@ -60,6 +60,7 @@ def result_table(scored: list[Scored], judged: Judged, since: list[Any]) -> pa.T
             "margin": pa.array([d.margin for d in diagnoses], pa.float64()),
             "sentence": pa.array([d.sentence for d in diagnoses], pa.string()),
             "since": pa.array(since, pa.date32()),
+            "cleared_by": pa.nulls(len(since), pa.int16()),
         }
     )
 

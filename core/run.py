@@ -44,6 +44,8 @@ def score(
     first_day: date | None = None,
     last_day: date | None = None,
     deep: Deep = "candidates",
+    cascade: bool = False,
+    budget: float | None = None,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> RunSummary:
@@ -51,7 +53,8 @@ def score(
 
     Raises InputError where there is nothing to score, RunError where the run failed, RunCancelledError where it was cancelled.
     """
-    handle = _open(store, _request(detectors, grids, first_day, last_day, deep))
+    names = None if detectors is None else list(detectors)
+    handle = _open(store, Request(names, None if grids is None else list(grids), first_day, last_day, deep, cascade=cascade, budget=budget))
     return _execute(store, handle, progress, cancel)
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from core.images import Images
 from core.null import few_clicks_limit
 from core.onset import Days, late_heatmaps
 from core.reference import Reference
-from core.templates import Detail
 
 Vector = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -57,6 +56,10 @@ class Scored:
     """Which trained weights a detector used; None = it has none."""
 
 
+def quiet(what: str) -> None:
+    """A step that nobody is told of."""
+
+
 def score_grid(
     heatmaps: Heatmaps,
     reference: Reference,
@@ -65,52 +68,93 @@ def score_grid(
     own_weights: Path | None = None,
     chosen: dict[str, Any] | None = None,
 ) -> Scored:
-    """Scores and diagnoses the banners of one grid. `reference` holds the groups of every grid; a group's row is its id.
+    """Scores and diagnoses the banners of one grid by detectors that learn from these very banners: see `GridScorer`."""
+    scorer = GridScorer(int(heatmaps.grid_id[0]), reference, names, own_weights, chosen)
+    return scorer.fit(heatmaps, step).score(heatmaps, step)
 
-    `names` are detectors that are not deep; networks take weights from the folder `own_weights` where it has them, and the detector that
-    `chosen` names (detector, fields, and candidate, which is what they are called) has these fields. Heatmaps go to a detector as they
-    are, as images of one channel, or as the features of `click_features`, which are made once for all that read them.
+
+@dataclass
+class GridScorer:
+    """The detectors `names`, none of them deep, of one grid. `reference` holds the groups of every grid; a group's row is its id.
+
+    Networks take weights from the folder `own_weights` where it has them, and the detector that `chosen` names (detector, fields, and
+    candidate, which is what they are called) has these fields. Heatmaps go to a detector as they are, as images of one channel, or as
+    the features of `click_features`, which are made once for all that read them.
     """
-    grid_id = int(heatmaps.grid_id[0])
-    own, ids = reference.of_grid(grid_id)
-    others = _other_layouts(reference, grid_id)
-    scores: dict[str, Vector] = {}
-    seconds: dict[str, tuple[float, float]] = {}
-    weights: dict[str, str | None] = {}
-    one_group = np.zeros(len(heatmaps), dtype=np.int64)
-    layouts = np.unique(heatmaps.n_products, return_inverse=True)[1].astype(np.int64)
-    read: dict[str, Any] = {"heatmaps": heatmaps}
-    given = {"reference": own, "others": others, "own_weights": own_weights}
-    for name in names:
-        step(name)
-        detector = make(name, **{f.name: given[f.name] for f in fields(CATALOGUE[name]) if f.name in given}, **_chosen_fields(name, chosen))
-        if detector.reads not in read:
-            read[detector.reads] = _as_read(detector.reads, heatmaps, own)
-        X, groups = read[detector.reads], one_group if detector.reads == "heatmaps" else layouts
-        start = time.perf_counter()
-        detector.fit(X, groups)
-        middle = time.perf_counter()
-        scores[name] = detector.score(X, groups)
-        seconds[name] = (middle - start, time.perf_counter() - middle)
-        weights[name] = chosen["candidate"] if chosen and chosen["detector"] == name else getattr(detector, "weights", None)
-    step("diagnosis")
-    diagnoses, rows = _diagnoses(heatmaps, own, others, reference)
-    what = (heatmaps.banner_id, heatmaps.grid_id, heatmaps.n_products, heatmaps.domain, heatmaps.n_clicks)
-    return Scored(*what, ids[rows], scores, diagnoses, few_clicks_limit(heatmaps.counts, own.p, rows), seconds, weights)
 
+    grid_id: int
+    reference: Reference
+    names: list[str]
+    own_weights: Path | None = None
+    chosen: dict[str, Any] | None = None
 
-def _chosen_fields(name: str, chosen: dict[str, Any] | None) -> dict[str, Any]:
-    """What a detector's fields are where it is the chosen one; JSON has no tuples."""
-    if chosen is None or chosen["detector"] != name:
-        return {}
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in chosen["fields"].items()}
+    def fit(self, heatmaps: Heatmaps, step: Callable[[str], None]) -> Self:
+        """Learns what is normal from banners of the grid, of which some may be broken."""
+        self.own_, self.ids_ = self.reference.of_grid(self.grid_id)
+        self.others_ = _other_layouts(self.reference, self.grid_id)
+        self.fit_s_ = dict.fromkeys(self.names, 0.0)
+        self.features_ = ClickFeatures(self.own_)
+        self._read: tuple[Heatmaps, dict[str, Any]] = heatmaps, {"heatmaps": heatmaps}
+        given = {"reference": self.own_, "others": self.others_, "own_weights": self.own_weights}
+        self.detectors_: dict[str, Any] = {}
+        for name in self.names:
+            step(f"{name} learns")
+            own = {f.name: given[f.name] for f in fields(CATALOGUE[name]) if f.name in given}
+            detector = make(name, **own, **self._chosen_fields(name))
+            X, groups = self._as_read(detector.reads, heatmaps)
+            start = time.perf_counter()
+            self.detectors_[name] = detector.fit(X, groups)
+            self.fit_s_[name] = time.perf_counter() - start
+        return self
 
+    def score(self, heatmaps: Heatmaps, step: Callable[[str], None]) -> Scored:
+        """Raw scores and diagnoses of banners of the grid."""
+        out = self.raw(heatmaps, self.names, step)
+        step("diagnosis")
+        out.diagnoses = self.diagnose(heatmaps)
+        return out
 
-def _as_read(reads: str, heatmaps: Heatmaps, own: Reference) -> NDArray[np.float32]:
-    """The heatmaps of one grid as images (n, 1, 40, 40), or as features (n, d)."""
-    if reads == "images":
-        return IMAGES.make(heatmaps.counts)
-    return ClickFeatures(own).fit(heatmaps).transform(heatmaps)
+    def diagnose(self, heatmaps: Heatmaps) -> list[Diagnosis]:
+        """The likeliest fault of each banner."""
+        return _diagnoses(heatmaps, self.own_, self.others_, self.reference)
+
+    def raw(self, heatmaps: Heatmaps, names: list[str], step: Callable[[str], None]) -> Scored:
+        """Raw scores by the detectors `names`; without diagnoses."""
+        scores, seconds = {}, {}
+        for name in names:
+            step(name)
+            X, groups = self._as_read(self.detectors_[name].reads, heatmaps)
+            start = time.perf_counter()
+            scores[name] = self.detectors_[name].score(X, groups)
+            seconds[name] = (self.fit_s_[name], time.perf_counter() - start)
+            self.fit_s_[name] = 0.0  # told once, however many banners follow
+        rows = self.own_.rows(heatmaps)
+        what = (heatmaps.banner_id, heatmaps.grid_id, heatmaps.n_products, heatmaps.domain, heatmaps.n_clicks)
+        weights = {name: getattr(self.detectors_[name], "weights", None) for name in names}
+        if self.chosen and self.chosen["detector"] in names:
+            weights[self.chosen["detector"]] = self.chosen["candidate"]
+        return Scored(*what, self.ids_[rows], scores, [], few_clicks_limit(heatmaps.counts, self.own_.p, rows), seconds, weights)
+
+    def _chosen_fields(self, name: str) -> dict[str, Any]:
+        """What a detector's fields are where it is the chosen one; JSON has no tuples."""
+        if self.chosen is None or self.chosen["detector"] != name:
+            return {}
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in self.chosen["fields"].items()}
+
+    def carry(self, heatmaps: Heatmaps, rows: NDArray[np.int64], some: Heatmaps) -> None:
+        """Spares the templates another look at the banners of `heatmaps` at `rows`, which are those of `some`."""
+        self.detectors_["likelihood_ratio"].carry(heatmaps, rows, some)
+
+    def _as_read(self, reads: str, heatmaps: Heatmaps) -> tuple[Any, NDArray[np.int64]]:
+        """The heatmaps as they are, as images (n, 1, 40, 40) or as features (n, d), made once; and group codes (n,)."""
+        if self._read[0] is not heatmaps:
+            self._read = heatmaps, {"heatmaps": heatmaps}
+        made = self._read[1]
+        if reads == "images" and reads not in made:
+            made[reads] = IMAGES.make(heatmaps.counts)
+        if reads == "features" and reads not in made:
+            made[reads] = (self.features_ if self.features_.columns_ else self.features_.fit(heatmaps)).transform(heatmaps)
+        return made[reads], np.zeros(len(heatmaps), np.int64) if reads == "heatmaps" else heatmaps.n_products.astype(np.int64)
 
 
 def score_deep(
@@ -140,7 +184,7 @@ def diagnose_late(part: Scored, heatmaps: Heatmaps, days: Days, flagged: NDArray
     if not len(rows):
         return
     grid_id = int(heatmaps.grid_id[0])
-    again, _ = _diagnoses(late, reference.of_grid(grid_id)[0], _other_layouts(reference, grid_id), reference)
+    again = _diagnoses(late, reference.of_grid(grid_id)[0], _other_layouts(reference, grid_id), reference)
     for i, diagnosis in zip(rows.tolist(), again, strict=True):
         if diagnosis.fault is not None:
             part.diagnoses[i] = diagnosis
@@ -150,11 +194,7 @@ def _other_layouts(reference: Reference, grid_id: int) -> dict[int, Vector]:
     return {k: reference.p[k] for k, g in enumerate(reference.groups) if g.grid_id != grid_id and g.domain is None}
 
 
-def _diagnoses(
-    heatmaps: Heatmaps, own: Reference, others: dict[int, Vector], reference: Reference
-) -> tuple[list[Diagnosis], NDArray[np.int64]]:
+def _diagnoses(heatmaps: Heatmaps, own: Reference, others: dict[int, Vector], reference: Reference) -> list[Diagnosis]:
     ratio: LikelihoodRatio = make("likelihood_ratio", reference=own, others=others)
     ratio.fit(heatmaps, np.zeros(len(heatmaps), dtype=np.int64))
-    evidence = ratio.evidence(heatmaps)
-    details: dict[int, list[Detail]] = {int(row): ratio.bank(int(row)).details for row in np.unique(evidence.rows)}
-    return diagnose(evidence, details, {k: g.grid_id for k, g in enumerate(reference.groups)}), evidence.rows
+    return diagnose(ratio.evidence(heatmaps), {k: g.grid_id for k, g in enumerate(reference.groups)})

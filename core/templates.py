@@ -18,6 +18,7 @@ from core.errors import ContractError
 from core.settings import N_BINS, N_COLS, N_ROWS
 
 Matrix = NDArray[np.float64]
+Rows = NDArray[np.float32]
 Detail = dict[str, Any]
 
 FAMILIES = (
@@ -47,25 +48,26 @@ MIN_REMOVED, MAX_REMOVED = 0.06, 0.8
 
 @dataclass(frozen=True)
 class Bank:
-    """Alternatives to one reference: `p` (k, 1600) rows of sum 1, sorted by family; `spans` start and stop of each of FAMILIES;
+    """Alternatives to one reference: `p` (k, 1600) float32 rows of sum 1, sorted by family; `spans` start and stop of each of FAMILIES;
     `details` (k,) parameters."""
 
-    p: Matrix
+    p: NDArray[np.float32]
     spans: list[tuple[int, int]]
     details: list[Detail]
 
 
 def make_bank(reference: Matrix, others: dict[int, Matrix]) -> Bank:
     """The bank of one reference; `others` are references of other grids by reference id."""
-    parts = [_moved(reference), _removed(reference), _added(reference), _others(others)]
-    p = np.concatenate([part[0] for part in parts])
+    single = reference.astype(np.float32)
+    parts = [_moved(single), _removed(single), _added(single), _others(others)]
+    p = np.empty((sum(len(part[1]) for part in parts), N_BINS), dtype=np.float32)
+    np.concatenate([part[0] for part in parts], out=p)
+    p *= 1 - NOISE
+    p += NOISE / N_BINS
     names = [name for part in parts for name in part[1]]
-    details = [detail for part in parts for detail in part[2]]
-    family = np.array([FAMILIES.index(n) for n in names])
-    order = np.argsort(family, kind="stable")
-    bounds = np.searchsorted(family[order], np.arange(len(FAMILIES) + 1))
-    spans = [(int(a), int(b)) for a, b in pairwise(bounds)]
-    return Bank(_with_noise(p[order]), spans, [details[k] for k in order])
+    family = np.array([FAMILIES.index(n) for n in names])  # every part gives its families in their order
+    bounds = np.searchsorted(family, np.arange(len(FAMILIES) + 1))
+    return Bank(p, [(int(a), int(b)) for a, b in pairwise(bounds)], [detail for part in parts for detail in part[2]])
 
 
 def template_of(reference: Matrix, fault: str, detail: Detail, other: Matrix | None = None) -> Matrix:
@@ -85,7 +87,7 @@ def _with_noise(p: Matrix) -> Matrix:
     return (1 - NOISE) * p + NOISE / N_BINS
 
 
-def _renormalised(p: Matrix) -> Matrix:
+def _renormalised(p: NDArray[Any]) -> NDArray[Any]:
     return p / np.maximum(p.sum(axis=1, keepdims=True), 1e-12)
 
 
@@ -141,11 +143,11 @@ def _moves() -> tuple[csr_matrix, list[str], list[Detail]]:
                 ("scaled", {"sx": 1.0, "sy": f, "at_x": 0.5, "at_y": at}),
             ]
     details += [("mirrored", {"flip": flip}) for flip in ("x", "y", "xy")]
-    matrix = vstack([_operator(d) for _, d in details]).tocsr()
+    matrix = vstack([_operator(d) for _, d in details]).tocsr().astype(np.float32)
     return matrix, [name for name, _ in details], [d for _, d in details]
 
 
-def _moved(reference: Matrix) -> tuple[Matrix, list[str], list[Detail]]:
+def _moved(reference: Rows) -> tuple[Rows, list[str], list[Detail]]:
     matrix, names, details = _moves()
     p = (matrix @ reference).reshape(-1, N_BINS)
     enough = p.sum(axis=1) > 0.02
@@ -206,7 +208,7 @@ def _without(reference: Matrix, region: NDArray[np.bool_]) -> Matrix:
     return np.asarray(p / max(p.sum(), 1e-12))
 
 
-def _removed(reference: Matrix) -> tuple[Matrix, list[str], list[Detail]]:
+def _removed(reference: Rows) -> tuple[Rows, list[str], list[Detail]]:
     masks, names, details = _regions()
     gone = masks @ reference
     keep = np.flatnonzero((gone > MIN_REMOVED) & (gone < MAX_REMOVED))
@@ -247,24 +249,28 @@ def _edge(side: str) -> Matrix:
 
 
 @lru_cache(maxsize=1)
-def _sources() -> tuple[Matrix, list[str], list[Detail]]:
+def _sources() -> tuple[Rows, Rows, list[str], list[Detail]]:
+    """Sources times their shares (k, 1600), what is left to the reference (k, 1), families and parameters."""
     near, far = CORNER_AT, 1 - CORNER_AT
-    details: list[tuple[str, Detail]] = [("uniform", {"share": s}) for s in (0.4, 0.6, 0.8, 1.0)]
-    details += [("edge", {"side": side, "share": s}) for side in ("left", "top", "right", "bottom", "all") for s in SHARES]
-    details += [("close_corner", {"x": x, "y": y, "share": s}) for x in (near, far) for y in (near, far) for s in SHARES]
     at = np.round((np.arange(20) + 0.5) / 20, 3)
     spots = [(float(x), float(y)) for x in at for y in at if not (min(x, 1 - x) < 0.08 and min(y, 1 - y) < 0.08)]
-    details += [("hot_spot", {"x": x, "y": y, "share": s}) for x, y in spots for s in SHARES]
-    return np.array([_source(n, d) for n, d in details]), [n for n, _ in details], [d for _, d in details]
+    details: list[tuple[str, Detail]] = [("hot_spot", {"x": x, "y": y, "share": s}) for x, y in spots for s in SHARES]
+    details += [("uniform", {"share": s}) for s in (0.4, 0.6, 0.8, 1.0)]
+    details += [("edge", {"side": side, "share": s}) for side in ("left", "top", "right", "bottom", "all") for s in SHARES]
+    details += [("close_corner", {"x": x, "y": y, "share": s}) for x in (near, far) for y in (near, far) for s in SHARES]
+    shares = np.array([d["share"] for _, d in details])[:, None]
+    mixed = shares * np.array([_source(n, d) for n, d in details])
+    return mixed.astype(np.float32), (1 - shares).astype(np.float32), [n for n, _ in details], [d for _, d in details]
 
 
-def _added(reference: Matrix) -> tuple[Matrix, list[str], list[Detail]]:
-    sources, names, details = _sources()
-    share = np.array([d["share"] for d in details])[:, None]
-    return (1 - share) * reference + share * sources, names, details
+def _added(reference: Rows) -> tuple[Rows, list[str], list[Detail]]:
+    mixed, left, names, details = _sources()
+    p = left * reference
+    p += mixed
+    return p, names, details
 
 
-def _others(others: dict[int, Matrix]) -> tuple[Matrix, list[str], list[Detail]]:
+def _others(others: dict[int, Matrix]) -> tuple[Rows, list[str], list[Detail]]:
     ids = sorted(others)[:: max(1, -(-len(others) // MAX_OTHER))]
-    p = np.array([others[k] for k in ids]) if ids else np.empty((0, N_BINS))
+    p = np.array([others[k] for k in ids], dtype=np.float32).reshape(-1, N_BINS)
     return p, ["other_grid"] * len(ids), [{"reference_id": int(k)} for k in ids]

@@ -47,9 +47,9 @@ class Judged:
 
 
 def read_scored(cursor: duckdb.DuckDBPyConnection, run_id: str) -> Scored:
-    """The banners of a finished run with every detector that looked at all of them."""
+    """The banners of a finished run with every detector that looked at all of them; without those that a tier cleared."""
     sql = """SELECT banner_id, grid_id, n_clicks, p_broken, flagged, coalesce(list_position(?, fault), 0)::BIGINT - 1 AS fault,
-                 coalesce(log_odds, 0) AS log_odds FROM result WHERE run_id = ? ORDER BY banner_id"""
+                 coalesce(log_odds, 0) AS log_odds FROM result WHERE run_id = ? AND cleared_by IS NULL ORDER BY banner_id"""
     base = cursor.execute(sql, [list(FAMILIES), run_id]).fetchnumpy()
     n = len(base["grid_id"])
     sql = "SELECT detector, family FROM run_detector WHERE run_id = ? AND n_scored = ? ORDER BY detector"
@@ -71,7 +71,7 @@ def read_scored(cursor: duckdb.DuckDBPyConnection, run_id: str) -> Scored:
 
 def flags_of(cursor: duckdb.DuckDBPyConnection, result_id: str) -> NDArray[np.bool_]:
     """(n,) flags of results, a run's own or a verdict's, in the order of `Scored`."""
-    sql = "SELECT flagged FROM result WHERE run_id = ? ORDER BY banner_id"
+    sql = "SELECT flagged FROM result WHERE run_id = ? AND cleared_by IS NULL ORDER BY banner_id"
     return np.asarray(cursor.execute(sql, [result_id]).fetchnumpy()["flagged"])
 
 
@@ -160,6 +160,8 @@ def write(cursor: duckdb.DuckDBPyConnection, scored: Scored, judged: Judged) -> 
                 LEFT JOIN fresh_since e USING (banner_id) ORDER BY f.position""",
             [result_id, scored.run_id],
         )
+        cleared = "SELECT * REPLACE (?::UUID AS run_id) FROM result WHERE run_id = ? AND cleared_by IS NOT NULL ORDER BY position"
+        cursor.execute(f"INSERT INTO result BY NAME {cleared}", [result_id, scored.run_id])  # no version flags whom nobody looked at
     finally:
         cursor.unregister("fresh")
     cursor.execute("DROP TABLE fresh_since")

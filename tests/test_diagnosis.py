@@ -59,7 +59,7 @@ def test_every_family_has_words() -> None:
 def diagnosed(counts: np.ndarray) -> list[Diagnosis]:
     X = heatmaps(counts)
     ratio = make("likelihood_ratio", reference=reference_of(P), others=OTHERS).fit(X, np.zeros(len(X), int))
-    return diagnose(ratio.evidence(X), {0: ratio.bank(0).details}, GRIDS)
+    return diagnose(ratio.evidence(X), GRIDS)
 
 
 def image(counts: np.ndarray) -> np.ndarray:

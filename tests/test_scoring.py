@@ -107,6 +107,6 @@ def test_small_grids_are_not_flagged_for_being_small() -> None:
 def test_the_steps_are_told() -> None:
     X, told = heatmaps(drawn(0, sizes(0, 20))), []
     part = score_grid(X, fit_reference(X), ["multinomial", "likelihood_ratio"], told.append)
-    assert told == ["multinomial", "likelihood_ratio", "diagnosis"]
+    assert told == ["multinomial learns", "likelihood_ratio learns", "multinomial", "likelihood_ratio", "diagnosis"]
     assert list(part.scores) == ["multinomial", "likelihood_ratio"]
     assert len(part.diagnoses) == 20

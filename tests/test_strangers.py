@@ -80,7 +80,7 @@ def test_without_banners_of_known_grids_nothing_says_what_is_strange() -> None:
 
 def test_who_is_held_back_is_not_flagged_and_stands_behind_the_flagged() -> None:
     p = np.array([0.001, 0.002, 0.003, 0.5])
-    none: dict[str, Any] = {"normalised": {}, "p_values": {}, "n_agree": np.zeros(4, int), "n_looked": np.ones(4, int), "deep_weight": 0.0}
+    none: dict[str, Any] = {"normalised": {}, "p_values": {}, "deep_weight": 0.0}
     judged = Judged(
         combined=-p, p_value=p, p_broken=1 - p, flagged=np.array([True, True, True, False]), position=np.array([1, 2, 3, 4]), **none
     )

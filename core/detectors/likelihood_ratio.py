@@ -13,7 +13,7 @@ from core.detectors.base import Detector, Groups, Reads, Scores
 from core.heatmaps import Heatmaps
 from core.reference import Reference, fit_reference
 from core.settings import n_threads
-from core.templates import FAMILIES, Bank, make_bank
+from core.templates import FAMILIES, Bank, Detail, make_bank
 
 CHUNK = 512
 """Banners a product with the bank: its result stays small enough for the cache."""
@@ -22,11 +22,13 @@ CHUNK = 512
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """What the banks say of n banners: `log_odds` (n, 10), the family's mean likelihood against the reference in nats (-inf where a family
-    has no template), and `best` (n, 10), the index of the likeliest template of each family in its reference's bank."""
+    has no template), and `best` (n, 10), the index of the likeliest template of each family in its reference's bank, whose parameters are
+    `details` by reference row."""
 
     rows: NDArray[np.int64]
     log_odds: NDArray[np.float64]
     best: NDArray[np.int32]
+    details: dict[int, list[Detail]]
 
 
 _cache: WeakKeyDictionary[Heatmaps, dict[tuple[int, int], tuple[Any, Evidence]]] = WeakKeyDictionary()
@@ -56,17 +58,14 @@ class LikelihoodRatio(Detector):
 
     def _fit(self, X: Heatmaps, groups: Groups) -> None:
         self.reference_ = self.reference or fit_reference(X)
-        self._banks: dict[int, Bank] = {}
 
     def _score(self, X: Heatmaps, groups: Groups) -> Scores:
         mixture = logsumexp(self.evidence(X).log_odds, axis=1) - np.log(len(FAMILIES))
         return np.asarray(mixture / np.sqrt(np.maximum(X.n_clicks, 1)))
 
     def bank(self, row: int) -> Bank:
-        """The bank of one reference, built on first use."""
-        if row not in self._banks:
-            self._banks[row] = make_bank(self.reference_.p[row], self._others(row))
-        return self._banks[row]
+        """The bank of one reference. 11 MB: never kept, since a grid has many."""
+        return make_bank(self.reference_.p[row], self._others(row))
 
     def _others(self, row: int) -> dict[int, NDArray[np.float64]]:
         if self.others:
@@ -84,12 +83,21 @@ class LikelihoodRatio(Detector):
             kept[key] = (self.reference_, self.others), self._evidence(X)
         return kept[key][1]
 
+    def carry(self, X: Heatmaps, rows: NDArray[np.int64], some: Heatmaps) -> None:
+        """Makes the evidence of `X` known for `some`, which are the banners of `X` at `rows`."""
+        known, key = self.evidence(X), (id(self.reference_), id(self.others) if self.others else 0)
+        taken = Evidence(known.rows[rows], known.log_odds[rows], known.best[rows], known.details)
+        _cache.setdefault(some, {})[key] = (self.reference_, self.others), taken
+
     def _evidence(self, X: Heatmaps) -> Evidence:
         rows = self.reference_.rows(X)
-        out = Evidence(rows, np.full((len(X), len(FAMILIES)), -np.inf), np.zeros((len(X), len(FAMILIES)), np.int32))
+        out = Evidence(rows, np.full((len(X), len(FAMILIES)), -np.inf), np.zeros((len(X), len(FAMILIES)), np.int32), {})
         for row in np.unique(rows):
             bank = self.bank(int(row))
-            weights = np.ascontiguousarray(np.log(bank.p / self.reference_.p[row]).T, dtype=np.float32)
+            out.details[int(row)] = bank.details
+            weights = np.log(bank.p)
+            weights -= np.log(self.reference_.p[row]).astype(np.float32)
+            weights = np.ascontiguousarray(weights.T)
             members = np.flatnonzero(rows == row)
             chunks = [members[k : k + CHUNK] for k in range(0, len(members), CHUNK)]
             with ThreadPoolExecutor(n_threads()) as pool:

@@ -23,6 +23,7 @@ STEPS: list[Callable[[], str]] = [
     runs.m010_strangers,
     audits.m011_audits,
     selections.m012_selections,
+    runs.m013_tiers,
 ]
 """SQL of the steps; the record of what was applied names the functions."""
 

@@ -115,3 +115,20 @@ def m010_strangers() -> str:
         fits_none BOOLEAN,                -- score past that of nearly all banners of known grids; NULL = the run held none of these
         held_back BOOLEAN NOT NULL);      -- its grid has too few banners to say what is normal there: never flagged
     """
+
+
+def m013_tiers() -> str:
+    """Runs in tiers: cheap detectors clear most banners, and a control sample says how many broken ones that loses."""
+    return """
+    ALTER TABLE result ADD COLUMN cleared_by SMALLINT;  -- tier that cleared the banner, NULL = every quick detector looked at it
+    CREATE TABLE tier (
+        run_id UUID NOT NULL,
+        tier SMALLINT NOT NULL,
+        name VARCHAR NOT NULL,
+        n_in BIGINT NOT NULL,             -- banners that it looked at
+        n_cleared BIGINT NOT NULL,
+        seconds DOUBLE NOT NULL,
+        cut DOUBLE,                       -- score from which on it lets banners through; NULL = the last tier, which clears nobody
+        n_found BIGINT,                   -- broken by all detectors, in the half of the control sample that did not set the cut
+        n_lost BIGINT);                   -- of these, cleared by this tier
+    """

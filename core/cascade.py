@@ -1,0 +1,115 @@
+"""A run in tiers: cheap statistics look at every banner, dearer detectors at those whom the tier before could not clear.
+
+In: what every detector says of a control sample, banners drawn at random. Out: the cuts of the tiers, and which share of the broken
+banners each tier loses. Half of the control sample sets the cuts, the other half says what they lose. Knows no files and no database.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.detectors import CATALOGUE
+from core.intervals import Interval, wilson
+from core.null import EmpiricalNull
+
+Vector = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+TIERS = ("statistics", "templates")
+"""Tiers that clear banners. What they leave, every other quick detector looks at; deep ones look at what could then still be flagged."""
+TEMPLATE = "likelihood_ratio"
+CONTROL, LEARNED, PER_REFERENCE = 500, 1500, 20_000
+"""Banners of a grid that every detector looks at, that detectors learn from, and that its references rest on, at most."""
+LOSS = 0.005
+"""Share of the broken banners of one half of the control sample that a cut may lose."""
+MARGIN = 1.5
+"""A cut lets through so many times the share that half of the control sample needs."""
+LEAST = (0.15, 0.06)
+"""Share of all banners that a tier lets through at least: a control sample without a broken banner needs none."""
+N_BINS, PER_BIN = 20, 10
+"""Steps of equally many control banners in which the chance that a cleared banner is broken is given, and banners a step at least."""
+
+
+def gate_scores(normalised: dict[str, Vector]) -> list[Vector]:
+    """(n,) scores of each tier from normalised scores of the statistics, and of the templates where these have looked.
+
+    A tier's score is the highest of all that it and those before it say: one loud voice is enough not to be cleared.
+    """
+    statistics = np.max([z for name, z in normalised.items() if CATALOGUE[name].family == "statistical"], axis=0)
+    return [statistics, np.maximum(statistics, normalised[TEMPLATE])] if TEMPLATE in normalised else [statistics]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a tier did to the half of the control sample that did not set its cut: banners found broken by all detectors, and lost here."""
+
+    n_found: int
+    n_lost: int
+
+    @property
+    def share(self) -> Interval:
+        """Share of the broken banners that the tier loses, with Wilson's interval; NaN where none was found."""
+        return wilson(self.n_lost, self.n_found)
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Scores from which on banners pass the tiers, (2,), and what that costs."""
+
+    cuts: tuple[float, float]
+    losses: tuple[Loss, Loss]
+
+    def cleared(self, scores: list[Vector]) -> list[Mask]:
+        """Whom each tier clears, (n,) each, from the scores (n,) of both."""
+        first = scores[0] < self.cuts[0]
+        return [first, ~first & (scores[1] < self.cuts[1])]
+
+
+def fit_gates(scores: list[Vector], found: Mask, most: float = 1.0) -> Gates:
+    """The cuts from scores (n,) of both tiers for a control sample, of which all detectors together say that `found` (n,) are broken.
+
+    A tier lets the share through that keeps all but LOSS of the found ones of every second banner, times MARGIN, at least LEAST. The last
+    tier lets at most the share `most` of all banners through, which is the budget.
+    """
+    odd = np.arange(len(found)) % 2 == 1
+    cuts, losses, alive = [], [], np.ones(len(found), dtype=bool)
+    for k, tier in enumerate(scores):
+        share = max(LEAST[k], MARGIN * _needed(tier, found & ~odd))
+        share = min(share, most if k == len(scores) - 1 else 1.0)
+        cut = float(np.quantile(tier, 1 - share)) if share < 1 else -np.inf
+        here = found & odd & alive
+        losses.append(Loss(int((found & odd).sum()), int((here & (tier < cut)).sum())))
+        cuts.append(cut)
+        alive &= tier >= cut
+    return Gates((cuts[0], cuts[1]), (losses[0], losses[1]))
+
+
+def _needed(scores: Vector, found: Mask) -> float:
+    """Share of all banners that score at least as high as all but LOSS of the found ones."""
+    if not found.any():
+        return 0.0
+    return float((scores >= np.quantile(scores[found], LOSS, method="lower")).mean())
+
+
+@dataclass
+class Cleared:
+    """What is said of banners that a tier has cleared: learned from the control banners that it clears as well."""
+
+    def fit(self, scores: Vector, p_broken: Vector, cleared: Mask) -> Self:
+        """From a tier's scores (n,) of the control sample, its chances to be broken (n,), and whom of it the tier clears (n,)."""
+        self.null_ = EmpiricalNull().fit(scores)
+        order = np.flatnonzero(cleared)[np.argsort(scores[cleared], kind="stable")]
+        groups = np.array_split(order, max(1, min(N_BINS, len(order) // PER_BIN)))
+        self.edges_ = np.array([scores[rows[0]] for rows in groups[1:]])
+        self.chances_ = np.array([p_broken[rows].mean() if len(rows) else p_broken.mean() for rows in groups])
+        return self
+
+    def p_broken(self, scores: Vector) -> Vector:
+        """(n,) chances to be broken of cleared banners: the mean of the control banners that score alike."""
+        return np.asarray(self.chances_[np.searchsorted(self.edges_, scores, side="right")])
+
+    def p_values(self, scores: Vector) -> Vector:
+        """(n,) p-values of the tier's scores."""
+        return self.null_.p_values(scores)

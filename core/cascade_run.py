@@ -1,0 +1,227 @@
+"""A scoring run in tiers, from a job folder to its results, one part of a grid at a time. See `cascade.py` for the tiers.
+
+A sample of every grid is learned from first; then every part is read once. What it takes to look at a part (`Learned`) does not change any
+more by then, so parts can be looked at in any order and by any process. What flags need of all parts together is a few numbers a banner
+that was not cleared.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from core import cascade, judging, results
+from core.cascade import TEMPLATE, TIERS, Cleared, gate_scores
+from core.child import say
+from core.detectors import CATALOGUE
+from core.errors import InputError
+from core.finishing import SCORE_SHARE, WRITE_SHARE, find_strangers, look_deep, write, write_days
+from core.heatmaps import Heatmaps, concatenated
+from core.judging import About, Heard, Judge
+from core.look import Learned, Looked, look
+from core.reading import Grid, Part, grid_of, read_part
+from core.reference import Reference, fit_reference
+from core.scoring import GridScorer, quiet
+
+LEARN_SHARE = 0.2
+"""Share of the run that is done once everything is learned from the samples."""
+
+Vector = NDArray[np.float64]
+
+
+@dataclass
+class Sample:
+    """Banners of one grid drawn at random: references rest on all of them, detectors learn from `learned`, `control` is looked at by all.
+
+    `whole`: the grid is so small that every banner is learned from and looked at.
+    """
+
+    heatmaps: Heatmaps
+    learned: Heatmaps
+    control: Heatmaps
+    whole: bool
+
+    @property
+    def grid_id(self) -> int:
+        """The one grid of the sample."""
+        return int(self.heatmaps.grid_id[0])
+
+
+def score(job: Path, parts: list[Part], quick: list[str], deep: list[str], asked: dict[str, Any]) -> dict[str, Any]:
+    """Scores the parts in tiers, and writes all tables; returns the totals. Raises InputError where the detectors cannot be tiered."""
+    _check(quick)
+    fdr, seed = float(asked["fdr"]), int(asked.get("seed", 0))
+    grids = sorted({part.grid_id for part in parts})
+    samples = []
+    for k, grid_id in enumerate(grids):
+        say(LEARN_SHARE * k / len(grids) / 2, f"drawing a sample of grid {grid_id} ({k + 1} of {len(grids)})")
+        samples.append(draw_sample([part for part in parts if part.grid_id == grid_id], seed))
+    own_weights = Path(asked["weights"]) if asked.get("weights") else None
+    learned = learn(samples, quick, own_weights, asked.get("chosen"), float(asked.get("budget") or 1.0), fdr)
+    looked = []
+    for k, part in enumerate(parts):
+        say(LEARN_SHARE + (SCORE_SHARE - LEARN_SHARE) * k / len(parts), f"looking at grid {part.grid_id}: part {k + 1} of {len(parts)}")
+        looked.append(look(part, learned, job))
+    return _finish(job, learned, looked, deep, asked)
+
+
+def _check(quick: list[str]) -> None:
+    statistics = [name for name in quick if CATALOGUE[name].family == "statistical"]
+    if not statistics or TEMPLATE not in quick:
+        raise InputError(
+            f"A cascade clears banners by statistics and {TEMPLATE}, however the run takes {', '.join(quick) or 'neither'}. Name them too."
+        )
+    across = [name for name in quick if CATALOGUE[name].across]
+    if across:
+        raise InputError(f"A cascade looks at one grid at a time, however {', '.join(across)} learn from all at once. Leave them out.")
+
+
+def draw_sample(parts: list[Part], seed: int) -> Sample:
+    """Draws the sample of one grid, whose parts these are, evenly from them."""
+    rng = np.random.default_rng([seed, parts[0].grid_id])
+    wanted = max(1, cascade.PER_REFERENCE // len(parts))
+    drawn = []
+    for part in parts:
+        heatmaps = read_part(part).heatmaps
+        few = len(heatmaps) <= wanted
+        drawn.append(heatmaps if few else heatmaps.take(np.sort(rng.choice(len(heatmaps), wanted, replace=False))))
+    heatmaps = concatenated(drawn)
+    if len(heatmaps) <= 2 * cascade.CONTROL:
+        return Sample(heatmaps, heatmaps, heatmaps, True)
+    order = rng.permutation(len(heatmaps))
+    control, rest = order[: cascade.CONTROL], order[cascade.CONTROL :][: cascade.LEARNED]
+    return Sample(heatmaps, heatmaps.take(np.sort(rest)), heatmaps.take(np.sort(control)), False)
+
+
+def learn(
+    samples: list[Sample], quick: list[str], own_weights: Path | None, chosen: dict[str, Any] | None, most: float, fdr: float
+) -> Learned:
+    """References, fitted detectors, what their scores mean, and the cuts of the tiers, from samples of all grids."""
+    fitted = []
+    for k, sample in enumerate(samples):
+        say(LEARN_SHARE * (0.5 + k / len(samples) / 4), f"learning what grid {sample.grid_id} looks like ({k + 1} of {len(samples)})")
+        fitted.append(fit_reference(sample.heatmaps))
+    reference = Reference([g for part in fitted for g in part.groups], np.concatenate([part.p for part in fitted]))
+    scorers, scored = {}, []
+    for k, sample in enumerate(samples):
+        say(LEARN_SHARE * (0.75 + k / len(samples) / 4), f"looking at the control sample of grid {sample.grid_id}")
+        scorers[sample.grid_id] = GridScorer(sample.grid_id, reference, quick, own_weights, chosen).fit(sample.learned, quiet)
+        scored.append(scorers[sample.grid_id].raw(sample.control, quick, quiet))
+    about = About(*(results.gathered(scored, name) for name in About._fields))
+    scores = {name: np.concatenate([part.scores[name] for part in scored]) for name in quick}
+    judge = Judge().fit(scores, about)
+    heard = judge.hear(scores, about)
+    judged = judge.verdict(heard, about.grid_id, fdr)
+    tiers = gate_scores(heard.normalised)
+    gates = cascade.fit_gates(tiers, judged.flagged, most)
+    cleared = [Cleared().fit(tier, judged.p_broken, fate) for tier, fate in zip(tiers, gates.cleared(tiers), strict=True)]
+    control = {s.grid_id: s.control.banner_id for s in samples}
+    return Learned(reference, scorers, judge, gates, cleared, control, {s.grid_id for s in samples if s.whole}, quick)
+
+
+def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], asked: dict[str, Any]) -> dict[str, Any]:
+    """Flags, first days and tables, once all parts were looked at; returns the totals."""
+    out, fdr = job / "out", float(asked["fdr"])
+    scored = [part.scored for part in looked]
+    about = About(*(results.gathered(scored, name) for name in About._fields))
+    stands_for = _stands_for(looked)
+    heard = _heard(looked, learned.quick)
+
+    def read(i: int) -> Grid:
+        return grid_of(pq.read_table(looked[i].kept), looked[i].grid_id)
+
+    if deep:
+        first = learned.judge.verdict(heard, about.grid_id, fdr, stands_for)
+        drawn = np.concatenate([part.control for part in looked])
+        control = np.zeros(len(drawn), dtype=bool)
+        n_products = results.gathered(scored, "n_products")
+        control[drawn] = judging.control_sample(about.grid_id[drawn], n_products[drawn], int(asked.get("seed", 0)))
+        wanted = np.ones(len(drawn), dtype=bool) if asked["deep"] == "all" else judging.candidates(first, about.grid_id, control)
+        look_deep(scored, deep, wanted, control & ~first.flagged, asked, read)
+        slow = {name: np.concatenate([part.scores[name] for part in scored]) for name in deep}
+        heard = learned.judge.take_in(heard, slow, about, control, drawn)
+    judged = learned.judge.verdict(heard, about.grid_id, fdr, stands_for)
+    strangers = find_strangers(job / "known" / "references.parquet", scored, read)
+    judged = judging.hold_back(judged, results.held_back(scored, strangers))
+    since, days = write_days(out, scored, judged, learned.reference, read)
+    say(WRITE_SHARE, "writing results")
+    write(out, "result", 0, results.result_table(scored, judged, since))
+    for name in [*learned.quick, *deep]:
+        write(out, "score", name, results.score_table(scored, judged, name))
+    write(out, "reference", 0, results.reference_table(learned.reference))
+    write(out, "run_detector", 0, results.detector_table(scored))
+    write(out, "stranger", 0, strangers)
+    write(out, "tier", 0, _tier_table(learned, looked))
+    days = _count_days(out, looked, days)
+    n_cleared = sum(sum(part.n_cleared) for part in looked)
+    return {
+        "n_banners": len(judged.flagged) + n_cleared,
+        "n_cleared": n_cleared,
+        "n_clicks": int(sum(part.n_clicks for part in looked)),
+        "n_flagged": int(judged.flagged.sum()),
+        "n_false_expected": float((1 - judged.p_broken)[judged.flagged].sum()),
+        "first_day": str(days[0]),
+        "last_day": str(days[1]),
+        "settings": {"deep_weight": round(judged.deep_weight, 4), "cascade": True, "budget": asked.get("budget")},
+    }
+
+
+def _heard(looked: list[Looked], names: list[str]) -> Heard:
+    """What was heard of all parts."""
+    heard = [part.heard for part in looked]
+    normalised = {name: np.concatenate([part.normalised[name] for part in heard]) for name in names}
+    p_values = {name: np.concatenate([part.p_values[name] for part in heard]) for name in names}
+    return Heard(normalised, p_values, np.concatenate([part.combined for part in heard]))
+
+
+def _stands_for(looked: list[Looked]) -> Vector:
+    """(n,) banners of its grid that each stands for: control banners whose like was cleared share the cleared ones among them."""
+    out = [np.ones(len(part.control)) for part in looked]
+    for grid_id in {part.grid_id for part in looked}:
+        own = [k for k, part in enumerate(looked) if part.grid_id == grid_id]
+        n_cleared = sum(sum(looked[k].n_cleared) for k in own)
+        alike = {k: looked[k].spared for k in own} if any(looked[k].spared.any() for k in own) else {k: looked[k].control for k in own}
+        n_alike = sum(int(mask.sum()) for mask in alike.values())
+        for k, mask in alike.items():
+            out[k][mask] += n_cleared / n_alike
+    return np.concatenate(out)
+
+
+def _tier_table(learned: Learned, looked: list[Looked]) -> pa.Table:
+    """Table `tier`: banners in and cleared, seconds, and what each tier loses by the control sample."""
+    cleared = [sum(part.n_cleared[k] for part in looked) for k in (0, 1)]
+    n = sum(len(part.control) for part in looked) + sum(cleared)
+    losses = learned.gates.losses
+    return pa.table(
+        {
+            "tier": pa.array([0, 1, 2], pa.int16()),
+            "name": [*TIERS, "all detectors"],
+            "n_in": [n, n - cleared[0], n - sum(cleared)],
+            "n_cleared": [*cleared, 0],
+            "seconds": [float(sum(part.seconds[k] for part in looked)) for k in range(3)],
+            "cut": pa.array([*learned.gates.cuts, None], pa.float64()),
+            "n_found": pa.array([*[loss.n_found for loss in losses], None], pa.int64()),
+            "n_lost": pa.array([*[loss.n_lost for loss in losses], None], pa.int64()),
+        }
+    )
+
+
+def _count_days(out: Path, looked: list[Looked], bounds: list[Any]) -> list[Any]:
+    """Adds the cleared banners to table run_day, a row a grid and day; returns the bounds of all days."""
+    rows = [pq.read_table(path) for path in sorted((out / "run_day").glob("*.parquet"))]
+    for part in looked:
+        zero = np.zeros(len(part.days), dtype=np.int64)
+        grid_id = np.full(len(part.days), part.grid_id, dtype=np.int64)
+        found = pa.table({"grid_id": grid_id, **{c: part.days[c] for c in ("day", "n_banners")}, "n_broken": zero, "n_new": zero})
+        rows.append(found.cast(rows[0].schema))
+    summed = pa.concat_tables(rows).group_by(["grid_id", "day"]).aggregate([(c, "sum") for c in ("n_banners", "n_broken", "n_new")])
+    summed = summed.rename_columns([name.removesuffix("_sum") for name in summed.column_names])
+    for path in (out / "run_day").glob("*.parquet"):
+        path.unlink()
+    write(out, "run_day", 0, summed)
+    days = summed["day"].to_pylist()
+    return [min(days), max(days)]

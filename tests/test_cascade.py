@@ -1,0 +1,196 @@
+"""A run in tiers against one without: whom it clears, what that loses, and that nobody is counted twice or not at all."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from core import cascade, cascade_run
+from core.cascade import Cleared, fit_gates, gate_scores
+from core.errors import InputError
+from core.reading import grid_of, parts_of, read_part, table_of
+from tests.banners import drawn, mirrored, sizes
+from tests.test_worker import DAYS, finished, row, table, write_job
+
+NAMES = ["multinomial_10", "chi_squared_10", "likelihood_ratio"]
+
+
+@pytest.fixture(autouse=True)
+def small_control(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiers need grids of more than a thousand banners otherwise."""
+    monkeypatch.setattr(cascade, "CONTROL", 100)
+    monkeypatch.setattr(cascade, "LEARNED", 100)
+
+
+def banners(grid_id: int, n: int, n_broken: int) -> list[dict[str, Any]]:
+    """Rows of `n` banners on one day, every second of them on a second one; the first `n_broken` are mirrored."""
+    counts = drawn(grid_id, sizes(grid_id, n) + 40)
+    counts[:n_broken] = mirrored(counts[:n_broken])
+    out = []
+    for i, clicks in enumerate(counts):
+        out.append(row(f"g{grid_id}-{i:04d}", clicks))
+        if i % 2:
+            out.append(row(f"g{grid_id}-{i:04d}", clicks, DAYS[1]))
+    return out
+
+
+def score(job: Path, **asked: Any) -> dict[str, Any]:
+    found = cascade_run.score(job, parts_of(job), NAMES, [], {"fdr": 0.1, "deep": "none", **asked})
+    return {**found, "looked": table(job, "result").to_pylist(), "cleared": table(job, "cleared").to_pylist()}
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    """A large grid, 20 of whose 500 banners are broken, and a small one."""
+    return write_job(tmp_path / "job", {5: banners(5, 500, 20), 8: banners(8, 60, 0)}, detectors=NAMES)
+
+
+def test_every_banner_is_either_cleared_or_looked_at(job: Path) -> None:
+    found = score(job)
+    looked, cleared = ([r["banner_id"] for r in found[k]] for k in ("looked", "cleared"))
+    assert sorted(looked + cleared) == sorted({r["banner_id"] for g, n in ((5, 500), (8, 60)) for r in banners(g, n, 0)})
+    assert found["n_banners"] == 560
+    assert found["n_cleared"] == len(cleared) > 200
+    assert all(banner_id.startswith("g5-") for banner_id in cleared), "a small grid is looked at whole"
+    assert found["n_clicks"] == sum(int(r["n_clicks"]) for r in found["looked"] + found["cleared"])
+    days = table(job, "run_day").to_pylist()
+    assert {(d["grid_id"], str(d["day"])): d["n_banners"] for d in days} == {
+        (5, "2026-11-01"): 500,
+        (5, "2026-11-02"): 250,
+        (8, "2026-11-01"): 60,
+        (8, "2026-11-02"): 30,
+    }
+
+
+def test_what_is_broken_is_flagged_and_not_cleared(job: Path) -> None:
+    found = score(job)
+    broken = {f"g5-{i:04d}" for i in range(20)}
+    assert not broken & {r["banner_id"] for r in found["cleared"]}
+    flagged = {r["banner_id"] for r in found["looked"] if r["flagged"]}
+    assert len(broken & flagged) >= 19
+    assert len(flagged - broken) <= 5
+    named = [r["fault"] for r in found["looked"] if r["banner_id"] in broken and r["flagged"]]
+    assert named.count("mirrored") >= 18
+
+
+def test_control_banners_stand_for_those_that_were_cleared(job: Path) -> None:
+    samples = [cascade_run.draw_sample([part], 0) for part in parts_of(job)]
+    learned = cascade_run.learn(samples, NAMES, None, None, 1.0, 0.1)
+    from core.look import look
+
+    looked = [look(part, learned, job) for part in parts_of(job)]
+    assert cascade_run._stands_for(looked).sum() == pytest.approx(560)
+    assert [part.control.sum() for part in looked] == [100, 60]
+
+
+def test_grids_that_are_looked_at_whole_are_judged_as_without_tiers(tmp_path: Path) -> None:
+    grids = {5: banners(5, 150, 8), 8: banners(8, 60, 0)}
+    finished(write_job(tmp_path / "all", grids, detectors=NAMES))
+    tiers = write_job(tmp_path / "tiers", grids, detectors=NAMES)
+    score(tiers)
+    for name, columns in SAME.items():
+        one, other = (table(tmp_path / k, name).select(columns) for k in ("all", "tiers"))
+        by = [(column, "ascending") for column in columns]
+        assert one.sort_by(by).equals(other.sort_by(by)), name
+
+
+SAME = {
+    "result": ["banner_id", "combined", "p_value", "p_broken", "flagged", "position", "n_agree", "since"],
+    "score": ["detector", "banner_id", "score", "normalised", "p_value"],
+    "run_day": ["grid_id", "day", "n_banners", "n_broken", "n_new"],
+}
+
+
+def test_parts_of_a_grid_are_one_grid(tmp_path: Path) -> None:
+    rows = banners(5, 500, 20)
+    job = write_job(tmp_path / "job", {5: rows}, detectors=NAMES)
+    folder = job / "heatmaps" / "grid_id=5"
+    whole = grid_of(pq.ParquetDataset(folder, partitioning=None).read(), 5)
+    for path in folder.iterdir():
+        path.unlink()
+    every = table_of(whole)
+    for k in range(3):
+        (folder / f"part={k}").mkdir()
+        mask = np.array([int(b[-4:]) % 3 == k for b in every["banner_id"].to_pylist()])
+        pq.write_table(every.filter(mask), folder / f"part={k}" / "0.parquet")
+    found = score(job)
+    assert found["n_banners"] == 500
+    assert len({r["banner_id"] for r in found["looked"] + found["cleared"]}) == 500
+    assert sum(r["flagged"] for r in found["looked"] if int(r["banner_id"][-4:]) < 20) >= 19
+    assert table(job, "run_day").num_rows == 2
+
+
+def test_rows_are_read_as_they_were_written(job: Path) -> None:
+    part = parts_of(job)[0]
+    grid = read_part(part)
+    again = grid_of(table_of(grid), part.grid_id)
+    assert again.heatmaps.banner_id.tolist() == grid.heatmaps.banner_id.tolist()
+    assert abs(again.heatmaps.counts - grid.heatmaps.counts).sum() == 0
+    assert abs(again.days.counts - grid.days.counts).sum() == 0
+    assert again.days.day.tolist() == grid.days.day.tolist()
+
+
+def test_a_cut_keeps_what_is_found_and_the_other_half_says_what_it_loses() -> None:
+    rng = np.random.default_rng(0)
+    broken = rng.random(4000) < 0.05
+    scores = rng.normal(size=4000) + 4 * broken
+    gates = fit_gates([scores, scores], broken)
+    odd = np.arange(4000) % 2 == 1
+    lost = broken & odd & (scores < gates.cuts[0])
+    assert gates.losses[0].n_found == (broken & odd).sum()
+    assert gates.losses[0].n_lost == lost.sum()
+    assert gates.losses[0].share.low <= lost.sum() / (broken & odd).sum() <= gates.losses[0].share.high
+    assert (scores[broken & ~odd] >= gates.cuts[0]).mean() >= 1 - cascade.LOSS
+    needed = (scores >= scores[broken & ~odd].min()).mean()
+    assert (scores >= gates.cuts[1]).mean() == pytest.approx(cascade.MARGIN * needed, abs=0.001)
+
+
+def test_a_budget_is_kept_and_costs_what_it_says() -> None:
+    rng = np.random.default_rng(1)
+    broken = rng.random(4000) < 0.2
+    scores = rng.normal(size=4000) + 4 * broken
+    gates = fit_gates([scores, scores], broken, most=0.1)
+    assert (scores >= gates.cuts[1]).mean() == pytest.approx(0.1, abs=0.001)
+    assert gates.losses[1].share.share > 0.3
+
+
+def test_without_anything_broken_a_cut_still_lets_some_through() -> None:
+    scores = np.random.default_rng(2).normal(size=1000)
+    gates = fit_gates([scores, scores], np.zeros(1000, dtype=bool))
+    assert [(scores >= cut).mean() for cut in gates.cuts] == pytest.approx(list(cascade.LEAST), abs=0.002)
+    assert np.isnan(gates.losses[0].share.share)
+
+
+def test_the_chance_of_cleared_banners_is_that_of_control_banners_alike() -> None:
+    scores, chances = np.linspace(-3, 3, 600), np.linspace(0, 0.06, 600)
+    cleared = Cleared().fit(scores, chances, scores < 1)
+    said = cleared.p_broken(np.array([-2.9, 0.95]))
+    assert said[0] == pytest.approx(0.001, abs=0.001)
+    assert said[1] == pytest.approx(0.039, abs=0.002)
+
+
+def test_the_loudest_statistic_decides() -> None:
+    tiers = gate_scores({"multinomial_10": np.array([1.0, 5.0]), "chi_squared_10": np.array([3.0, 2.0])})
+    assert tiers[0].tolist() == [3.0, 5.0]
+    assert len(tiers) == 1
+
+
+def test_detectors_that_make_no_tiers_are_refused(tmp_path: Path) -> None:
+    job = write_job(tmp_path / "job", {5: banners(5, 20, 0)})
+    asked = {"fdr": 0.1, "deep": "none"}
+    with pytest.raises(InputError, match=r"clears banners by statistics and likelihood_ratio, however the run takes knn\."):
+        cascade_run.score(job, parts_of(job), ["knn"], [], asked)
+    with pytest.raises(InputError, match="one grid at a time, however entropy"):
+        cascade_run.score(job, parts_of(job), [*NAMES, "entropy"], [], asked)
+
+
+def test_the_worker_takes_the_tiers_from_its_job(tmp_path: Path) -> None:
+    job = write_job(tmp_path / "job", {5: banners(5, 60, 0)}, detectors=NAMES, cascade=True)
+    summary = finished(job)
+    assert summary["settings"]["cascade"] is True
+    assert summary["n_cleared"] == 0
+    assert [t["name"] for t in table(job, "tier").to_pylist()] == ["statistics", "templates", "all detectors"]
+    assert json.loads((job / "job.json").read_text())["cascade"] is True

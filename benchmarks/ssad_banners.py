@@ -105,10 +105,9 @@ def read_logs(seeds: list[int], sample: tuple[Path, Path]) -> list[Log]:
 def variants() -> dict[str, dict[str, Any]]:
     """What networks learn from, by what the table calls it."""
     every = tuple(CORRUPTIONS)
-    found: dict[str, dict[str, Any]] = {"all corruptions of clicks": {}}
-    found |= {f"… without {name}": {"corruptions": tuple(c for c in every if c != name)} for name in every}
+    found: dict[str, dict[str, Any]] = {"all corruptions of clicks": {}, "image: all five": {"images": NAMES}}
     found |= {f"image: {name}": {"images": (name,)} for name in NAMES}
-    return found | {"image: all five": {"images": NAMES}}
+    return found | {f"… without {name}": {"corruptions": tuple(c for c in every if c != name)} for name in every}
 
 
 def network_of(what: str, seed: int, pool: Callable[[], Pool], keep: Path) -> SsadClicksNet:

@@ -160,7 +160,8 @@ def where_it_stands(run: Shown, found: Row) -> None:
     rows = evidence.detector_rows(run, found["banner_id"])
     st.markdown("##### What the detectors say")
     if not rows:
-        st.info("This run kept no scores by detector for the banner.")
+        cleared = found["n_left_out"] and "Statistics cleared the banner: the other detectors did not look at it."
+        st.info(cleared or "This run kept no scores by detector for the banner.")
         return
     left_out = f" {text.plural(found['n_left_out'], 'slow detector')} left this banner out." if found["n_left_out"] else ""
     st.caption(

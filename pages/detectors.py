@@ -17,6 +17,7 @@ from core.ui import (
     reads,
     state,
     text,
+    tiers,
 )
 from core.ui.detector_reads import Row
 from core.ui.state import Shown
@@ -31,6 +32,7 @@ def detectors_page(run: Shown) -> None:
         with_labels(run, used)
     else:
         without_labels(run, used)
+    tiers.show(run)
     detector_audit.show(run)
     detector_selection.show(run)
     detector_training.show(run)

@@ -160,6 +160,8 @@ READS = {
     "core.embed": {"MapRequest", "MAX_POINTS", "current", "features"},
     "core.calibrate": {"Request", "Preview", "Measured", "preview", "labels_of", "flipped", "grid_changes"},
     "core.train_job": {"TrainHandle", "TrainRequest", "current", "networks", "state_of_weights"},
+    "core.audit_job": {"AuditHandle", "current"},
+    "core.model_selection": {"SelectionHandle", "LOWEST", "HIGHEST", "RATIO", "current"},
     "core.ingest": {"IngestResult"},
     "core.access": {"Action", "Person", "refusal", "refusals"},
     "core.store": {"Store"},

@@ -117,3 +117,10 @@ def test_few_and_equal_rows_are_no_error(name: str) -> None:
     for X in (BULK[:1], BULK[:3], np.ones((20, 4), dtype=np.float32)):
         groups = np.zeros(len(X), dtype=np.int64)
         assert np.isfinite(make(name).fit(X, groups).score(X, groups)).all()
+
+
+def test_kmeans_takes_rows_of_which_one_lies_far_off() -> None:
+    X = np.random.default_rng(0).normal(size=(3000, 4)).astype(np.float32)
+    X[0] = 1e4  # a cluster of its own, which a sample of the rows does not hold
+    scores = make("kmeans", whiten=False).fit(X, np.zeros(3000, np.int64)).score(X, np.zeros(3000, np.int64))
+    assert scores.argmax() == 0

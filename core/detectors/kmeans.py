@@ -34,13 +34,17 @@ class KMeans(Classical):
         from sklearn.metrics import silhouette_score
 
         best = -np.inf
+        rng = np.random.default_rng(self.seed)
+        seen = np.sort(rng.choice(len(X), min(len(X), MAX_SILHOUETTE_ROWS), replace=False))
         self.centres_ = X.mean(axis=0, keepdims=True)
         for k in self.choices:
             if k >= len(np.unique(X, axis=0)):
                 break
             found = Clusters(n_clusters=k, n_init=3, random_state=self.seed).fit(X)
             sizes = np.bincount(found.labels_, minlength=k)
-            worth = silhouette_score(X, found.labels_, sample_size=min(len(X), MAX_SILHOUETTE_ROWS), random_state=self.seed)
+            if not 1 < len(np.unique(found.labels_[seen])) < len(seen):
+                continue  # one cluster holds all but a stray row or two
+            worth = silhouette_score(X[seen], found.labels_[seen])
             large = sizes >= self.least_share * len(X)
             if worth > best and large.any():
                 best, self.centres_ = float(worth), found.cluster_centers_[large]

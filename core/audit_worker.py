@@ -65,7 +65,12 @@ def main(job: Path) -> None:
     found = represent(banners, evidence, scores["combined"].to_numpy(), extractors, source, step, seed, asked.get("max_steps"))
     represented = time.perf_counter()
     share = 1 - REPRESENTED_SHARE
-    findings = audit(found, banners.broken, planned, lambda k, what: say(REPRESENTED_SHARE + share * k, what), int(asked["n_trees"]), seed)
+
+    def tell(done: float, what: str) -> None:
+        say(REPRESENTED_SHARE + share * done, what)
+
+    with forests() as each:
+        findings = audit(found, banners.broken, planned, tell, int(asked["n_trees"]), seed, each)
     summary = {
         "findings": [as_row(one) for one in findings],
         "advice": advice(findings),

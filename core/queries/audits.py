@@ -18,11 +18,11 @@ from core.queries.heatmaps import window_of
 from core.queries.runs import Row, scored_by, shown_of
 from core.store import Store
 
-MOST_LABELLED = 480
+MOST_LABELLED = 400
 """Labelled banners that an audit rests on, at most half of them broken, unless there are no others; more make the forests slower."""
 MOST_OK = 4
 """Labelled ok for each broken one: further ones hardly narrow an interval."""
-MOST_OTHERS = 1_000
+MOST_OTHERS = 800
 """Banners without a label that networks and anchors learn from besides."""
 
 

@@ -119,9 +119,7 @@ def score(
         typer.Option(help="Banners that slow detectors look at: all, those who could still be flagged and a control sample, or none."),
     ] = "candidates",
     cascade: Annotated[bool, typer.Option("--cascade", help="In tiers: statistics clear most banners; for many.")] = False,
-    budget: Annotated[
-        float | None, typer.Option(help="With --cascade: percent of the banners that all detectors may look at. (default: as needed)")
-    ] = None,
+    budget: Annotated[float | None, typer.Option(help="With --cascade: percent for all detectors. (default: as needed)")] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:

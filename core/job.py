@@ -99,6 +99,10 @@ def check_request(store: Store, request: Request) -> None:
     """Raises InputError where the store holds nothing that the request asks for."""
     if request.detectors == []:
         raise InputError("A run takes at least one detector, however none was named. Name some, or leave the choice to the default run.")
+    if request.budget is not None and not request.cascade:
+        raise InputError("A budget limits the last tier of a cascade, however the run has no tiers. Say --cascade too.")
+    if request.budget is not None and not 0 < request.budget <= 1:
+        raise InputError(f"A budget is more than 0 and at most 100 percent, however it is {100 * request.budget:g}. Give another.")
     for grid_id in request.grids or []:
         if not store.rows("SELECT 1 FROM banner WHERE grid_id = ? LIMIT 1", [grid_id]):
             known = [row["grid_id"] for row in store.rows("SELECT DISTINCT grid_id FROM banner ORDER BY grid_id LIMIT 20")]

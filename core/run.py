@@ -49,12 +49,13 @@ def score(
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> RunSummary:
-    """Runs to the end in this thread. Setting `cancel` stops it within seconds.
+    """Runs to the end in this thread, in tiers where it is a `cascade`. Setting `cancel` stops it within seconds.
+
+    `budget`: share of the banners, 0..1, that all detectors may look at in a cascade; None = as many as the control sample asks for.
 
     Raises InputError where there is nothing to score, RunError where the run failed, RunCancelledError where it was cancelled.
     """
-    names = None if detectors is None else list(detectors)
-    handle = _open(store, Request(names, None if grids is None else list(grids), first_day, last_day, deep, cascade=cascade, budget=budget))
+    handle = _open(store, replace(_request(detectors, grids, first_day, last_day, deep), cascade=cascade, budget=budget))
     return _execute(store, handle, progress, cancel)
 
 

@@ -1,6 +1,8 @@
 """A run in tiers against one without: whom it clears, what that loses, and that nobody is counted twice or not at all."""
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from core import cascade, cascade_run
+from core import cascade, cascade_run, run, verdicts
+from core import job as jobs
 from core.cascade import Cleared, fit_gates, gate_scores
 from core.errors import InputError
+from core.queries import tiers
 from core.reading import grid_of, parts_of, read_part, table_of
+from core.store import Store
 from tests.banners import drawn, mirrored, sizes
+from tests.test_strangers import _take_in
 from tests.test_worker import DAYS, finished, row, table, write_job
 
 NAMES = ["multinomial_10", "chi_squared_10", "likelihood_ratio"]
@@ -194,3 +200,69 @@ def test_the_worker_takes_the_tiers_from_its_job(tmp_path: Path) -> None:
     assert summary["n_cleared"] == 0
     assert [t["name"] for t in table(job, "tier").to_pylist()] == ["statistics", "templates", "all detectors"]
     assert json.loads((job / "job.json").read_text())["cascade"] is True
+
+
+SMALL_CONTROL = """
+from core import cascade
+cascade.CONTROL = cascade.LEARNED = 100
+from core.child import run
+from core.worker import main
+run(main)
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A grid of 500 banners in parts, 20 of them mirrored, and one of 60; runs take a control sample of 100 banners a grid."""
+    monkeypatch.setattr(jobs, "WORKER", (sys.executable, "-c", SMALL_CONTROL))
+    monkeypatch.setattr(jobs, "PER_PART", 200)
+    with Store(tmp_path / "s.duckdb") as opened:
+        for grid_id, n, n_broken in ((5, 500, 20), (8, 60, 0)):
+            counts = drawn(grid_id, sizes(grid_id, n) + 40)
+            counts[:n_broken] = mirrored(counts[:n_broken])
+            _take_in(opened, grid_id, counts)
+        yield opened
+
+
+def test_a_cascade_goes_from_store_to_store(store: Store) -> None:
+    told: list[str] = []
+    summary = run.score(store, detectors=NAMES, cascade=True, progress=lambda done, what: told.append(what))
+    assert "looking at grid 5: part 3 of 4" in told
+    assert (summary.n_banners, [g.n_banners for g in summary.by_grid]) == (560, [500, 60])
+    rows = store.rows("SELECT * FROM result ORDER BY position")
+    assert [r["position"] for r in rows] == list(range(1, 561))
+    cleared = [r["cleared_by"] is not None for r in rows]
+    assert cleared == sorted(cleared), "cleared banners stand behind all others"
+    found = tiers.of_run(store, summary.run_id)
+    assert [r["n_in"] for r in found] == [560, 560 - found[0]["n_cleared"], 560 - sum(cleared)]
+    assert sum(r["n_cleared"] for r in found) == sum(cleared) > 200
+    assert not any(r["flagged"] for r in rows[560 - sum(cleared) :])
+    assert sum(r["flagged"] for r in rows if r["banner_id"] in {f"g5-{k:03d}" for k in range(20)}) >= 19
+    assert {r["n_scored"] for r in store.rows("SELECT n_scored FROM run_detector")} == {560 - sum(cleared)}
+
+
+def test_a_verdict_judges_whom_the_detectors_looked_at_and_keeps_the_cleared(store: Store) -> None:
+    run_id = run.score(store, detectors=NAMES, cascade=True).run_id
+    n_cleared = store.rows("SELECT count(*) AS n FROM result WHERE cleared_by IS NOT NULL")[0]["n"]
+    with store.transaction() as cursor:
+        scored = verdicts.read_scored(cursor, run_id)
+        assert len(scored.banner_id) == 560 - n_cleared
+        assert scored.inputs.names[: len(NAMES)] == tuple(sorted(NAMES))
+        flagged = np.arange(len(scored.banner_id)) < 7
+        shown = verdicts.write(cursor, scored, verdicts.Judged(np.where(flagged, 0.9, 0.1), flagged))
+        assert verdicts.flags_of(cursor, shown.result_id).sum() == 7
+    rows = store.rows("SELECT position, flagged, cleared_by FROM result WHERE run_id = ? ORDER BY position", [shown.result_id])
+    assert [r["position"] for r in rows] == list(range(1, 561))
+    assert sum(r["cleared_by"] is not None for r in rows) == n_cleared
+    assert sum(r["flagged"] for r in rows) == 7
+
+
+@pytest.mark.parametrize(("asked", "said"), [
+    ({"budget": 0.1}, "the run has no tiers"),
+    ({"budget": 1.5, "cascade": True}, "however it is 150"),
+    ({"budget": 0.0, "cascade": True}, "however it is 0"),
+])  # fmt: skip
+def test_a_budget_that_cannot_be_is_refused(store: Store, asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        run.score(store, detectors=NAMES, **asked)
+    assert store.rows("FROM run_event") == []

@@ -13,7 +13,8 @@ LAYERS: list[set[str]] = [
     {"training"},
     {"cascade", "reading", "child", "finishing", "look", "cascade_run"},
     {"worker", "map_worker", "latent_worker", "audit_worker", "selection_worker"},
-    {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"},
+    {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"}
+    | {"store_url", "gates", "engines", "lake", "copying", "retention"},
     {"run", "job", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
     | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged"}
     | {"train_job", "train_worker", "latent", "handle", "audit_job", "model_selection", "audit_verbs"},

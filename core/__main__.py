@@ -45,12 +45,12 @@ app.command()(audit)
 @app.callback()
 def main(
     ctx: typer.Context,
-    store: Annotated[Path | None, typer.Option("--store", help="The DuckDB file; may also stand after the verb.")] = None,
+    store: Annotated[str | None, typer.Option("--store", help="The DuckDB file or URL; may also stand after the verb.")] = None,
 ) -> None:
     """Heatproof finds and explains broken ad banners from where people click on them."""
     if store is not None:
         before = os.environ.get("HEATPROOF_STORE", "")
-        os.environ["HEATPROOF_STORE"] = str(store)
+        os.environ["HEATPROOF_STORE"] = store
         ctx.call_on_close(lambda: os.environ.update(HEATPROOF_STORE=before))
 
 
@@ -70,7 +70,7 @@ def demo(
     from core.demo import build_demo
 
     with console.progress_bar() as progress:
-        built = build_demo(store or settings.store_path(), seed=seed, with_scores=not no_score, progress=progress)
+        built = build_demo(store or settings.store_url(), seed=seed, with_scores=not no_score, progress=progress)
     if as_json:
         summary = built.summary.to_dict() if built.summary else None
         console.show_json({"store": built.store, "truth": built.truth, "banners": built.n_banners, "run": summary})
@@ -93,7 +93,7 @@ def ingest(
     from core.ingest import ingest as take_in
     from core.store import Store
 
-    with Store(store or settings.store_path()) as opened, console.progress_bar() as progress:
+    with Store(store or settings.store_url()) as opened, console.progress_bar() as progress:
         taken = take_in(opened, files, mapping=_pairs(mapping or []), progress=lambda done: progress(done, "taking clicks in"))
     if as_json:
         console.show_json(taken.to_dict())
@@ -188,7 +188,7 @@ def train(
     with console.progress_bar() as progress:
         done = training.train(
             name,
-            store or settings.store_path(),
+            store or settings.store_url(),
             synthetic=synthetic,
             steps=steps,
             seed=seed,
@@ -265,7 +265,7 @@ def restore(
     """Put a copy in the store's place; the store that was there is kept beside it as *.before-restore."""
     from core.store import restore as put_back
 
-    path = store or settings.store_path()
+    path = store or settings.store_url()
     put_back(file, path)
     if as_json:
         console.show_json({"store": path, "from": file})
@@ -278,7 +278,7 @@ def info(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Versions, detectors, weights in use, the latest runs, row counts."""
     from core.info import collect
 
-    found = collect(store or settings.store_path())
+    found = collect(store or settings.store_url())
     if as_json:
         console.show_json(found)
         return

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,11 +13,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from core import settings
-from core.errors import InputError, StoreError
+from core.errors import InputError
 from core.store import Store, to_json
 
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", envvar="HEATPROOF_STORE", help="The DuckDB file. (default: data/heatproof.duckdb)")
+    str | None,
+    typer.Option("--store", envvar="HEATPROOF_STORE", help="The DuckDB file, or a shared store's URL. (default: data/heatproof.duckdb)"),
 ]
 RunOption = Annotated[str | None, typer.Option("--run", help="Id of a finished run, or its beginning. (default: the latest)")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for machines.")]
@@ -33,12 +33,9 @@ PAUSE_S = 2.0
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
-def existing_store(path: Path | None) -> Store:
+def existing_store(where: str | None) -> Store:
     """The store that a verb needs, opened. Raises StoreError where there is none."""
-    path = path or settings.store_path()
-    if not path.exists():
-        raise StoreError(f"This needs a store, however {path} does not exist. Make one by `ingest FILE` or `demo`, or name it by --store.")
-    return Store(path)
+    return Store(where or settings.store_url(), create=False)
 
 
 def grid_ids(given: list[str] | None) -> list[int] | None:

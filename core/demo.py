@@ -9,6 +9,7 @@ from core.errors import InputError
 from core.ingest import ingest
 from core.job import Progress, RunSummary
 from core.store import Store
+from core.store_url import StoreUrl
 from core.synthetic import write_demo
 
 
@@ -22,12 +23,13 @@ class Demo:
     summary: RunSummary | None
 
 
-def build_demo(path: Path, *, seed: int = 0, with_scores: bool = True, progress: Progress) -> Demo:
+def build_demo(where: Path | str, *, seed: int = 0, with_scores: bool = True, progress: Progress) -> Demo:
     """Builds the store at `path`, which may not hold banners yet, and `<stem>.truth.csv` (banner_id, broken, fault) beside it.
 
     Everything is built under another name and renamed at the end, so a demo store is whole or absent.
-    Raises InputError where the store is in use for other banners, StoreBusyError where another process has it.
+    Raises InputError where the store is in use for other banners or is a shared one, StoreBusyError where another process has it.
     """
+    path = StoreUrl.file_of(where, "A demo builds")
     _refuse_used(path)
     folder = path.with_name(path.stem + ".building")
     shutil.rmtree(folder, ignore_errors=True)

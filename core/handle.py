@@ -1,16 +1,25 @@
 """A job of this process in the background, as every thread may read it: a run, a map, a training."""
 
 import threading
+import time
 from datetime import UTC, datetime
 from typing import Literal
+
+from core.errors import RunError
+from core.gates import Gate
+from core.store import Store
 
 State = Literal["running", "finished", "failed", "cancelled"]
 
 
 class Handle:
-    """How far a job is. done 0..1, what in words, state, error the message of a failed or cancelled one, started_at in naive UTC."""
+    """How far a job is. done 0..1, what in words, state, error the message of a failed or cancelled one, started_at in naive UTC.
 
-    def __init__(self) -> None:
+    `gate`: what keeps other processes from the same job, held already; the end leaves it.
+    """
+
+    def __init__(self, gate: Gate | None = None) -> None:
+        self._gate = gate
         self.started_at = datetime.now(UTC).replace(tzinfo=None)
         self.done = 0.0
         self.what = "starting"
@@ -33,6 +42,8 @@ class Handle:
 
     def end(self, state: State, error: str | None = None) -> None:
         """Marks the end; called once, by the job itself."""
+        if self._gate is not None:
+            self._gate.release()
         self.state, self.error = state, error
         self._ended.set()
 
@@ -40,3 +51,13 @@ class Handle:
     def is_cancelled(self) -> bool:
         """True once somebody asked for it."""
         return self._cancelled.is_set()
+
+
+def gate_of(store: Store, job: str, rule: str) -> Gate:
+    """The gate of a kind of job, held now. Raises RunError, which begins with the rule, where another process has one in work."""
+    gate = store.engine.gate(job)
+    for pause in (0.0, 0.1, 0.3):  # somebody may just be looking whether one is going
+        time.sleep(pause)
+        if gate.acquire(wait=False):
+            return gate
+    raise RunError(f"{rule}, however another process has one in work on {store.url.shown}. Wait for it.")

@@ -3,25 +3,26 @@
 import platform
 from dataclasses import asdict
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from core.store import Store
+from core.store_url import StoreUrl
 
 LIBRARIES = ("streamlit", "duckdb", "numpy", "scipy", "scikit-learn", "torch", "transformers", "pyarrow", "pandas", "plotly")
 N_RUNS = 5
 
 
-def collect(path: Path) -> dict[str, Any]:
+def collect(where: str) -> dict[str, Any]:
     """versions, detectors (name, family, reads, default_run), extractors, weights of the latest run, runs, store, bytes, steps, rows.
 
     A store that does not exist is not made: its rows, runs and weights are empty then.
     """
     versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
     found: dict[str, Any] = {"versions": versions, "detectors": detectors(), "extractors": extractors(), "weights": [], "runs": []}
-    if not path.exists():
-        return {**found, "store": str(path), "exists": False, "bytes": 0, "steps": [], "rows": {}}
-    with Store(path) as store:
+    url = StoreUrl.parse(where)
+    if not url.exists():
+        return {**found, "store": url.shown, "exists": False, "bytes": 0, "steps": [], "rows": {}}
+    with Store(url, create=False) as store:
         runs = store.rows(
             """SELECT run_id::VARCHAR AS run_id, state, state_at::VARCHAR AS state_at, n_banners, n_flagged
             FROM run ORDER BY state_at DESC LIMIT ?""",

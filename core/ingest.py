@@ -24,7 +24,7 @@ from core.errors import InputError
 from core.store import Store, to_json
 
 KNOWN = "SELECT banner_id, grid_id, n_products, domain FROM banner"
-SEEN = "SELECT click_key FROM click_seen"
+SEEN = "SELECT (high::UHUGEINT << 64) + low AS click_key FROM click_seen"
 
 
 @dataclass
@@ -174,7 +174,7 @@ def _write(store: Store, work: Work, judge: Judge, content_hash: str, started: d
     """Copies what was judged into the store, in one transaction."""
     source, found = judge.source, judge.match
     ingest_id = str(work.one("SELECT uuidv7()"))
-    with store.transaction(work.con):
+    with store.bulk(work.con) as begun:
         work.stage(0.88, 0.97)
         work.rows("INSERT INTO heatmap_day SELECT ?::UUID, banner_id, day, n_clicks, bins, counts FROM click_heat", [ingest_id])
         work.stage(0.97, 0.99)
@@ -187,12 +187,15 @@ def _write(store: Store, work: Work, judge: Judge, content_hash: str, started: d
         )
         if "click_id" in found:
             work.rows(
-                "INSERT INTO click_seen SELECT ?::UUID, click_key FROM click_staged WHERE key IS NOT NULL AND click_key IS NOT NULL",
+                """INSERT INTO click_seen
+                SELECT ?::UUID, (click_key >> 64)::UBIGINT, (click_key & 18446744073709551615::UHUGEINT)::UBIGINT
+                FROM click_staged WHERE key IS NOT NULL AND click_key IS NOT NULL""",
                 [ingest_id],
             )
         if judge.rejected:
             columns = "?::UUID, ?, line, reason, value, raw"
             work.rows(f"INSERT INTO reject SELECT {columns} FROM click_reject ORDER BY line", [ingest_id, str(source.path)])
+        begun.take_turn()  # from here to the commit nobody starts a run: what finished before one began, it sees
         counts = [source.n_bytes, judge.n_rows, judge.n_accepted, sum(judge.rejected.values()), n_banners, first, last]
         work.rows(
             f"INSERT INTO ingest VALUES ({', '.join('?' * 13)})",

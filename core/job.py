@@ -23,7 +23,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -93,6 +93,8 @@ def weights_folder(store: Path) -> Path:
 WINDOW = """FROM heatmap_day h JOIN banner b USING (banner_id)
     WHERE ($first_day::DATE IS NULL OR h.day >= $first_day) AND ($last_day::DATE IS NULL OR h.day <= $last_day)
     AND ($grids::BIGINT[] IS NULL OR b.grid_id IN (SELECT unnest($grids::BIGINT[])))"""
+BEFORE = "AND h.ingest_id NOT IN (SELECT ingest_id FROM ingest WHERE finished_at > $before::TIMESTAMP)"
+"""Leaves out what finished after a moment: pages show a run what was there when it began, so it must not see more."""
 
 
 def check_request(store: Store, request: Request) -> None:
@@ -117,8 +119,11 @@ def check_request(store: Store, request: Request) -> None:
         raise InputError(f"A run needs clicks in its window, however {store.path} has none there: {held}. Ingest a log or widen it.")
 
 
-def write_job(store: Store, folder: Path, request: Request) -> None:
-    """Writes job.json and the heatmaps. DuckDB streams the rows: memory stays under its limit however many there are."""
+def write_job(store: Store, folder: Path, request: Request, before: datetime) -> None:
+    """Writes job.json and the heatmaps of all ingests that had finished `before`.
+
+    DuckDB streams the rows: memory stays under its limit however many there are.
+    """
     folder.mkdir(parents=True)
     from core.features.store import folder_of  # here: whoever only shows scores does without it
 
@@ -138,12 +143,12 @@ def write_job(store: Store, folder: Path, request: Request) -> None:
     (folder / "job.json").write_text(json.dumps(job))
     target = str(folder / "heatmaps").replace("'", "''")
     columns, by = "b.grid_id, h.banner_id, b.n_products, b.domain, h.day, h.bins, h.counts", "grid_id"
-    source = f"SELECT {columns} {WINDOW}"
+    source = f"SELECT {columns} {WINDOW} {BEFORE}"
     if request.cascade:  # a worker holds a part at a time, however many banners a grid has
         parts = f"SELECT grid_id, ceil(count(*) / {PER_PART})::BIGINT AS n_parts FROM banner GROUP BY grid_id"
         source, by = f"SELECT s.*, hash(banner_id) % n_parts AS part FROM ({source}) s JOIN ({parts}) USING (grid_id)", "grid_id, part"
     with store.cursor() as cursor:
-        cursor.execute(f"COPY ({source}) TO '{target}' (FORMAT parquet, PARTITION_BY ({by}))", request.window)
+        cursor.execute(f"COPY ({source}) TO '{target}' (FORMAT parquet, PARTITION_BY ({by}))", {**request.window, "before": before})
         cursor.fetchall()
         _write_known(cursor, folder)
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from core import job
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
-from core.handle import Handle
+from core.gates import Gate
+from core.handle import Handle, gate_of
 from core.queries import latent, runs
 from core.run import last_finished
 from core.settings import N_COLS, N_ROWS
@@ -101,8 +102,8 @@ class Latent:
 class LatentHandle(Handle):
     """A drawing of this process; nothing of it is kept where it is cancelled."""
 
-    def __init__(self, request: LatentRequest) -> None:
-        super().__init__()
+    def __init__(self, request: LatentRequest, gate: Gate | None = None) -> None:
+        super().__init__(gate)
         self.request = request
 
 
@@ -120,7 +121,7 @@ def start(store: Store, request: LatentRequest) -> LatentHandle:
         if going and going.state == "running":
             name = going.request.banner_id
             raise RunError(f"A store draws one banner at a time, however {name} is at {going.done:.0%}. Wait for it or stop it.")
-        handle = _handles[key] = LatentHandle(request)
+        handle = _handles[key] = LatentHandle(request, gate_of(store, "draw", "A store draws one banner at a time"))
     threading.Thread(target=_execute, args=(store, run, handle), name=f"draw {request.banner_id}", daemon=True).start()
     return handle
 

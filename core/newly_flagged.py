@@ -65,6 +65,8 @@ def _add_new(cursor: duckdb.DuckDBPyConnection, run_id: str, result_id: str) -> 
     since: list[dict[str, Any]] = []
     for k, (banner_id, reference_id, fault, size, detail, position) in enumerate(rows):
         at, counts = days.of(k)
+        if not len(at):
+            continue  # its bins were pruned: flagged by its scores, without daily evidence
         diagnosis = Diagnosis(fault, size, json.loads(detail) if detail else None, 0.0, "", 0.0, "")
         odds = daily_log_odds(counts, reference.p[reference_id], diagnosis, reference)
         n_clicks = np.asarray(counts.sum(axis=1)).ravel().astype(int)
@@ -81,6 +83,8 @@ def _add_new(cursor: duckdb.DuckDBPyConnection, run_id: str, result_id: str) -> 
 
 
 def _insert(cursor: duckdb.DuckDBPyConnection, sql: str, rows: list[dict[str, Any]], parameters: list[Any]) -> None:
+    if not rows:
+        return
     cursor.register("found", pa.Table.from_pylist(rows))
     cursor.execute(sql, parameters)
     cursor.unregister("found")

@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 import duckdb
 
-from core import job, verdicts
+from core import job, verdicts, versions
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
-from core.handle import Handle
+from core.gates import Gate
+from core.handle import Handle, gate_of
 from core.job import Deep, GridCount, Progress, Request, RunSummary
 from core.store import Store, to_json
 
@@ -29,8 +30,8 @@ _opening = threading.Lock()
 class RunHandle(Handle):
     """A run of this process; `summary` once finished."""
 
-    def __init__(self, run_id: str, request: Request) -> None:
-        super().__init__()
+    def __init__(self, run_id: str, request: Request, gate: Gate | None = None) -> None:
+        super().__init__(gate)
         self.run_id = run_id
         self.request = request
         self.summary: RunSummary | None = None
@@ -82,13 +83,26 @@ def current(store: Store) -> RunHandle | None:
 def interrupted_runs(store: Store) -> list[dict[str, Any]]:
     """Runs that started and never ended, since their process is gone: run_id, started_at, detail, newest first.
 
-    One process owns a store, so an unended run that is not this process's own cannot be alive.
+    A store has one run at a time: an unended one is alive where it is this process's own, or the newest while another one holds the gate.
     """
     own = current(store)
-    alive = own.run_id if own and own.state == "running" else None
+    alive = own.run_id if own and own.state == "running" else _alive_elsewhere(store)
     sql = """SELECT run_id::VARCHAR AS run_id, state_at AS started_at, detail FROM run
         WHERE state = 'started' AND run_id IS DISTINCT FROM ?::UUID ORDER BY state_at DESC"""
     return store.rows(sql, [alive])
+
+
+def _alive_elsewhere(store: Store) -> str | None:
+    """The run that another process has in work."""
+    if not store.url.is_shared:
+        return None
+    newest = store.rows("SELECT run_id::VARCHAR AS id FROM run WHERE state = 'started' ORDER BY state_at DESC LIMIT 1")
+    gate = store.engine.gate("run")
+    if not newest or gate.acquire(wait=False):
+        if newest:
+            gate.release()
+        return None
+    return str(newest[0]["id"])
 
 
 def last_finished(store: Store, run_id: str | None = None) -> dict[str, Any]:
@@ -123,11 +137,13 @@ def _open(store: Store, request: Request) -> RunHandle:
         going = _handles.get(key)
         if going and going.state == "running":
             raise RunError(f"A store has one run at a time, however {going.run_id} is at {going.done:.0%}. Wait for it or cancel it.")
+        run_id = str(store.rows("SELECT uuidv7() AS run_id")[0]["run_id"])
+        handle = RunHandle(run_id, request, gate_of(store, "run", "A store has one run at a time"))
         job.remove_leftovers(_runs_folder(store))
-        handle = RunHandle(str(store.rows("SELECT uuidv7() AS run_id")[0]["run_id"]), request)
         _handles[key] = handle
     try:
         with store.transaction() as cursor:
+            handle.started_at = _now()  # in turn: an ingest is whole in the store before this moment, or finishes after it
             _event(cursor, handle.run_id, "started", {**request.window, "detectors": request.detectors})
     except BaseException as error:
         handle.end("failed", str(error))
@@ -172,16 +188,38 @@ def _execute_quietly(store: Store, handle: RunHandle) -> None:
 def _run(store: Store, handle: RunHandle, folder: Path, report: Progress, cancelled: Callable[[], bool]) -> RunSummary:
     began = time.monotonic()
     report(0.0, "writing the heatmaps for the worker")
-    job.write_job(store, folder, handle.request)
+    job.write_job(store, folder, handle.request, handle.started_at)
     summary = job.run_worker(folder, lambda done, what: report(0.05 + 0.85 * done, what), cancelled)
     report(0.9, "taking the results into the store")
-    with store.transaction() as cursor:
+    while True:
+        try:
+            finished = _import(store, handle, folder, summary, began, cancelled)
+        except _OvertakenError:
+            report(0.9, "taking the results in again: another threshold version came into force")
+            continue
+        report(1.0, "done")
+        return finished
+
+
+class _OvertakenError(Exception):
+    """A threshold version came into force while results were taken in."""
+
+
+def _import(
+    store: Store, handle: RunHandle, folder: Path, summary: dict[str, Any], began: float, cancelled: Callable[[], bool]
+) -> RunSummary:
+    """Takes the results in and judges them by the version in force. Raises _OvertakenError where another one came in between."""
+    with store.bulk() as begun:
+        cursor = begun.cursor
         job.import_tables(cursor, folder, handle.run_id, summary["n_banners"])
         if cancelled():
             raise RunCancelledError("The run was cancelled, nothing of it is kept. Start it again when you like.")
-        finished = _judged(cursor, _finish(cursor, handle, summary, time.monotonic() - began))
-    report(1.0, "done")
-    return finished
+        seen = versions.in_force_id(cursor)
+        begun.take_turn()
+        with store.cursor() as now:
+            if versions.in_force_id(now) != seen:
+                raise _OvertakenError
+        return _judged(cursor, _finish(cursor, handle, summary, time.monotonic() - began))
 
 
 def _finish(cursor: duckdb.DuckDBPyConnection, handle: RunHandle, summary: dict[str, Any], seconds: float) -> RunSummary:

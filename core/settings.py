@@ -2,7 +2,6 @@
 
 import getpass
 import os
-from pathlib import Path
 
 N_ROWS = N_COLS = 40
 """Cells a side of every stored heatmap; `bin = row * N_COLS + col`, row 0 at the top."""
@@ -19,9 +18,9 @@ MIN_CLICKS = 30
 """Default of the overview's filter on clicks a banner."""
 
 
-def store_path() -> Path:
-    """The DuckDB file in use: `HEATPROOF_STORE`, else `data/heatproof.duckdb` in the working directory."""
-    return Path(os.environ.get("HEATPROOF_STORE") or "data/heatproof.duckdb")
+def store_url() -> str:
+    """The store in use, a path or URL: `HEATPROOF_STORE`, else `data/heatproof.duckdb` in the working directory."""
+    return os.environ.get("HEATPROOF_STORE") or "data/heatproof.duckdb"
 
 
 def memory_limit() -> str:

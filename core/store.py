@@ -1,54 +1,53 @@
-"""The store: one DuckDB file, owned by one process.
+"""The store: one DuckDB file, owned by one process, or a lake that several share (`core.store_url`).
 
-`Store` opens the file, migrates it, hands out cursors (one a call, never shared), runs write transactions one at a time,
-and makes and restores backups. What is in the tables is `schema.py`; what pages ask of them is `queries.py`.
+`Store` opens it, migrates it, hands out cursors (one a call, never shared), runs write transactions one at a time,
+and makes and restores backups. What is in the tables is `schema`; what pages ask of them is `queries`; how engines differ, `engines`.
 """
 
 import json
-import re
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import duckdb
 
-from core import settings
-from core.errors import StoreBusyError, StoreError
-from core.schema import STEPS, migrate
+from core.engines import Engine, FileEngine, first_line
+from core.errors import StoreError
+from core.lake import LakeEngine
+from core.schema import STEPS, is_migrated, migrate
+from core.store_url import StoreUrl
 
 
 class Store:
     """An open store. Safe to share between threads; close it when the process ends.
 
-    Raises StoreBusyError where another process has the file, StoreError where the file is not a store.
+    `where` is a path or a URL as `core.store_url` reads it; without `create` it has to be there. `path` is where its work folders,
+    features and weights stand beside: the file itself, or a lake's `home`.
+    Raises StoreBusyError where another process has the file, StoreError where there is no store that can be opened.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": settings.memory_limit(),
-            "threads": settings.n_threads(),
-            "temp_directory": str(self.path.with_suffix(".tmp")),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
-        try:
-            self._con = duckdb.connect(str(self.path), config=config)
-        except duckdb.Error as error:
-            raise _open_error(self.path, error) from error
+    def __init__(self, where: Path | str | StoreUrl, *, create: bool = True) -> None:
+        self.url = StoreUrl.parse(where)
+        self.path = self.url.home
+        self.engine: Engine = LakeEngine(self.url) if self.url.is_shared else FileEngine(self.url)
+        self._con = self.engine.connect(create)
         self._writing = threading.RLock()
-        self.ingesting = threading.Lock()
+        self._depth = 0
+        self.ingesting = self.engine.gate("ingest")
         """Held by the one ingest that may run at a time: what it checked against the store stays true until it commits."""
         try:
-            migrate(self._con)
+            self._migrate()
         except duckdb.Error as error:
-            self._con.close()
-            raise StoreError(f"{self.path} cannot be brought to this version's tables: {error}. Restore a backup.") from error
+            self.engine.close(self._con)
+            raise StoreError(f"{self.url.shown} cannot be brought to this version's tables: {error}. Restore a backup.") from error
+        except BaseException:
+            self.engine.close(self._con)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -57,32 +56,59 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Closes the file; open cursors end with it."""
-        self._con.close()
+        """Closes the store; open cursors end with it."""
+        self.engine.close(self._con)
 
     @contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor of its own for one call. Drain every result before the block ends."""
         cursor = self._con.cursor()
         try:
+            self.engine.prepare(cursor)
             yield cursor
         finally:
             cursor.close()
 
     @contextmanager
     def transaction(self, cursor: duckdb.DuckDBPyConnection | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor inside one write transaction: all of it is committed, or none. Writers of this process take turns.
+        """A cursor inside one write transaction: all of it is committed, or none. Writers take turns, those of other processes too.
 
-        `cursor` is used where given, so that its temporary tables can be copied from; it stays open.
+        So what a transaction reads first is still true when it commits, by any cursor. `cursor` is used where given, so that its
+        temporary tables can be copied from; it stays open.
         """
-        with self._writing, nullcontext(cursor) if cursor else self.cursor() as cursor:
-            cursor.execute("BEGIN")
+        with self._turn(), nullcontext(cursor) if cursor else self.cursor() as cursor, _committed(cursor):
+            yield cursor
+
+    @contextmanager
+    def bulk(self, cursor: duckdb.DuckDBPyConnection | None = None) -> Iterator["Bulk"]:
+        """A transaction that appends much. It takes its turn when asked to, where the engine lets writers append side by side."""
+        with ExitStack() as turns, nullcontext(cursor) if cursor else self.cursor() as cursor:
+            begun = Bulk(cursor, lambda: turns.enter_context(self._turn()))
+            if not self.engine.side_by_side:
+                begun.take_turn()
+            with _committed(cursor):
+                yield begun
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """This thread's turn to write. Re-entrant."""
+        with self._writing:
+            if not self._depth:
+                self.engine.gate("write").acquire()
+            self._depth += 1
             try:
-                yield cursor
-            except BaseException:
-                cursor.execute("ROLLBACK")
-                raise
-            cursor.execute("COMMIT")
+                yield
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    self.engine.gate("write").release()
+
+    def _migrate(self) -> None:
+        with self.cursor() as cursor:
+            if is_migrated(cursor):
+                return
+        with self._turn(), self.cursor() as cursor:
+            migrate(cursor, self.engine.tables_sql)
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
         """Result of one query as dictionaries, drained."""
@@ -95,6 +121,11 @@ class Store:
         """Writes a consistent copy while others read and write; returns its size in bytes. Never leaves half a file."""
         if target.exists():
             raise StoreError(f"A backup never overwrites, however {target} exists. Name another file.")
+        if self.url.is_shared:
+            from core.copying import copy  # here: it opens stores
+
+            copy(self, target)
+            return target.stat().st_size
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
         part.unlink(missing_ok=True)
@@ -108,25 +139,31 @@ class Store:
         part.rename(target)
         return target.stat().st_size
 
+    def tables(self) -> list[str]:
+        """Names of the store's tables, sorted."""
+        sql = """SELECT table_name AS name FROM duckdb_tables()
+            WHERE NOT internal AND NOT temporary AND database_name = current_database() ORDER BY name"""
+        return [row["name"] for row in self.rows(sql)]
+
     def info(self) -> dict[str, Any]:
         """Path, size, versions and row counts."""
-        tables = self.rows("SELECT table_name AS name FROM duckdb_tables() WHERE NOT internal AND NOT temporary ORDER BY name")
-        counts = {t["name"]: self.rows(f'SELECT count(*) AS n FROM "{t["name"]}"')[0]["n"] for t in tables}
+        counts = {name: self.rows(f'SELECT count(*) AS n FROM "{name}"')[0]["n"] for name in self.tables()}
         steps = [row["name"] for row in self.rows("SELECT name FROM migration ORDER BY name")]
         return {
-            "store": str(self.path),
-            "bytes": self.path.stat().st_size if self.path.exists() else 0,
+            "store": self.url.shown,
+            "bytes": self.engine.n_bytes(),
             "duckdb": duckdb.__version__,
             "steps": steps,
             "rows": counts,
         }
 
 
-def restore(backup: Path, path: Path) -> None:
-    """Puts a backup in the place of the store at `path`, which no process may hold. The old file is kept beside it.
+def restore(backup: Path, where: Path | str) -> None:
+    """Puts a backup in the place of the DuckDB file `where`, which no process may hold. The old file is kept beside it.
 
     Raises StoreError where the backup is not a store, StoreBusyError where the store is in use.
     """
+    path = StoreUrl.file_of(where, "Restoring replaces")
     if not backup.exists():
         raise StoreError(f"Restoring needs a backup file, however {backup} does not exist. Check the path.")
     try:
@@ -134,7 +171,7 @@ def restore(backup: Path, path: Path) -> None:
             names = {name for (name,) in con.execute("SELECT name FROM migration").fetchall()}
     except duckdb.Error as error:
         raise StoreError(
-            f"Restoring needs a Heatproof store, however {backup} is none ({_first_line(error)}). Name another file."
+            f"Restoring needs a Heatproof store, however {backup} is none ({first_line(error)}). Name another file."
         ) from error
     unknown = names - {function.__name__ for function in STEPS}
     if unknown:
@@ -152,21 +189,23 @@ def restore(backup: Path, path: Path) -> None:
     part.replace(path)
 
 
-def _open_error(path: Path, error: duckdb.Error) -> StoreError:
-    text = str(error)
-    held = re.search(r"Conflicting lock is held in (.+?)\s*\(PID (\d+)\)", text)
-    if held:
-        return StoreBusyError(
-            f"One process at a time may use a store, however {path} is held by PID {held[2]} ({held[1]}). "
-            "Close that process (a running dashboard?), or do it from the dashboard's Data page."
-        )
-    return StoreError(
-        f"{path} is not a store that DuckDB {duckdb.__version__} can open: {_first_line(error)} Restore a backup or name another file."
-    )
+@dataclass(frozen=True)
+class Bulk:
+    """The cursor of a long transaction. After `take_turn` no other transaction is in between until it is committed."""
+
+    cursor: duckdb.DuckDBPyConnection
+    take_turn: Callable[[], None]
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+@contextmanager
+def _committed(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    cursor.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        cursor.execute("ROLLBACK")
+        raise
+    cursor.execute("COMMIT")
 
 
 def _quoted(path: Path) -> str:

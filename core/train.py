@@ -14,6 +14,7 @@ from core.heatmaps import Heatmaps, counts_of_lists
 from core.job import weights_folder
 from core.loop import Plan, Progress
 from core.store import Store
+from core.store_url import StoreUrl
 from core.training.clusters import FINE_TUNING_RATE, ClusterPlan, CountPlan, LocationPlan, train_cluster_count, train_cluster_location
 from core.training.pools import Pool, clean_pool, joined, synthetic_pool
 from core.training.simclr import SimclrPlan, train_simclr
@@ -59,7 +60,7 @@ class Trained:
 
 def train(
     name: str,
-    store: Path,
+    store: Path | str,
     *,
     synthetic: bool,
     steps: int | None,
@@ -75,7 +76,7 @@ def train(
     Raises InputError for an unknown name, a store with too few banners, and a backbone that cannot be had or that this network has not.
     """
     recipe = recipe_of(name)
-    folder = out or weights_folder(store.resolve())
+    folder = out or weights_folder(StoreUrl.parse(store).home.resolve())
     plan = replace(recipe.plan, seed=seed, steps=steps or recipe.plan.steps)
     plan = plan if backbone is None else _with_backbone(name, plan, backbone)
     pool = _pool(recipe, store, banners, synthetic, seed, progress)
@@ -93,7 +94,7 @@ def recipe_of(name: str) -> Recipe:
     return NETWORKS[name]
 
 
-def check_banners(n: int, store: Path) -> None:
+def check_banners(n: int, store: Path | str) -> None:
     """Raises InputError where a store holds too few banners to learn from."""
     if n < LEAST_BANNERS:
         raise InputError(f"Training needs {LEAST_BANNERS} banners, however {store} holds {n}. Use the shipped weights.")
@@ -111,7 +112,7 @@ def _command(name: str, plan: Plan, drawn: str) -> str:
     return f"python -m core train {name}{' --synthetic' if drawn == 'synthetic' else ''}{backbone} --steps {plan.steps} --seed {plan.seed}"
 
 
-def _pool(recipe: Recipe, store: Path, banners: pa.Table | None, synthetic: bool, seed: int, progress: Progress) -> Pool | None:
+def _pool(recipe: Recipe, store: Path | str, banners: pa.Table | None, synthetic: bool, seed: int, progress: Progress) -> Pool | None:
     if not recipe.reads_banners:
         return None
     progress(0.0, "choosing banners that are in order")
@@ -122,10 +123,10 @@ def _pool(recipe: Recipe, store: Path, banners: pa.Table | None, synthetic: bool
     return clean_pool(heatmaps)
 
 
-def _banners_of(store: Path) -> pa.Table:
-    if not store.exists():
+def _banners_of(store: Path | str) -> pa.Table:
+    if not StoreUrl.parse(store).exists():
         raise InputError(f"Training takes a store's own banners, however {store} does not exist. Ingest a log, or give --synthetic.")
-    with Store(store) as opened:
+    with Store(store, create=False) as opened:
         return read_banners(opened)
 
 

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from core import job
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.features.trained import digest, find_weights, read_about
-from core.handle import Handle
+from core.gates import Gate
+from core.handle import Handle, gate_of
 from core.store import Store
 
 WORKER = (sys.executable, "-m", "core.train_worker")
@@ -46,8 +47,8 @@ class TrainHandle(Handle):
     """A training of this process. losses: (done, loss) in their order, at most MOST_LOSSES. about: what is known of the weights, once
     finished."""
 
-    def __init__(self, request: TrainRequest) -> None:
-        super().__init__()
+    def __init__(self, request: TrainRequest, gate: Gate | None = None) -> None:
+        super().__init__(gate)
         self.request = request
         self.losses: list[tuple[float, float]] = []
         self.about: dict[str, str] = {}
@@ -85,7 +86,7 @@ def start(store: Store, request: TrainRequest) -> TrainHandle:
         if going and going.state == "running":
             name = going.request.name
             raise RunError(f"A store trains one network at a time, however {name} is at {going.done:.0%}. Wait for it or stop it.")
-        handle = _handles[key] = TrainHandle(request)
+        handle = _handles[key] = TrainHandle(request, gate_of(store, "train", "A store trains one network at a time"))
     threading.Thread(target=_quietly, args=(store, handle), name=f"train {request.name}", daemon=True).start()
     return handle
 

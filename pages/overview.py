@@ -140,7 +140,7 @@ def overview(run: Shown) -> None:
         ("Run", f"finished {text.absolute(run.run['finished_at'])}"),
         ("Window", f"{run.run['first_day']} to {run.run['last_day']}"),
         ("Filters", f"grid {grid or 'all'}, domain {domain or 'all'}, at least {least} clicks"),
-        ("Store", run.store.path.name),
+        ("Store", run.store.url.name),
     ]
     row = next(r for r in rows if r["grid_id"] == chosen)
     actions(run, row, domain, least, words, shown, table, facts)

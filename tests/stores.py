@@ -26,15 +26,20 @@ def filled_store(path: Path | str, n_banners: int = 400, seed: int = 0, hostile:
     A tenth of the first grid and a twentieth of the others is flagged; the last grid has only 12 banners. With
     `hostile`, some ids, domains and sentences try to be markup, SQL and formulas.
     """
-    rng = np.random.default_rng(seed)
     store = Store(path)
+    fill_store(store, n_banners, seed, hostile)
+    return store
+
+
+def fill_store(store: Store, n_banners: int, seed: int, hostile: bool) -> None:
+    """Fills an empty store as `filled_store` does."""
+    rng = np.random.default_rng(seed)
     facts = _facts(rng, n_banners, hostile)
     run_id, ingest_id = str(uuid.UUID(int=seed + 1)), str(uuid.UUID(int=seed + 1000))
     with store.transaction() as cursor:
         _fill_ingest(cursor, ingest_id, facts)
         _fill_heatmaps(cursor, ingest_id, facts, rng)
         _fill_run(cursor, run_id, facts, rng)
-    return store
 
 
 def expected_p(grid: int) -> NDArray[np.float64]:
@@ -73,6 +78,10 @@ def _insert(cursor: Any, table: str, columns: dict[str, Any]) -> None:
     cursor.register("batch_to_insert", batch)
     cursor.execute(f"INSERT INTO {table} BY NAME SELECT * FROM batch_to_insert")
     cursor.unregister("batch_to_insert")
+
+
+def _insert_rows(cursor: Any, table: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    _insert(cursor, table, dict(zip(names, zip(*rows, strict=True), strict=True)))
 
 
 def _fill_ingest(cursor: Any, ingest_id: str, facts: dict[str, Any]) -> None:
@@ -164,14 +173,12 @@ def _fill_results(cursor: Any, run_id: str, facts: dict[str, Any], strength: Any
 
 
 def _fill_days(cursor: Any, run_id: str, facts: dict[str, Any], since: list[date | None]) -> None:
+    days = [FIRST_DAY + timedelta(days=k) for k in range(N_DAYS)]
+    rows = []
     for grid in np.unique(facts["grid_id"]):
         mine = [s for s, g in zip(since, facts["grid_id"], strict=True) if g == grid]
-        for k in range(N_DAYS):
-            day = FIRST_DAY + timedelta(days=k)
-            broken, new = sum(s is not None and s <= day for s in mine), sum(s == day for s in mine)
-            cursor.execute("INSERT INTO run_day VALUES (?, ?, ?, ?, ?, ?)", [run_id, int(grid), day, len(mine), broken, new])
-    for banner_id, first in zip(facts["banner_id"], since, strict=True):
-        for k in range(N_DAYS if first else 0):
-            day = FIRST_DAY + timedelta(days=k)
-            odds = 4.0 if first and day >= first else -1.5
-            cursor.execute("INSERT INTO evidence VALUES (?, ?, ?, 12, ?)", [run_id, banner_id, day, odds])
+        rows += [(run_id, int(grid), day, len(mine), sum(s is not None and s <= day for s in mine), mine.count(day)) for day in days]
+    _insert_rows(cursor, "run_day", ("run_id", "grid_id", "day", "n_banners", "n_broken", "n_new"), rows)
+    flagged = [(banner_id, first) for banner_id, first in zip(facts["banner_id"], since, strict=True) if first]
+    said = [(run_id, banner_id, day, 12, 4.0 if day >= first else -1.5) for banner_id, first in flagged for day in days]
+    _insert_rows(cursor, "evidence", ("run_id", "banner_id", "day", "n_clicks", "log_odds"), said)

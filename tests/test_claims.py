@@ -1,20 +1,19 @@
 """Claims: two reviewers never work on one banner, and what was shown is known of every label."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from core import claims, labels
 from core.errors import InputError
 from core.store import Store
-from tests.stores import filled_store
+from tests.conftest import Filled
 from tests.test_review import heads, run_of, work
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return filled_store(tmp_path / "s.duckdb", 300)
+def store(filled: Filled) -> Store:
+    return filled(300)
 
 
 def claim(store: Store, reviewer: str = "ana", mode: str = "mixed") -> claims.Item:
@@ -75,7 +74,7 @@ def test_undo_takes_back_labels_and_skips_in_their_order_after_reopening(store: 
     third = claim(store)
     labels.label(store, third.banner_id, "ok", "ana", blind=True, batch_id=third.batch_id)
     store.close()
-    with Store(store.path) as again:
+    with Store(store.url) as again:
         assert claims.undo(again, "ben") is None
         assert claims.undo(again, "ana") == claims.Undone("label", third.banner_id, "ok")
         assert claims.undo(again, "ana") == claims.Undone("skip", second.banner_id, None)

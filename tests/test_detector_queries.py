@@ -1,6 +1,5 @@
 """What the store says of detectors beside labels: flags as of `evaluate`, labels as people left them."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,13 @@ from core.calibration import Labels
 from core.null import benjamini_hochberg
 from core.queries import detectors, runs
 from core.store import Store
-from tests.stores import filled_store
+from tests.conftest import Filled
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(filled: Filled) -> Store:
     """A scored store of 300 banners."""
-    return filled_store(tmp_path / "s.duckdb", 300)
+    return filled(300)
 
 
 def shown(store: Store) -> str:

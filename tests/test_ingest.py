@@ -18,6 +18,7 @@ from core.errors import IngestCancelledError, InputError
 from core.ingest import ingest
 from core.preview import preview
 from core.store import Store
+from tests.conftest import Place
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT.parent / "shared" / "data" / "clicks-sample.csv.gz"
@@ -35,8 +36,8 @@ HOSTILE = [
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Any:
-    with Store(tmp_path / "store.duckdb") as opened:
+def store(place: Place) -> Any:
+    with Store(place("store")) as opened:
         yield opened
 
 
@@ -131,13 +132,13 @@ def test_hostile_strings_are_stored_as_they_are(store: Store, tmp_path: Path, ki
     assert sorted(r["banner_id"] for r in found) == sorted(r["domain"] for r in found) == sorted(HOSTILE)
 
 
-def test_rows_stand_sorted_and_parts_do_not_show(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_stand_sorted_and_parts_do_not_show(store: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = clicks(tmp_path / "a.parquet", 5_000)
     ingest(store, [path])
     whole = store.rows("SELECT banner_id, day, n_clicks, bins, counts FROM heatmap_day")
     assert [(r["banner_id"], r["day"]) for r in whole] == sorted({(r["banner_id"], r["day"]) for r in whole})
     monkeypatch.setattr("core.clicks.judge.MAX_KEYS", 700)
-    with Store(tmp_path / "other.duckdb") as other:
+    with Store(place("other")) as other:
         ingest(other, [path])
         assert other.rows("SELECT banner_id, day, n_clicks, bins, counts FROM heatmap_day") == whole
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
@@ -16,14 +17,15 @@ import pytest
 from core import labels
 from core.errors import InputError
 from core.store import Store
+from tests.conftest import Place
 from tests.unscored_store import ROOT, fill
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "s.duckdb")
-    fill(store)
-    return store
+def store(place: Place) -> Iterator[Store]:
+    with Store(place("s")) as store:
+        fill(store)
+        yield store
 
 
 def say(store: Store, banner_id: str, label: str, reviewer: str = "ana") -> labels.Event:
@@ -89,14 +91,14 @@ def test_undo_goes_back_step_by_step_after_reopening_and_touches_nobody_else(sto
     say(store, "bn0002", "unsure")
     say(store, "bn0002", "ok", "ben")
     store.close()
-    with Store(store.path) as again:
+    with Store(store.url) as again:
         steps = []
         while (event := labels.undo(again, "ana")) is not None:
             steps.append((event.banner_id, event.op, event.label, held(again).get(("bn0001", "ana"))))
         assert steps == [("bn0002", "undo", "unsure", "broken"), ("bn0001", "undo", "broken", "ok"), ("bn0001", "undo", "ok", None)]
         assert held(again) == {("bn0002", "ben"): "ok"}
         assert n_events(again) == 7
-    with Store(store.path) as third:
+    with Store(store.url) as third:
         assert held(third) == {("bn0002", "ben"): "ok"}
         last = labels.last_action(third, "ben")
         assert last is not None
@@ -156,7 +158,8 @@ def test_what_cannot_be_meant_is_refused(store: Store, change: dict[str, object]
     assert n_events(store) == 0
 
 
-def test_the_table_itself_takes_no_other_label(store: Store) -> None:
+def test_the_table_of_a_file_takes_no_other_label(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.duckdb")
     ids = "uuidv7() AS event_id, uuidv7() AS batch_id, now()::TIMESTAMP AS happened_at, 'b' AS banner_id"
     sql = f"INSERT INTO label_event BY NAME SELECT {ids}"
     for op, label in (("label", "fine"), ("label", None), ("undo", "ok"), ("forget", "ok")):
@@ -183,6 +186,7 @@ WRITER = """
 import sys
 from core import labels
 from core.store import Store
+from tests.conftest import Place
 store = Store(sys.argv[1])
 for i in range(10_000):
     event = labels.label(store, f"bn{i % 40:04d}", "ok", f"reviewer{i}", blind=True)
@@ -192,7 +196,7 @@ for i in range(10_000):
 
 def test_every_acknowledged_label_outlives_kill_minus_nine(store: Store) -> None:
     store.close()
-    command = [sys.executable, "-c", WRITER, str(store.path)]
+    command = [sys.executable, "-c", WRITER, str(store.url)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert process.stdout is not None
     acknowledged = [process.stdout.readline().strip() for _ in range(60)]
@@ -200,7 +204,7 @@ def test_every_acknowledged_label_outlives_kill_minus_nine(store: Store) -> None
     acknowledged += process.stdout.read().split("\n")[:-1]
     process.wait()
     process.stdout.close()
-    with Store(store.path) as again:
+    with Store(store.url) as again:
         written = {row["id"] for row in again.rows("SELECT event_id::VARCHAR AS id FROM label_event")}
     assert len(acknowledged) >= 60
     assert set(acknowledged) <= written

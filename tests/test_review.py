@@ -2,7 +2,6 @@
 
 from collections import Counter
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,12 @@ from core.errors import InputError
 from core.queries import past, pools, review
 from core.queries.past import past_of
 from core.store import Store
-from tests.stores import filled_store
+from tests.conftest import Filled
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return filled_store(tmp_path / "s.duckdb", 400)
+def store(filled: Filled) -> Store:
+    return filled(400)
 
 
 def run_of(store: Store) -> str:

@@ -4,20 +4,20 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import pytest
 
 from core import job, run
 from core.errors import InputError, RunCancelledError, RunError
 from core.store import Store
+from tests.conftest import Place
 from tests.unscored_store import GRIDS, fill, use_fake_worker
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(place: Place) -> Iterator[Store]:
     """40 banners, nothing scored."""
-    with Store(tmp_path / "s.duckdb") as store:
+    with Store(place("s")) as store:
         fill(store)
         yield store
 
@@ -157,7 +157,7 @@ def test_a_run_whose_process_is_gone_is_interrupted_and_its_folder_goes(store: S
     assert [row["run_id"] for row in run.interrupted_runs(store)] == [gone]
 
 
-def test_what_cannot_be_scored_is_refused_before_anything_is_written(store: Store, tmp_path: Path) -> None:
+def test_what_cannot_be_scored_is_refused_before_anything_is_written(store: Store, place: Place) -> None:
     with pytest.raises(InputError, match="grid 7 has none"):
         run.score(store, grids=[7])
     with pytest.raises(InputError, match="clicks are of 2026-11-01 to 2026-11-02"):
@@ -165,5 +165,5 @@ def test_what_cannot_be_scored_is_refused_before_anything_is_written(store: Stor
     with pytest.raises(InputError, match="2026-11-02 is after 2026-11-01"):
         run.score(store, first_day=date(2026, 11, 2), last_day=date(2026, 11, 1))
     assert store.rows("FROM run_event") == []
-    with Store(tmp_path / "empty.duckdb") as empty, pytest.raises(InputError, match="holds no click at all"):
+    with Store(place("empty")) as empty, pytest.raises(InputError, match="holds no click at all"):
         run.score(empty)

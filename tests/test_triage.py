@@ -1,7 +1,5 @@
 """Decisions: written once, taken back by events, still there after the store was closed."""
 
-from pathlib import Path
-
 import pytest
 
 from core import triage
@@ -9,12 +7,12 @@ from core.errors import InputError
 from core.queries import queue, runs
 from core.queries.queue import QueueFilter
 from core.store import Store
-from tests.stores import filled_store
+from tests.conftest import Filled
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return filled_store(tmp_path / "triage.duckdb", 200, seed=3)
+def store(filled: Filled) -> Store:
+    return filled(200, seed=3)
 
 
 def open_ids(store: Store, **limits: object) -> list[str]:
@@ -47,7 +45,7 @@ def test_undo_goes_back_step_by_step_and_survives_reopening(store: Store) -> Non
     triage.decide(store, run_of(store), ids[:3], "dismiss", "ana", note="holiday layout")
     triage.decide(store, run_of(store), [ids[0]], "confirm", "ana")
     store.close()
-    again = Store(store.path)
+    again = Store(store.url)
     first = triage.undo(again, "ana")
     assert first is not None
     assert (first.op, first.n_banners) == ("confirm", 1)
@@ -58,7 +56,7 @@ def test_undo_goes_back_step_by_step_and_survives_reopening(store: Store) -> Non
     assert open_ids(again) == ids
     assert triage.undo(again, "ana") is None
     again.close()
-    once_more = Store(store.path)
+    once_more = Store(store.url)
     assert open_ids(once_more) == ids
     assert once_more.rows("SELECT count(*) AS n FROM triage_event")[0]["n"] == 8, "every step is kept: 3 + 1 + 1 + 3"
 

@@ -12,14 +12,15 @@ from core.evaluate import evaluate
 from core.queries import banner, overview, queue, runs
 from core.queries.queue import QueueFilter
 from core.store import Store
-from tests.stores import GRIDS, filled_store
+from tests.conftest import Filled
+from tests.stores import GRIDS
 
 TARGETS = (GRIDS[0], GRIDS[1])
 
 
 @pytest.fixture
-def store() -> Any:
-    with filled_store(":memory:", n_banners=800) as opened:
+def store(filled: Filled) -> Any:
+    with filled(800) as opened:
         for row in opened.rows("SELECT banner_id, p_broken FROM result WHERE grid_id = ? ORDER BY banner_id LIMIT 150", [GRIDS[2]]):
             labels.label(opened, row["banner_id"], "broken" if row["p_broken"] > 0.2 else "ok", "ana", blind=True)
         yield opened

@@ -1,7 +1,7 @@
 """What reviewers did so far, held in memory: labels that hold, banners on screens, what was skipped and shown.
 
-It follows from the events alone and is brought up to date by those written since, which costs the same however many came before.
-One process owns a store, so nothing is written past it.
+It follows from the events alone and is brought up to date by those written since, by whichever process, which costs the same however
+many came before.
 """
 
 import threading
@@ -62,7 +62,7 @@ class Past:
         """By reviewer and banner."""
         self.shown: dict[tuple[str, str], Shown] = {}
         """By reviewer and run."""
-        self._n_labels = self._n_claims = 0
+        self._next_label = self._next_claim = 0
         self._shown_at: dict[tuple[str, str], Candidate] = {}
         self._places: dict[str, dict[str, Candidate | None]] = {}
         self._queues: dict[str, dict[int, list[tuple[str, Candidate]]]] = {}
@@ -70,12 +70,12 @@ class Past:
 
     def refresh(self, store: Store) -> None:
         """Takes in the events written since."""
-        for row in _since(store, "claim_event", self._n_claims):
-            self._n_claims += 1
+        for row in _since(store, "claim_event", self._next_claim):
+            self._next_claim = row["rowid"] + 1
             self._claim(row)
-        rows = _since(store, "label_event", self._n_labels)
-        self._n_labels += len(rows)
+        rows = _since(store, "label_event", self._next_label)
         for row in rows:
+            self._next_label = row["rowid"] + 1
             self._label(row)
         undone = sorted({row["banner_id"] for row in rows if row["op"] == "undo"})
         if undone:
@@ -157,11 +157,11 @@ class Past:
             self.kept.setdefault(row.pop("banner_id"), []).append(Kept(*row.values()))
 
 
-def _since(store: Store, table: str, n: int) -> list[dict[str, Any]]:
-    """Events after the first n: the tables only grow, so that a row's number never changes."""
-    ids = "event_id::VARCHAR AS event_id, batch_id::VARCHAR AS batch_id, banner_id, op, reviewer, happened_at"
+def _since(store: Store, table: str, first: int) -> list[dict[str, Any]]:
+    """Events from row `first` on: the tables only grow, writers take turns, and a row's number never changes."""
+    ids = "rowid, event_id::VARCHAR AS event_id, batch_id::VARCHAR AS batch_id, banner_id, op, reviewer, happened_at"
     more = ", run_id::VARCHAR AS run_id, grid_id, position, mode, reason, expires_at" if table == "claim_event" else ""
-    return store.rows(f"SELECT {ids}{more} FROM {table} WHERE rowid >= {n} ORDER BY rowid")
+    return store.rows(f"SELECT {ids}{more} FROM {table} WHERE rowid >= {first} ORDER BY rowid")
 
 
 _pasts: WeakKeyDictionary[Store, Past] = WeakKeyDictionary()

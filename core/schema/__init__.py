@@ -24,12 +24,26 @@ STEPS: list[Callable[[], str]] = [
     audits.m011_audits,
     selections.m012_selections,
     runs.m013_tiers,
+    clicks.m014_halves,
+    clicks.m015_layout,
 ]
 """SQL of the steps; the record of what was applied names the functions."""
 
 
-def migrate(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Applies the steps that this store lacks; returns their names. Each step and its record commit together."""
+def is_migrated(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether every step was applied, seen without writing anything."""
+    try:
+        done = {name for (name,) in con.execute("SELECT name FROM migration").fetchall()}
+    except duckdb.CatalogException:
+        return False
+    return all(function.__name__ in done for function in STEPS)
+
+
+def migrate(con: duckdb.DuckDBPyConnection, tables_sql: Callable[[str], str]) -> list[str]:
+    """Applies the steps that this store lacks; returns their names. Each step and its record commit together.
+
+    `tables_sql` turns a step's SQL into that of the store's engine.
+    """
     con.execute("CREATE TABLE IF NOT EXISTS migration (name VARCHAR NOT NULL, applied_at TIMESTAMP NOT NULL)")
     done = {name for (name,) in con.execute("SELECT name FROM migration").fetchall()}
     applied = []
@@ -39,7 +53,7 @@ def migrate(con: duckdb.DuckDBPyConnection) -> list[str]:
             continue
         con.execute("BEGIN")
         try:
-            con.execute(function())
+            con.execute(tables_sql(function()))
             con.execute("INSERT INTO migration VALUES (?, (now() AT TIME ZONE 'UTC')::TIMESTAMP)", [name])
         except BaseException:
             con.execute("ROLLBACK")

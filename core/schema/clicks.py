@@ -41,3 +41,26 @@ def m001_clicks() -> str:
         ingest_id UUID NOT NULL,
         click_key UHUGEINT NOT NULL);
     """
+
+
+def m014_halves() -> str:
+    """Digests in two halves: a lake keeps no numbers of 128 bits."""
+    return """
+    CREATE TABLE click_digest (           -- of click_ids already counted
+        ingest_id UUID NOT NULL,
+        high UBIGINT NOT NULL,
+        low UBIGINT NOT NULL);
+    INSERT INTO click_digest
+        SELECT ingest_id, (click_key >> 64)::UBIGINT, (click_key & 18446744073709551615::UHUGEINT)::UBIGINT FROM click_seen;
+    DROP TABLE click_seen;
+    ALTER TABLE click_digest RENAME TO click_seen;
+    """
+
+
+def m015_layout() -> str:
+    """How a lake lays out bins: old days go file by file, and one banner is found without reading a whole day."""
+    return """
+    ALTER TABLE heatmap_day SET PARTITIONED BY (day);
+    ALTER TABLE heatmap_day SET SORTED BY (banner_id);
+    CALL lake.set_option('parquet_row_group_size', 2048, table_name => 'heatmap_day');
+    """

@@ -39,7 +39,7 @@ def _open(path: str) -> Store:
 
 def store() -> Store:
     """The one open store of this process. Raises StoreError where it cannot be opened."""
-    return _open(str(settings.store_path()))
+    return _open(settings.store_url())
 
 
 def at_path(path: str) -> Store:
@@ -75,7 +75,7 @@ def shown() -> Shown | None:
         return None
     wanted = st.session_state.get("run") or st.query_params.get("run") or NEWEST
     run = next((r for r in found if run_label(r) == wanted), found[0])
-    return Shown(opened, str(opened.path), run["run_id"], run)
+    return Shown(opened, str(opened.url), run["run_id"], run)
 
 
 def run_label(run: dict[str, Any]) -> str:
@@ -104,7 +104,7 @@ def sidebar_foot(run: Shown | None) -> None:
             cut, meaning = versions_words.foot(opened, run.run)
             st.caption(cut, help=meaning)
         identity.foot()
-        st.caption(f"Store: {text.markdown(opened.path.name)}", help=text.markdown(opened.path))
+        st.caption(f"Store: {text.markdown(opened.url.name)}", help=text.markdown(opened.url.shown))
 
 
 def act(function: Callable[..., Any], *args: Any) -> None:

@@ -20,7 +20,7 @@ def looked_at(path: Path, mapping: dict[str, str]) -> Preview:
     facts = path.stat() if path.exists() else None
     stamp = f"{facts.st_mtime_ns}-{facts.st_size}" if facts else "absent"
     opened = state.store()
-    return _preview(str(opened.path), str(path), stamp, runs.ingests_token(opened), tuple(sorted(mapping.items())))
+    return _preview(str(opened.url), str(path), stamp, runs.ingests_token(opened), tuple(sorted(mapping.items())))
 
 
 def preview_and_start(paths: list[Path], owned: bool) -> None:

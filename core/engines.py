@@ -1,0 +1,124 @@
+"""What differs between the engines of a store: how it is opened, which SQL its tables need, and how writers take turns.
+
+Everything else, tables and queries, is the same on all of them.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import duckdb
+
+from core import settings
+from core.errors import StoreBusyError, StoreError
+from core.gates import Gate, ThreadGate
+from core.store_url import StoreUrl
+
+Config = dict[str, str | bool | int | float | list[str]]
+
+
+class Engine(ABC):
+    """One way of keeping a store. `side_by_side`: a long transaction that only appends need not keep other writers waiting."""
+
+    side_by_side = False
+
+    def __init__(self, url: StoreUrl) -> None:
+        self.url = url
+        self._gates: dict[str, Gate] = {}
+
+    @abstractmethod
+    def connect(self, create: bool) -> duckdb.DuckDBPyConnection:
+        """Opens the store, or makes it. Raises StoreError where it is none, or is not there and may not be made."""
+
+    @abstractmethod
+    def close(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Closes what `connect` opened; open cursors end with it, or find nothing any more."""
+
+    @abstractmethod
+    def tables_sql(self, sql: str) -> str:
+        """A step's SQL as this engine takes it; empty where there is nothing to do."""
+
+    @abstractmethod
+    def n_bytes(self) -> int:
+        """What it takes on disk."""
+
+    @abstractmethod
+    def _make_gate(self, name: str) -> Gate: ...
+
+    @abstractmethod
+    def prepare(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Makes a new cursor ready: names without a database are the store's."""
+
+    def gate(self, name: str) -> Gate:
+        """The one gate of this name."""
+        return self._gates.setdefault(name, self._gates.get(name) or self._make_gate(name))
+
+
+class FileEngine(Engine):
+    """A DuckDB file, which one process owns: others cannot even read it."""
+
+    def connect(self, create: bool) -> duckdb.DuckDBPyConnection:
+        """Opens the file. Raises StoreBusyError where another process has it."""
+        path = Path(self.url.where)
+        if not create and not path.exists():
+            raise missing(self.url)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return duckdb.connect(str(path), config=config_of(path))
+        except duckdb.Error as error:
+            raise _open_error(path, error) from error
+
+    def close(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Closes the file."""
+        con.close()
+
+    def tables_sql(self, sql: str) -> str:
+        """Without the layout that only a lake has."""
+        return re.sub(r"(?:ALTER TABLE \w+ SET (?:PARTITIONED|SORTED) BY|CALL)\b[^;]*;", "", sql).strip()
+
+    def prepare(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Nothing to do: the file is all there is."""
+
+    def n_bytes(self) -> int:
+        """Size of the file."""
+        path = Path(self.url.where)
+        return path.stat().st_size if path.exists() else 0
+
+    def _make_gate(self, name: str) -> Gate:
+        return ThreadGate()
+
+
+def config_of(home: Path) -> Config:
+    """How every connection is set up: limits, where it spills, and nothing fetched from the network by itself."""
+    return {
+        "memory_limit": settings.memory_limit(),
+        "threads": settings.n_threads(),
+        "temp_directory": str(home.with_suffix(".tmp")),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+
+
+def missing(url: StoreUrl) -> StoreError:
+    """The error of whoever needs a store that is not there."""
+    return StoreError(
+        f"This needs a store, however {url.shown} does not exist. Make one by `ingest FILE` or `demo`, or name it by --store."
+    )
+
+
+def first_line(error: Exception) -> str:
+    """What a message of DuckDB says in short."""
+    return str(error).splitlines()[0]
+
+
+def _open_error(path: Path, error: duckdb.Error) -> StoreError:
+    text = str(error)
+    held = re.search(r"Conflicting lock is held in (.+?)\s*\(PID (\d+)\)", text)
+    if held:
+        return StoreBusyError(
+            f"One process at a time may use a store, however {path} is held by PID {held[2]} ({held[1]}). "
+            "Close that process (a running dashboard?), or do it from the dashboard's Data page."
+        )
+    return StoreError(
+        f"{path} is not a store that DuckDB {duckdb.__version__} can open: {first_line(error)} Restore a backup or name another file."
+    )

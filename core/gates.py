@@ -1,0 +1,127 @@
+"""Gates: whoever is through one is alone behind it, whatever thread, process or machine the others are in.
+
+A gate opens again when its holder leaves it or dies: none outlives a killed process.
+"""
+
+import fcntl
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from zlib import crc32
+
+import duckdb
+
+
+class Gate(ABC):
+    """One gate by name; not re-entrant. Threads of one process take turns at it before processes do."""
+
+    def __init__(self) -> None:
+        self._thread = threading.Lock()
+
+    def acquire(self, wait: bool = True) -> bool:
+        """Goes through; without `wait`, only where nobody else is behind it. Returns whether it is held now."""
+        if not self._thread.acquire(blocking=wait):
+            return False
+        try:
+            held = self._take(wait)
+        except BaseException:
+            self._thread.release()
+            raise
+        if not held:
+            self._thread.release()
+        return held
+
+    def release(self) -> None:
+        """Leaves; any thread of the process may do it."""
+        try:
+            self._leave()
+        finally:
+            self._thread.release()
+
+    def __enter__(self) -> "Gate":
+        self.acquire()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.release()
+
+    @abstractmethod
+    def _take(self, wait: bool) -> bool: ...
+
+    @abstractmethod
+    def _leave(self) -> None: ...
+
+
+class ThreadGate(Gate):
+    """Between the threads of one process."""
+
+    def _take(self, wait: bool) -> bool:
+        return True
+
+    def _leave(self) -> None:
+        pass
+
+
+class FileGate(Gate):
+    """Between the processes of one machine, by a lock on an empty file that stays."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._file = -1
+
+    def _take(self, wait: bool) -> bool:
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(file)
+            return False
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
+        return True
+
+    def _leave(self) -> None:
+        os.close(self._file)  # and with it the lock
+        self._file = -1
+
+
+class PostgresGate(Gate):
+    """Between machines, by an advisory lock that PostgreSQL drops with the transaction or connection that took it.
+
+    `cursor` gives a new cursor of a connection to which the database is attached under the name `base`.
+    """
+
+    def __init__(self, name: str, base: str, cursor: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+        super().__init__()
+        self._key = crc32(f"heatproof {name}".encode())
+        self._base, self._cursor = base, cursor
+        self._held: duckdb.DuckDBPyConnection | None = None
+
+    def _take(self, wait: bool) -> bool:
+        cursor = self._cursor()
+        try:
+            cursor.execute("BEGIN")
+            function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
+            answer = cursor.execute(f"FROM postgres_query('{self._base}', 'SELECT {function}({self._key})')").fetchall()
+        except BaseException:
+            cursor.close()
+            raise
+        if not wait and answer != [(True,)]:
+            cursor.close()
+            return False
+        self._held = cursor
+        return True
+
+    def _leave(self) -> None:
+        assert self._held is not None
+        cursor, self._held = self._held, None
+        try:
+            cursor.execute("ROLLBACK")
+        finally:
+            cursor.close()

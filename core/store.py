@@ -147,7 +147,8 @@ class Store:
 
     def info(self) -> dict[str, Any]:
         """Path, size, versions and row counts."""
-        counts = {name: self.rows(f'SELECT count(*) AS n FROM "{name}"')[0]["n"] for name in self.tables()}
+        counted = " UNION ALL ".join(f"SELECT '{name}' AS name, count(*) AS n FROM {name}" for name in self.tables())
+        counts = {row["name"]: row["n"] for row in self.rows(f"{counted} ORDER BY name")}
         steps = [row["name"] for row in self.rows("SELECT name FROM migration ORDER BY name")]
         return {
             "store": self.url.shown,

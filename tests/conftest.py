@@ -13,6 +13,22 @@ Place = Callable[[str], str]
 Filled = Callable[..., Store]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest --lakes` takes every test of the store to SQLite and PostgreSQL; without it only those with the mark `lakes`."""
+    parser.addoption("--lakes", action="store_true", help="all tests of the store on every engine: some minutes more")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what only --lakes runs."""
+    left = [item for item in items if _is_of_lake(item) and not (config.getoption("--lakes") or item.get_closest_marker("lakes"))]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in set(left)]
+
+
+def _is_of_lake(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and hasattr(item, "callspec") and item.callspec.params.get("engine", "file") != "file"
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
     """A PostgreSQL of these tests' own."""

@@ -66,6 +66,7 @@ def test_an_answered_banner_can_be_skipped_no_more(store: Store) -> None:
     assert claims.undo(store, "ana") is None
 
 
+@pytest.mark.lakes
 def test_undo_takes_back_labels_and_skips_in_their_order_after_reopening(store: Store) -> None:
     first, run_id = claim(store), run_of(store)
     labels.label(store, first.banner_id, "broken", "ana", blind=True, batch_id=first.batch_id)

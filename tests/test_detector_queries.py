@@ -43,6 +43,7 @@ def say(store: Store, k: int, label: str, reviewer: str = "ana", **about: Any) -
     return banner_id
 
 
+@pytest.mark.lakes
 def test_cuts_are_those_of_benjamini_hochberg(store: Store) -> None:
     with store.transaction() as cursor:
         cursor.execute("UPDATE score SET p_value = 0.5 WHERE detector = 'kl_divergence'")

@@ -86,6 +86,7 @@ def test_the_same_bytes_read_by_another_mapping_are_another_log(store: Store, tm
     assert not ingest(store, [path], mapping={"banner_id": "click_id", "click_id": "banner_id"}).already_ingested
 
 
+@pytest.mark.lakes
 def test_a_click_id_counts_once_within_a_file_and_over_files(store: Store, tmp_path: Path) -> None:
     result = ingest(store, [write(tmp_path / "a.csv", row("c1", x="9"), row("c1"), row("c2"), row("c1"), row(), row())])
     assert (result.accepted, result.rejected) == (4, {"coordinate outside 0..1": 1, "duplicate click_id": 1})
@@ -132,6 +133,7 @@ def test_hostile_strings_are_stored_as_they_are(store: Store, tmp_path: Path, ki
     assert sorted(r["banner_id"] for r in found) == sorted(r["domain"] for r in found) == sorted(HOSTILE)
 
 
+@pytest.mark.lakes
 def test_rows_stand_sorted_and_parts_do_not_show(store: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = clicks(tmp_path / "a.parquet", 5_000)
     ingest(store, [path])

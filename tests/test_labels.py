@@ -85,6 +85,7 @@ def test_an_adjudication_decides_until_it_is_taken_back(store: Store) -> None:
     assert state(store, "bn0001") == ("broken", "agreed")
 
 
+@pytest.mark.lakes
 def test_undo_goes_back_step_by_step_after_reopening_and_touches_nobody_else(store: Store) -> None:
     say(store, "bn0001", "ok")
     say(store, "bn0001", "broken")
@@ -168,6 +169,7 @@ def test_the_table_of_a_file_takes_no_other_label(tmp_path: Path) -> None:
     assert n_events(store) == 0
 
 
+@pytest.mark.lakes
 def test_reviewers_at_once_lose_and_double_nothing(store: Store) -> None:
     def review(reviewer: str) -> None:
         for i in range(10):

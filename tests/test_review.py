@@ -159,6 +159,7 @@ OPEN = """WITH newest AS (FROM shown QUALIFY row_number() OVER (PARTITION BY ban
     ANTI JOIN label_event USING (batch_id)"""
 
 
+@pytest.mark.lakes
 def test_what_is_held_in_memory_is_what_the_views_say(store: Store) -> None:
     """Random labels, decisions, undos, skips and claims of three reviewers; the slow way is SQL over all events."""
     rng, run_id = np.random.default_rng(0), run_of(store)

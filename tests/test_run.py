@@ -24,9 +24,11 @@ def store(place: Place) -> Iterator[Store]:
 
 def n_rows(store: Store) -> dict[str, int]:
     """Rows of every table that a finished run writes."""
-    return {table: store.info()["rows"][table] for table in (*job.TABLES, "run_info")}
+    rows = store.info()["rows"]
+    return {table: rows[table] for table in (*job.TABLES, "run_info")}
 
 
+@pytest.mark.lakes
 def test_score_imports_everything_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     use_fake_worker(monkeypatch)
     seen: list[tuple[float, str]] = []
@@ -102,6 +104,7 @@ def test_a_crash_keeps_the_workers_traceback(store: Store, monkeypatch: pytest.M
     assert caught.value.log.startswith("Traceback")
 
 
+@pytest.mark.lakes
 def test_a_background_run_tells_how_far_it_is_and_is_cancelled(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     use_fake_worker(monkeypatch, "hang")
     handle = run.start(store)

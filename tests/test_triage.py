@@ -40,6 +40,7 @@ def test_the_same_decision_twice_writes_once(store: Store) -> None:
     assert store.rows("SELECT count(*) AS n FROM triage_event")[0]["n"] == 2
 
 
+@pytest.mark.lakes
 def test_undo_goes_back_step_by_step_and_survives_reopening(store: Store) -> None:
     ids = open_ids(store)
     triage.decide(store, run_of(store), ids[:3], "dismiss", "ana", note="holiday layout")

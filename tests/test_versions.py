@@ -42,6 +42,7 @@ def run_rows(store: Store) -> list[Any]:
     return [str(store.rows(f"FROM {table} WHERE run_id = ? ORDER BY ALL", [run_id])) for table in tables]  # text: NaN differs from itself
 
 
+@pytest.mark.lakes
 def test_what_was_seen_is_what_is_published_and_the_run_keeps_its_own(store: Store) -> None:
     before, own = flags(store), run_rows(store)
     seen = calibrate.prepare(store, Request(target_grids=TARGETS))

@@ -45,44 +45,58 @@ def build(path: Path, n: int) -> None:
         cursor.execute("CHECKPOINT")
 
 
-@contextmanager
-def served(path: Path) -> Iterator[Callable[..., dict[str, Any]]]:
-    """The dashboard on that store; gives a function that sends one interaction and returns its answer."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.enableAgentApi", "true"]
-    server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "HEATPROOF_STORE": str(path)}, stdout=subprocess.DEVNULL)
-    session: dict[str, str] = {}
+class Session:
+    """One session of a dashboard on this machine, driven by Streamlit's agent API."""
 
-    def ask(*, fresh: bool = False, **body: Any) -> dict[str, Any]:
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.kept: dict[str, str] = {}
+
+    def ask(self, *, fresh: bool = False, **body: Any) -> dict[str, Any]:
+        """Sends one interaction and returns the whole page. Raises RuntimeError where it failed."""
         if fresh:  # a session of its own: filters bound to the URL stay in a session that leaves them out
-            session.clear()
-        data = json.dumps(session | body).encode()
+            self.kept.clear()
+        data = json.dumps(self.kept | body).encode()
         request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/_stcore/agent/interact", data, {"Content-Type": "application/json"}, method="POST"
+            f"http://127.0.0.1:{self.port}/_stcore/agent/interact", data, {"Content-Type": "application/json"}, method="POST"
         )
         with urllib.request.urlopen(request, timeout=120) as answer:
             waiting, found = answer.status == 202, json.loads(answer.read())
         if waiting:
-            session["session_id"] = found["session_id"]
-            return ask()
+            self.kept["session_id"] = found["session_id"]
+            return self.ask()
         if found.get("status") == "error" or "session_id" not in found:
             raise RuntimeError(f"The page failed: {json.dumps(found)[:2000]}")
-        session["session_id"] = found["session_id"]
+        self.kept["session_id"] = found["session_id"]
         return found
 
+
+@contextmanager
+def dashboard(store: Path | str) -> Iterator[int]:
+    """The dashboard on a store, in a process of its own; gives its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.enableAgentApi", "true"]
+    server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "HEATPROOF_STORE": str(store)}, stdout=subprocess.DEVNULL)
     try:
-        for _ in range(150):
+        for _ in range(300):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
                 break
             except OSError:
                 time.sleep(0.2)
-        yield ask
+        yield port
     finally:
         server.terminate()
         server.wait(30)
+
+
+@contextmanager
+def served(path: Path) -> Iterator[Callable[..., dict[str, Any]]]:
+    """The dashboard on that store; gives a function that sends one interaction and returns its answer."""
+    with dashboard(path) as port:
+        yield Session(port).ask
 
 
 def views(store: Path) -> dict[str, Callable[[int], dict[str, Any]]]:

@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 from core import job
 from core.audit import FIGURES, N_TREES, check_labels
 from core.errors import HeatproofError, RunCancelledError, RunError
-from core.handle import Handle
+from core.gates import Gate
+from core.handle import Handle, gate_of
 from core.job import Progress
 from core.queries import audits, detectors, drift, runs
 from core.queries.detectors import Labelled
@@ -39,8 +40,8 @@ _opening = threading.Lock()
 class AuditHandle(Handle):
     """An audit of this process, of the run `run_id` as it was scored; `summary` once finished. Nothing is kept where it is cancelled."""
 
-    def __init__(self, run_id: str, n_trees: int, max_steps: int | None) -> None:
-        super().__init__()
+    def __init__(self, run_id: str, n_trees: int, max_steps: int | None, gate: Gate | None = None) -> None:
+        super().__init__(gate)
         self.run_id, self.n_trees, self.max_steps = run_id, n_trees, max_steps
 
 
@@ -89,7 +90,8 @@ def _open(store: Store, run_id: str, n_trees: int, max_steps: int | None) -> Aud
         going = _handles.get(key)
         if going and going.state == "running":
             raise RunError(f"A store has one audit in work at a time, however one is at {going.done:.0%}. Wait for it or stop it.")
-        handle = _handles[key] = AuditHandle(run_id, n_trees, max_steps)
+        gate = gate_of(store, "audit", "A store has one audit in work at a time")
+        handle = _handles[key] = AuditHandle(run_id, n_trees, max_steps, gate)
     return handle
 
 

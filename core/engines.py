@@ -39,6 +39,10 @@ class Engine(ABC):
         """A step's SQL as this engine takes it; empty where there is nothing to do."""
 
     @abstractmethod
+    def compact(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Gives back the room of what was deleted, and gathers what was written in small pieces."""
+
+    @abstractmethod
     def n_bytes(self) -> int:
         """What it takes on disk."""
 
@@ -78,6 +82,10 @@ class FileEngine(Engine):
 
     def prepare(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Nothing to do: the file is all there is."""
+
+    def compact(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Room inside the file is used again; the file itself gets smaller where its end is free."""
+        cursor.execute("CHECKPOINT")
 
     def n_bytes(self) -> int:
         """Size of the file."""

@@ -19,6 +19,8 @@ from core.errors import StoreError
 from core.gates import FileGate, Gate, PostgresGate
 from core.store_url import REMOTE, StoreUrl
 
+READERS_S = 3600
+"""How long a file stays after the last state that it belongs to: a reader that began then may still be reading it."""
 BUSY_S = 60
 """How long SQLite waits for another process before it says that its database is locked."""
 
@@ -84,6 +86,15 @@ class LakeEngine(Engine):
         """Without checks, and with lists in the place of arrays: a lake has neither."""
         plain = re.sub(r"\[\d+\]", "[]", without_checks(re.sub(r"--[^\n]*", "", sql)))
         return plain.replace("CALL lake.", f"CALL {self.lake}.")
+
+    def compact(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Moves rows from the catalogue into files, joins small files, and deletes those that no reader of the last hour can need."""
+        cursor.execute(f"CALL ducklake_flush_inlined_data('{self.lake}')")
+        cursor.execute(f"CALL ducklake_merge_adjacent_files('{self.lake}')")
+        cursor.execute(f"CALL ducklake_rewrite_data_files('{self.lake}')")
+        old = f"older_than => now() - INTERVAL {READERS_S} SECOND"
+        cursor.execute(f"CALL ducklake_expire_snapshots('{self.lake}', {old})")
+        cursor.execute(f"CALL ducklake_cleanup_old_files('{self.lake}', {old})")
 
     def n_bytes(self) -> int:
         """Size of the files that the newest state stands in, without the catalogue's server."""

@@ -139,6 +139,11 @@ class Store:
         part.rename(target)
         return target.stat().st_size
 
+    def compact(self) -> None:
+        """Tidies up on disk while others read; writers wait."""
+        with self._turn(), self.cursor() as cursor:
+            self.engine.compact(cursor)
+
     def tables(self) -> list[str]:
         """Names of the store's tables, sorted."""
         sql = """SELECT table_name AS name FROM duckdb_tables()

@@ -33,7 +33,7 @@ def documented() -> dict[str, set[str]]:
 
 def test_the_readme_lists_every_verb_and_option() -> None:
     there = verbs()
-    assert all(options >= EVERYWHERE for options in there.values())
+    assert all(options >= EVERYWHERE for verb, options in there.items() if verb != "store copy"), "which names two stores"
     assert documented() == {verb: options - EVERYWHERE for verb, options in there.items()}
 
 

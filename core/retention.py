@@ -1,0 +1,49 @@
+"""Old bins go, what was found in them stays: flags, diagnoses, daily evidence, references and the heatmaps of flagged banners."""
+
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from core.errors import InputError
+from core.store import Store
+
+OLD = "SELECT ingest_id FROM ingest WHERE last_day < ?"
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """First day that was kept, None in a store without clicks; rows that went by table; bytes on disk before and after."""
+
+    first_kept: date | None
+    rows: dict[str, int]
+    bytes_before: int
+    bytes_after: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return {**asdict(self), "first_kept": None if self.first_kept is None else str(self.first_kept)}
+
+
+def prune(store: Store, keep_days: int) -> Pruned:
+    """Deletes the bins of all but the last `keep_days` days, counted from the newest day with clicks, and compacts the store.
+
+    Digests of click ids and rejected rows go with the ingests that brought older days only. Raises InputError for less than a day.
+    """
+    if keep_days < 1:
+        raise InputError(f"A store keeps 1 day or more, however {keep_days} were asked for. Give --keep-days a larger number.")
+    before = store.engine.n_bytes()
+    with store.ingesting:  # else an ingest in work could have looked at a digest that is gone when it commits
+        newest = store.rows("SELECT max(day) AS day FROM heatmap_day")[0]["day"]
+        first_kept = None if newest is None else newest - timedelta(days=keep_days - 1)
+        rows = {} if first_kept is None else _delete(store, first_kept)
+        store.compact()
+    return Pruned(first_kept, rows, before, store.engine.n_bytes())
+
+
+def _delete(store: Store, first_kept: date) -> dict[str, int]:
+    where = {"heatmap_day": "day < ?", "click_seen": f"ingest_id IN ({OLD})", "reject": f"ingest_id IN ({OLD})"}
+    with store.transaction() as cursor:
+        return {
+            table: int(cursor.execute(f"DELETE FROM {table} WHERE {condition}", [first_kept]).fetchall()[0][0])
+            for table, condition in where.items()
+        }

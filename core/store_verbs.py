@@ -1,0 +1,52 @@
+"""Verbs about a store as a whole: copying it to another engine, and letting old days go."""
+
+from typing import Annotated
+
+import typer
+
+from core import console
+from core.console import JsonOption, StoreOption, existing_store
+
+store_app = typer.Typer(no_args_is_help=True)
+
+
+@store_app.callback()
+def store_main() -> None:
+    """Move a store."""
+
+
+@store_app.command("copy")
+def copy_store(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="A DuckDB file, or a shared store's URL.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="A new one, of any engine.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Copy everything into a new store, of any engine, and prove by counts and sums that nothing is missing."""
+    from core.copying import copy
+
+    with existing_store(source) as opened, console.progress_bar() as progress:
+        tables = copy(opened, target, progress)
+        shown = opened.url.shown
+    if as_json:
+        console.show_json({"from": shown, "tables": {table.name: {"rows": table.n_rows, "sums": table.sums} for table in tables}})
+        return
+    rows = [[table.name, table.n_rows, len(table.sums)] for table in tables]
+    console.show_table("Copied: rows and the sums of all columns are the same", ["table", "rows", "columns"], rows)
+
+
+def prune(
+    keep_days: Annotated[int, typer.Option(metavar="N", help="Days of clicks to keep, counted back from the newest.")],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let bins of old days go, and compact the store. What runs found in them stays, with its evidence."""
+    from core.retention import prune as let_go
+
+    with existing_store(store) as opened:
+        done = let_go(opened, keep_days)
+    if as_json:
+        console.show_json(done.to_dict())
+        return
+    rows = [[name, n] for name, n in done.rows.items()]
+    sizes = f"{done.bytes_before / 1e6:,.1f} MB before, {done.bytes_after / 1e6:,.1f} MB now"
+    console.show_table(f"Clicks are kept from {done.first_kept} on; {sizes}", ["table", "rows that went"], rows)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.shared_store ducklake:sqlite:/tmp/shared/heat.sqlite [--minutes 5] [--users 10] [--banners 2000] [--json]
 
-The store has to be new. It is filled with synthetic banners that were scored; then two real servers are started on it. Every user has a session of
-their own and a name of their own: they label what the Label page shows, and look at the overview in between. Beside them two processes
+The store has to be new. It is filled with synthetic banners that were scored; then two real servers are started on it. Every user has a
+session and a name of their own: they label what the Label page shows, and look at the overview in between. Beside them two processes
 take in one synthetic log after another and make one run after another (`score --deep none`); a third asks all the time whether any run
 that is listed as finished lacks a part.
 
@@ -112,13 +112,11 @@ def watch(store: Store, stop: threading.Event, seen: Seen) -> None:
 
 
 def logs(folder: Path, url: str) -> Any:
-    """Commands that each take another synthetic log in: 200 new banners with 20 clicks, and clicks of 200 known ones."""
+    """Commands that each take another synthetic log in: 200 new banners with 20 clicks each."""
     for k in range(10_000):
         rng = np.random.default_rng(k)
-        names = [f"new{k}-{i}" for i in range(200) for _ in range(20)]
-        lines = [
-            f"{name},333346,3,site.example,{x:.4f},{y:.4f},2026-11-15" for name, (x, y) in zip(names, rng.random((4000, 2)), strict=True)
-        ]
+        places = rng.random((4000, 2))
+        lines = [f"new{k}-{i % 200},333346,3,site.example,{x:.4f},{y:.4f},2026-11-15" for i, (x, y) in enumerate(places)]
         path = folder / f"log{k}.csv"
         path.write_text("\n".join(["banner_id,grid_id,n_products,domain,click_x_rel,click_y_rel,clicked_at", *lines, ""]))
         yield [sys.executable, "-m", "core", "ingest", str(path), "--store", url]

@@ -21,7 +21,7 @@ POSTGRES = "ducklake:postgres:host=db dbname=heat password=s3cret data_path=/srv
         ("ducklake:sqlite:data/a.sqlite", "sqlite", "data/a.sqlite", "data/a.files", "data/a.sqlite"),
         ("ducklake:sqlite:a b.sqlite?data_path=/x y", "sqlite", "a b.sqlite", "/x y", "a b.sqlite"),
         (POSTGRES, "postgres", "host=db dbname=heat password=s3cret", "/srv/heat", "/srv/heat"),
-        ("ducklake:postgres:postgresql://u:pw@db/h?data_path=s3://b/heat", "postgres", "postgresql://u:pw@db/h", "s3://b/heat", "data/s3-b-heat"),
+        ("ducklake:postgres:postgresql://u:p@db/h?data_path=s3://b/h", "postgres", "postgresql://u:p@db/h", "s3://b/h", "data/s3-b-h"),
         ("ducklake:postgres:postgres://db/h?sslmode=require&data_path=/d", "postgres", "postgres://db/h?sslmode=require", "/d", "/d"),
     ],
 )  # fmt: skip

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,8 +61,11 @@ class Session:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/_stcore/agent/interact", data, {"Content-Type": "application/json"}, method="POST"
         )
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            waiting, found = answer.status == 202, json.loads(answer.read())
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                waiting, found = answer.status == 202, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(f"The page refused {body}: {error.read().decode()[:1000]}") from error
         if waiting:
             self.kept["session_id"] = found["session_id"]
             return self.ask()

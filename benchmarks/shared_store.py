@@ -33,6 +33,8 @@ from tests.stores import fill_store
 
 THINKS_S = 1.0
 """How long a user looks at a banner: the page takes no answer that came before anybody could have seen it."""
+LEAST = 2
+"""Labels of every user, however slow the machine."""
 HALVES = """SELECT i.run_id::VARCHAR AS run_id, i.n_banners, i.n_flagged,
     (SELECT count(*) FROM result r WHERE r.run_id = i.run_id) AS results,
     (SELECT count(*) FROM heatmap h WHERE h.run_id = i.run_id) AS heatmaps,
@@ -60,11 +62,12 @@ class Seen:
 
 
 def label_for(name: str, port: int, until: float, seen: Seen) -> None:
-    """One user until the time is up."""
+    """One user until the time is up and LEAST labels are given."""
     session = Session(port)
     try:
-        found = session.ask(page="label", query_params={}, widget_state={"author": name})
-        while time.monotonic() < until:
+        session.ask(page="label", query_params={})
+        found = session.ask(widget_state={"author": name})
+        while time.monotonic() < until or seen.pressed[name] < LEAST:
             time.sleep(THINKS_S)
             key = next((a["key"] for a in found["actions"] if str(a.get("key", "")).startswith("ok_")), None)
             if key is None:
@@ -72,6 +75,8 @@ def label_for(name: str, port: int, until: float, seen: Seen) -> None:
             began = time.perf_counter()
             found = session.ask(trigger={"key": key})
             seen.label_ms.append(1000 * (time.perf_counter() - began))
+            if '"type": "error"' in json.dumps(found["tree"]) or key in {a.get("key") for a in found["actions"]}:
+                raise RuntimeError(f"{name}'s answer was not taken: {json.dumps(found['tree'])[:3000]}")
             seen.pressed[name] += 1
             if seen.pressed[name] % 5 == 0:
                 began = time.perf_counter()
@@ -164,10 +169,10 @@ def check(store: Store, seen: Seen) -> None:
 
 def report(seen: Seen, seconds: float) -> dict[str, Any]:
     """Numbers of a trial."""
-    times = {}
-    for name in ("label_ms", "page_ms"):
-        values = getattr(seen, name) or [float("nan")]
-        times[name] = {"p50": round(float(np.median(values))), "p95": round(float(np.quantile(values, 0.95)))}
+    times: dict[str, Any] = dict.fromkeys(("label_ms", "page_ms"))
+    for name in times:
+        if values := getattr(seen, name):
+            times[name] = {"p50": round(float(np.median(values))), "p95": round(float(np.quantile(values, 0.95)))}
     kept = {"ingests": seen.n_ingests, "runs": seen.n_runs, "runs_seen": len(seen.runs_seen), "looks": seen.n_looks}
     return {"seconds": seconds, "labels": sum(seen.pressed.values()), **kept, **times, "failures": seen.failures}
 

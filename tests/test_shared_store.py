@@ -54,9 +54,10 @@ def test_two_dashboards_ten_people_an_ingest_and_a_run_at_once(tmp_path: Path, p
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     postgres.sql("CREATE DATABASE shared")
     url = postgres.url("shared", tmp_path / "files")
-    seen = trial(url, 10, 10, 300, [sys.executable, str(ROOT / "tests" / "drive_run.py"), url])
-    assert report(seen, 10)["failures"] == []
+    seen = trial(url, 5, 10, 300, [sys.executable, str(ROOT / "tests" / "drive_run.py"), url])
+    assert report(seen, 5)["failures"] == []
     assert len(seen.pressed) == 10
+    assert min(seen.pressed.values()) >= 2
     assert min(seen.n_ingests, seen.n_runs, seen.n_looks) >= 1
     assert len(seen.runs_seen) > 1, "the run appeared while it was watched"
 

@@ -19,7 +19,8 @@ import duckdb
 
 from core import job
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
-from core.handle import Handle
+from core.gates import Gate
+from core.handle import Handle, gate_of
 from core.job import Progress
 from core.queries import audits, runs, selections
 from core.queries.selections import Selection
@@ -38,8 +39,8 @@ _opening = threading.Lock()
 class SelectionHandle(Handle):
     """A selection of this process, of the run `run_id` as it was scored. Nothing is kept where it is cancelled."""
 
-    def __init__(self, run_id: str, ratio: float, max_steps: int | None) -> None:
-        super().__init__()
+    def __init__(self, run_id: str, ratio: float, max_steps: int | None, gate: Gate | None = None) -> None:
+        super().__init__(gate)
         self.run_id, self.ratio, self.max_steps = run_id, ratio, max_steps
 
 
@@ -105,7 +106,8 @@ def _open(store: Store, run_id: str, ratio: float, max_steps: int | None) -> Sel
             raise RunError(
                 f"A store has one model selection in work at a time, however one is at {going.done:.0%}. Wait for it or stop it."
             )
-        handle = _handles[key] = SelectionHandle(run_id, ratio, max_steps)
+        gate = gate_of(store, "selection", "A store has one model selection in work at a time")
+        handle = _handles[key] = SelectionHandle(run_id, ratio, max_steps, gate)
     return handle
 
 

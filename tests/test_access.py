@@ -1,6 +1,7 @@
 """Roles, who somebody is by their claims, and that no page writes past the check."""
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -181,7 +182,7 @@ def page_files() -> list[Path]:
 def writers() -> set[str]:
     """Modules of core that open a transaction themselves; `core.ui.jobs` starts one."""
     files = [p for p in (ROOT / "core").rglob("*.py") if "ui" not in p.relative_to(ROOT).parts]
-    found = {p for p in files if ".transaction(" in p.read_text()}
+    found = {p for p in files if re.search(r"\.(transaction|bulk)\(", p.read_text())}
     return {".".join(p.relative_to(ROOT).with_suffix("").parts) for p in found} | set(READS)
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def test_an_orphaned_worker_ends_itself(tmp_path: Path) -> None:
     folder = tmp_path / "job"
     with Store(tmp_path / "s.duckdb") as store:
         fill(store)
-        job.write_job(store, folder, job.Request())
+        job.write_job(store, folder, job.Request(), datetime(2100, 1, 1))
     asked = json.loads((folder / "job.json").read_text())
     assert asked["parent_pid"] == os.getpid()
     (folder / "job.json").write_text(json.dumps({**asked, "parent_pid": 2**22 + 1}))  # above the largest process id there can be

@@ -103,6 +103,19 @@ def test_the_days_of_newly_flagged_banners_are_those_with_clicks(store: Store) -
         assert since["since"] in seen
 
 
+def test_newly_flagged_banners_without_bins_are_flagged_by_their_scores_alone(store: Store) -> None:
+    before = set(flags(store))
+    with store.transaction() as cursor:
+        cursor.execute("DELETE FROM heatmap_day")
+    publish(store, method="budget", value=120.0)
+    run_id = runs.finished_runs(store)[0]["run_id"]
+    fresh = sorted(set(flags(store)) - before)
+    assert fresh
+    found = [banner.result(store, run_id, name) for name in fresh]
+    assert [row["since"] for row in found if row is not None] == [None] * len(fresh)
+    assert [banner.evidence(store, run_id, name) for name in fresh] == [[]] * len(fresh)
+
+
 def test_rolling_back_returns_the_flags_as_they_were(store: Store) -> None:
     before = flags(store)
     publish(store, target_grids=TARGETS)

@@ -14,7 +14,7 @@ from core.calibrate_verbs import calibrate, versions_app
 from core.console import JsonOption, RunOption, StoreOption, existing_store, grid_ids
 from core.errors import HeatproofError, InputError
 from core.label_verbs import labels_app
-from core.store_verbs import prune, store_app
+from core.store_verbs import prune, restore, store_app
 
 
 class Verbs(TyperGroup):
@@ -41,6 +41,7 @@ app.add_typer(labels_app, name="labels")
 app.add_typer(versions_app, name="versions")
 app.add_typer(store_app, name="store")
 app.command()(prune)
+app.command()(restore)
 app.command()(calibrate)
 app.command()(audit)
 
@@ -259,21 +260,6 @@ def backup(
         console.show_json({"file": file, "bytes": n_bytes})
     else:
         console.out.print(f"{file} holds a copy, {n_bytes / 1e6:,.1f} MB")
-
-
-@app.command()
-def restore(
-    file: Annotated[Path, typer.Argument(help="A copy that `backup` wrote.")], store: StoreOption = None, as_json: JsonOption = False
-) -> None:
-    """Put a copy in the store's place; the store that was there is kept beside it as *.before-restore."""
-    from core.store import restore as put_back
-
-    path = store or settings.store_url()
-    put_back(file, path)
-    if as_json:
-        console.show_json({"store": path, "from": file})
-    else:
-        console.out.print(f"{path} is now the copy {file}")
 
 
 @app.command()

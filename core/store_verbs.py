@@ -1,10 +1,11 @@
-"""Verbs about a store as a whole: copying it to another engine, and letting old days go."""
+"""Verbs about a store as a whole: copying it to another engine, letting old days go, putting a backup in its place."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from core import console
+from core import console, settings
 from core.console import JsonOption, StoreOption, existing_store
 
 store_app = typer.Typer(no_args_is_help=True)
@@ -50,3 +51,17 @@ def prune(
     rows = [[name, n] for name, n in done.rows.items()]
     sizes = f"{done.bytes_before / 1e6:,.1f} MB before, {done.bytes_after / 1e6:,.1f} MB now"
     console.show_table(f"Clicks are kept from {done.first_kept} on; {sizes}", ["table", "rows that went"], rows)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="A copy that `backup` wrote.")], store: StoreOption = None, as_json: JsonOption = False
+) -> None:
+    """Put a copy in the store's place; the store that was there is kept beside it as *.before-restore."""
+    from core.store import restore as put_back
+
+    path = store or settings.store_url()
+    put_back(file, path)
+    if as_json:
+        console.show_json({"store": path, "from": file})
+    else:
+        console.out.print(f"{path} is now the copy {file}")

@@ -52,6 +52,7 @@ def test_a_job_of_another_process_is_left_alone_until_that_is_gone(place: Place,
 @pytest.mark.slow
 def test_two_dashboards_ten_people_an_ingest_and_a_run_at_once(tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     postgres.sql("CREATE DATABASE shared")
     url = postgres.url("shared", tmp_path / "files")
     seen = trial(url, 5, 10, 300, [sys.executable, str(ROOT / "tests" / "drive_run.py"), url])

@@ -60,7 +60,7 @@ def test_checks_go_and_nothing_else() -> None:
 
 
 def test_only_a_lake_has_a_layout() -> None:
-    layout = schema.clicks.m014_layout()
+    layout = schema.clicks.m015_layout()
     assert FileEngine(StoreUrl.parse("a.duckdb")).tables_sql(layout) == ""
     lake = LakeEngine(StoreUrl.parse("ducklake:sqlite:a.sqlite"))
     assert f"CALL {lake.lake}.set_option" in lake.tables_sql(layout)

@@ -81,7 +81,8 @@ def _insert(cursor: Any, table: str, columns: dict[str, Any]) -> None:
 
 
 def _insert_rows(cursor: Any, table: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    _insert(cursor, table, dict(zip(names, zip(*rows, strict=True), strict=True)))
+    if rows:
+        _insert(cursor, table, dict(zip(names, zip(*rows, strict=True), strict=True)))
 
 
 def _fill_ingest(cursor: Any, ingest_id: str, facts: dict[str, Any]) -> None:

@@ -104,7 +104,7 @@ class Places:
         """Makes a template once, in which `fill` has put something."""
         if name in self._databases:
             return
-        self._databases[name] = database = f"template{next(NUMBERS)}"
+        self._databases[name] = database = f"pattern{next(NUMBERS)}"
         files = self.folder / f"{name}.files"
         files.mkdir()
         if self.engine == "postgres":

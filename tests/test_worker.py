@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.detectors import CATALOGUE, default_names
+from core.engines import FileEngine
 from core.schema import migrate
+from core.store_url import StoreUrl
 from tests.banners import drawn, sizes
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +83,7 @@ def broken_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_tables_have_the_columns_of_the_store(broken_job: Path) -> None:
     con = duckdb.connect()
-    migrate(con)
+    migrate(con, FileEngine(StoreUrl("file", "s.duckdb")).tables_sql)
     for name in TABLES:
         stored = {c: t for c, t, *_ in con.execute(f"DESCRIBE {name}").fetchall() if c != "run_id"}
         assert set(table(broken_job, name).column_names) == set(stored), name

@@ -11,7 +11,7 @@ LAYERS: list[set[str]] = [
     | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop"}
     | {"nt_xent", "strangers", "across", "audit", "representations", "contenders"},
     {"training"},
-    {"cascade", "reading", "child", "finishing", "look", "cascade_run"},
+    {"cascade", "reading", "child", "parallel", "finishing", "look", "cascade_run"},
     {"worker", "map_worker", "latent_worker", "audit_worker", "selection_worker"},
     {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"}
     | {"store_url", "gates", "engines", "lake", "copying", "retention"},

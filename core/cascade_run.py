@@ -5,9 +5,9 @@ more by then, so parts can be looked at in any order and by any process. What fl
 that was not cleared.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,9 +23,10 @@ from core.finishing import SCORE_SHARE, WRITE_SHARE, find_strangers, look_deep, 
 from core.heatmaps import Heatmaps, concatenated
 from core.judging import About, Heard, Judge
 from core.look import Learned, Looked, look
+from core.parallel import Engine, Step
 from core.reading import Grid, Part, grid_of, read_part
 from core.reference import Reference, fit_reference
-from core.scoring import GridScorer, quiet
+from core.scoring import Detectors, GridScorer, Scored, quiet
 
 LEARN_SHARE = 0.2
 """Share of the run that is done once everything is learned from the samples."""
@@ -51,22 +52,25 @@ class Sample:
         return int(self.heatmaps.grid_id[0])
 
 
-def score(job: Path, parts: list[Part], quick: list[str], deep: list[str], asked: dict[str, Any]) -> dict[str, Any]:
+def score(job: Path, parts: list[Part], quick: list[str], deep: list[str], asked: dict[str, Any], engine: Engine) -> dict[str, Any]:
     """Scores the parts in tiers, and writes all tables; returns the totals. Raises InputError where the detectors cannot be tiered."""
     _check(quick)
     fdr, seed = float(asked["fdr"]), int(asked.get("seed", 0))
-    grids = sorted({part.grid_id for part in parts})
-    samples = []
-    for k, grid_id in enumerate(grids):
-        say(LEARN_SHARE * k / len(grids) / 2, f"drawing a sample of grid {grid_id} ({k + 1} of {len(grids)})")
-        samples.append(draw_sample([part for part in parts if part.grid_id == grid_id], seed))
-    own_weights = Path(asked["weights"]) if asked.get("weights") else None
-    learned = learn(samples, quick, own_weights, asked.get("chosen"), float(asked.get("budget") or 1.0), fdr)
+    samples = draw_samples(job, parts, seed, engine)
+    detectors = Detectors(quick, Path(asked["weights"]) if asked.get("weights") else None, asked.get("chosen"))
+    learned = learn(job, samples, detectors, float(asked.get("budget") or 1.0), fdr, engine)
+    found = engine.spread(look_at, learned, [part.within(job) for part in parts], lambda part: part.files(job))
     looked = []
     for k, part in enumerate(parts):
         say(LEARN_SHARE + (SCORE_SHARE - LEARN_SHARE) * k / len(parts), f"looking at grid {part.grid_id}: part {k + 1} of {len(parts)}")
-        looked.append(look(part, learned, job))
+        looked.append(next(found))
     return _finish(job, learned, looked, deep, asked)
+
+
+def look_at(learned: Learned, part: Part, job: Path, step: Step) -> Looked:
+    """Looks at one part: a piece of work. What it found is `kept` at a path from the job folder on."""
+    looked = look(part.under(job), learned, job)
+    return replace(looked, kept=looked.kept.relative_to(job))
 
 
 def _check(quick: list[str]) -> None:
@@ -80,16 +84,42 @@ def _check(quick: list[str]) -> None:
         raise InputError(f"A cascade looks at one grid at a time, however {', '.join(across)} learn from all at once. Leave them out.")
 
 
-def draw_sample(parts: list[Part], seed: int) -> Sample:
-    """Draws the sample of one grid, whose parts these are, evenly from them."""
-    rng = np.random.default_rng([seed, parts[0].grid_id])
-    wanted = max(1, cascade.PER_REFERENCE // len(parts))
-    drawn = []
-    for part in parts:
-        heatmaps = read_part(part).heatmaps
-        few = len(heatmaps) <= wanted
-        drawn.append(heatmaps if few else heatmaps.take(np.sort(rng.choice(len(heatmaps), wanted, replace=False))))
-    heatmaps = concatenated(drawn)
+class Draw(NamedTuple):
+    """How many banners to draw from a part, which is the one with this number in its grid."""
+
+    part: Part
+    number: int
+    wanted: int
+
+
+Drawn = tuple[Heatmaps, np.random.Generator]
+
+
+def draw_samples(job: Path, parts: list[Part], seed: int, engine: Engine) -> list[Sample]:
+    """The sample of every grid, by grid_id, drawn evenly from its parts."""
+    draws = []
+    for grid_id in sorted({part.grid_id for part in parts}):
+        own = [part.within(job) for part in parts if part.grid_id == grid_id]
+        draws += [Draw(part, k, max(1, cascade.PER_REFERENCE // len(own))) for k, part in enumerate(own)]
+    found = engine.spread(draw, seed, draws, lambda item: item.part.files(job))
+    drawn: dict[int, list[Drawn]] = {}
+    for k, item in enumerate(draws):
+        say(LEARN_SHARE * k / len(draws) / 2, f"drawing a sample of grid {item.part.grid_id}: part {k + 1} of {len(draws)}")
+        drawn.setdefault(item.part.grid_id, []).append(next(found))
+    return [_sample(own) for own in drawn.values()]
+
+
+def draw(seed: int, item: Draw, job: Path, step: Step) -> Drawn:
+    """Banners of one part, drawn at random, and the generator after that: a piece of work."""
+    rng = np.random.default_rng([seed, item.part.grid_id, *([item.number] if item.number else [])])
+    heatmaps = read_part(item.part.under(job)).heatmaps
+    few = len(heatmaps) <= item.wanted
+    return heatmaps if few else heatmaps.take(np.sort(rng.choice(len(heatmaps), item.wanted, replace=False))), rng
+
+
+def _sample(drawn: list[Drawn]) -> Sample:
+    """The sample of one grid from what was drawn of its parts."""
+    heatmaps, rng = concatenated([own for own, _ in drawn]), drawn[0][1]
     if len(heatmaps) <= 2 * cascade.CONTROL:
         return Sample(heatmaps, heatmaps, heatmaps, True)
     order = rng.permutation(len(heatmaps))
@@ -97,20 +127,17 @@ def draw_sample(parts: list[Part], seed: int) -> Sample:
     return Sample(heatmaps, heatmaps.take(np.sort(rest)), heatmaps.take(np.sort(control)), False)
 
 
-def learn(
-    samples: list[Sample], quick: list[str], own_weights: Path | None, chosen: dict[str, Any] | None, most: float, fdr: float
-) -> Learned:
+def learn(job: Path, samples: list[Sample], detectors: Detectors, most: float, fdr: float, engine: Engine) -> Learned:
     """References, fitted detectors, what their scores mean, and the cuts of the tiers, from samples of all grids."""
-    fitted = []
-    for k, sample in enumerate(samples):
-        say(LEARN_SHARE * (0.5 + k / len(samples) / 4), f"learning what grid {sample.grid_id} looks like ({k + 1} of {len(samples)})")
-        fitted.append(fit_reference(sample.heatmaps))
-    reference = Reference([g for part in fitted for g in part.groups], np.concatenate([part.p for part in fitted]))
+    quick = detectors.names
+    reference = _fit_references(samples, engine)
     scorers, scored = {}, []
+    found = engine.spread(fit_grid, (reference, detectors), samples, lambda sample: detectors.files(job))
     for k, sample in enumerate(samples):
         say(LEARN_SHARE * (0.75 + k / len(samples) / 4), f"looking at the control sample of grid {sample.grid_id}")
-        scorers[sample.grid_id] = GridScorer(sample.grid_id, reference, quick, own_weights, chosen).fit(sample.learned, quiet)
-        scored.append(scorers[sample.grid_id].raw(sample.control, quick, quiet))
+        scorer, of_control = next(found)
+        scorers[sample.grid_id] = scorer.with_reference(reference)
+        scored.append(of_control)
     about = About(*(results.gathered(scored, name) for name in About._fields))
     scores = {name: np.concatenate([part.scores[name] for part in scored]) for name in quick}
     judge = Judge().fit(scores, about)
@@ -123,6 +150,27 @@ def learn(
     return Learned(reference, scorers, judge, gates, cleared, control, {s.grid_id for s in samples if s.whole}, quick)
 
 
+def _fit_references(samples: list[Sample], engine: Engine) -> Reference:
+    found = engine.spread(fit_sample, None, samples, lambda sample: [])
+    fitted = []
+    for k, sample in enumerate(samples):
+        say(LEARN_SHARE * (0.5 + k / len(samples) / 4), f"learning what grid {sample.grid_id} looks like ({k + 1} of {len(samples)})")
+        fitted.append(next(found))
+    return Reference([g for part in fitted for g in part.groups], np.concatenate([part.p for part in fitted]))
+
+
+def fit_sample(given: None, sample: Sample, job: Path, step: Step) -> Reference:
+    """References of one grid: a piece of work."""
+    return fit_reference(sample.heatmaps)
+
+
+def fit_grid(given: tuple[Reference, Detectors], sample: Sample, job: Path, step: Step) -> tuple[GridScorer, Scored]:
+    """The fitted detectors of one grid, and what they say of its control sample: a piece of work."""
+    reference, detectors = given[0], given[1].under(job)
+    scorer = GridScorer(sample.grid_id, reference, detectors.names, detectors.own_weights, detectors.chosen).fit(sample.learned, quiet)
+    return scorer, scorer.raw(sample.control, detectors.names, quiet)
+
+
 def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], asked: dict[str, Any]) -> dict[str, Any]:
     """Flags, first days and tables, once all parts were looked at; returns the totals."""
     out, fdr = job / "out", float(asked["fdr"])
@@ -132,7 +180,7 @@ def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], 
     heard = _heard(looked, learned.quick)
 
     def read(i: int) -> Grid:
-        return grid_of(pq.read_table(looked[i].kept), looked[i].grid_id)
+        return grid_of(pq.read_table(job / looked[i].kept), looked[i].grid_id)
 
     if deep:
         first = learned.judge.verdict(heard, about.grid_id, fdr, stands_for)

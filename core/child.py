@@ -3,8 +3,10 @@
 Prints one JSON object a line: {"done": 0..1, "what": …}, or {"error": …} and exit code 2 for what the user can mend.
 """
 
+import ctypes
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -13,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import HeatproofError
+
+PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h."""
 
 
 def say(done: float, what: str) -> None:
@@ -40,6 +45,13 @@ def run(main: Callable[[Path], None]) -> None:
 def end_with(parent_pid: int) -> None:
     """From now on this process ends when that parent does."""
     threading.Thread(target=_wait_for, args=(parent_pid,), daemon=True).start()
+
+
+def end_at_once_with(parent_pid: int) -> None:
+    """From now on this process, forked by the main thread of that parent, is killed when that one ends: on Linux by the kernel, at once."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with(parent_pid)  # elsewhere, and where the parent was gone before
 
 
 def _wait_for(parent_pid: int) -> None:

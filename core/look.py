@@ -46,6 +46,12 @@ class Learned:
     """Grids so small that no banner of theirs is cleared."""
     quick: list[str]
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Scorers travel without the references of all grids, which are here once."""
+        self.__dict__.update(state)
+        for scorer in self.scorers.values():
+            scorer.with_reference(self.reference)
+
 
 @dataclass
 class Looked:

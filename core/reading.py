@@ -23,6 +23,18 @@ class Part:
     grid_id: int
     folder: Path
 
+    def within(self, job: Path) -> "Part":
+        """This part named from its job folder on: what travels to another process, where the job may lie elsewhere."""
+        return Part(self.grid_id, self.folder.relative_to(job))
+
+    def under(self, job: Path) -> "Part":
+        """This part where the job lies here."""
+        return Part(self.grid_id, job / self.folder)
+
+    def files(self, job: Path) -> list[Path]:
+        """Its files, named from the job folder on."""
+        return [path.relative_to(job) for path in sorted((job / self.folder).glob("*.parquet"))]
+
 
 @dataclass(frozen=True)
 class Grid:

@@ -5,7 +5,8 @@ In: Heatmaps of a grid and the references of all grids. Out: arrays, a row a ban
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -73,6 +74,24 @@ def score_grid(
     return scorer.fit(heatmaps, step).score(heatmaps, step)
 
 
+@dataclass(frozen=True)
+class Detectors:
+    """Which detectors score, and with what: the last three fields of `GridScorer`."""
+
+    names: list[str]
+    own_weights: Path | None = None
+    """Absolute, or named from the job folder on."""
+    chosen: dict[str, Any] | None = None
+
+    def under(self, job: Path) -> "Detectors":
+        """These where the job lies here."""
+        return self if self.own_weights is None else replace(self, own_weights=job / self.own_weights)
+
+    def files(self, job: Path) -> list[Path]:
+        """Files of the weights, named from the job folder on."""
+        return [] if self.own_weights is None else [path.relative_to(job) for path in sorted((job / self.own_weights).glob("*"))]
+
+
 @dataclass
 class GridScorer:
     """The detectors `names`, none of them deep, of one grid. `reference` holds the groups of every grid; a group's row is its id.
@@ -105,6 +124,18 @@ class GridScorer:
             start = time.perf_counter()
             self.detectors_[name] = detector.fit(X, groups)
             self.fit_s_[name] = time.perf_counter() - start
+        self.weights_ = {name: getattr(detector, "weights", None) for name, detector in self.detectors_.items()}
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travels without what it last read and without the other grids' layouts: `with_reference` gives it these again."""
+        detectors = {name: _with_others(detector, {}) for name, detector in self.detectors_.items()}
+        return {**self.__dict__, "reference": None, "others_": {}, "detectors_": detectors, "_read": (None, {})}
+
+    def with_reference(self, reference: Reference) -> Self:
+        """This one, fitted and travelled, with the references of all grids that it was fitted with."""
+        self.reference, self.others_ = reference, _other_layouts(reference, self.grid_id)
+        self.detectors_ = {name: _with_others(detector, self.others_) for name, detector in self.detectors_.items()}
         return self
 
     def score(self, heatmaps: Heatmaps, step: Callable[[str], None]) -> Scored:
@@ -130,7 +161,7 @@ class GridScorer:
             self.fit_s_[name] = 0.0  # told once, however many banners follow
         rows = self.own_.rows(heatmaps)
         what = (heatmaps.banner_id, heatmaps.grid_id, heatmaps.n_products, heatmaps.domain, heatmaps.n_clicks)
-        weights = {name: getattr(self.detectors_[name], "weights", None) for name in names}
+        weights = {name: self.weights_[name] for name in names}
         if self.chosen and self.chosen["detector"] in names:
             weights[self.chosen["detector"]] = self.chosen["candidate"]
         return Scored(*what, self.ids_[rows], scores, [], few_clicks_limit(heatmaps.counts, self.own_.p, rows), seconds, weights)
@@ -188,6 +219,15 @@ def diagnose_late(part: Scored, heatmaps: Heatmaps, days: Days, flagged: NDArray
     for i, diagnosis in zip(rows.tolist(), again, strict=True):
         if diagnosis.fault is not None:
             part.diagnoses[i] = diagnosis
+
+
+def _with_others(detector: Any, others: dict[int, Vector]) -> Any:
+    """A fitted detector with other grids' layouts in the place of its own, where it has any; else itself."""
+    if not hasattr(detector, "others"):
+        return detector
+    out = copy(detector)
+    out.others = others
+    return out
 
 
 def _other_layouts(reference: Reference, grid_id: int) -> dict[int, Vector]:

@@ -11,20 +11,21 @@ import json
 import platform
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from core import cascade_run, judging, results, scoring
+from core import cascade_run, judging, parallel, results
 from core.across import score_across
 from core.child import asked_of, run, say
 from core.detectors import CATALOGUE, default_names, make
 from core.errors import InputError
 from core.finishing import SCORE_SHARE, WRITE_SHARE, check, find_strangers, look_deep, write, write_days
 from core.judging import Judged, Mask
+from core.parallel import Engine, Step
 from core.reading import Part, parts_of, read_part
 from core.reference import Reference, fit_reference
-from core.scoring import Scored
+from core.scoring import Detectors, Scored, score_grid
 
 FIT_SHARE = 0.15
 """Share of the run that is done after fitting the references."""
@@ -39,7 +40,9 @@ def main(job: Path) -> None:
     parts = parts_of(job)
     if not parts:
         raise InputError("A run needs clicks, however the job holds none. Widen the window or ingest a log.")
-    totals = cascade_run.score(job, parts, quick, deep, asked) if asked.get("cascade") else _score_all(job, parts, quick, deep, asked)
+    engine = parallel.local(job, [part.folder for part in parts])
+    score = cascade_run.score if asked.get("cascade") else _score_all
+    totals = score(job, parts, quick, deep, asked, engine)
     summary = {
         **totals,
         "settings": {
@@ -74,13 +77,13 @@ def _with_chosen(names: list[str], chosen: dict[str, Any] | None) -> list[str]:
     return names if chosen is None or chosen["detector"] in names else [*names, chosen["detector"]]
 
 
-def _score_all(job: Path, parts: list[Part], quick: list[str], deep: list[str], asked: dict[str, Any]) -> dict[str, Any]:
+def _score_all(job: Path, parts: list[Part], quick: list[str], deep: list[str], asked: dict[str, Any], engine: Engine) -> dict[str, Any]:
     """Scores every banner by every quick detector, and writes all tables; returns the totals. A part is a whole grid here."""
     out, fdr = job / "out", float(asked["fdr"])
-    reference = _fit_references(parts)
+    reference = _fit_references(job, parts, engine)
     within = [name for name in quick if not CATALOGUE[name].across]
-    own_weights = Path(asked["weights"]) if asked.get("weights") else None
-    scored = _score(parts, reference, within, own_weights, asked.get("chosen"))
+    detectors = Detectors(within, Path(asked["weights"]) if asked.get("weights") else None, asked.get("chosen"))
+    scored = _score(job, parts, reference, detectors, engine)
     together = [name for name in quick if CATALOGUE[name].across]
     of_grid = {part.grid_id: part for part in parts}
     read = lambda found: read_part(of_grid[int(found.grid_id[0])]).heatmaps  # noqa: E731
@@ -112,28 +115,45 @@ def _score_all(job: Path, parts: list[Part], quick: list[str], deep: list[str], 
     }
 
 
-def _fit_references(parts: list[Part]) -> Reference:
+def _fit_references(job: Path, parts: list[Part], engine: Engine) -> Reference:
+    found = engine.spread(fit_part, None, [part.within(job) for part in parts], lambda part: part.files(job))
     fitted = []
     for k, part in enumerate(parts):
         say(FIT_SHARE * k / len(parts), f"learning what grid {part.grid_id} looks like ({k + 1} of {len(parts)})")
-        fitted.append(fit_reference(read_part(part).heatmaps))
+        fitted.append(next(found))
     return Reference([g for reference in fitted for g in reference.groups], np.concatenate([reference.p for reference in fitted]))
 
 
-def _score(
-    parts: list[Part], reference: Reference, names: list[str], own_weights: Path | None, chosen: dict[str, Any] | None
-) -> list[Scored]:
-    out = []
-    for k, part in enumerate(parts):
-        at = [0]
+def fit_part(given: None, part: Part, job: Path, step: Step) -> Reference:
+    """References of one grid: a piece of work."""
+    return fit_reference(read_part(part.under(job)).heatmaps)
 
-        def step(what: str, k: int = k, grid_id: int = part.grid_id, at: list[int] = at) -> None:
-            share = (k + at[0] / (2 * len(names) + 1)) / len(parts)
-            at[0] += 1
-            say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * share, f"scoring grid {grid_id} ({k + 1} of {len(parts)}): {what}")
 
-        out.append(scoring.score_grid(read_part(part).heatmaps, reference, names, step, own_weights, chosen))
-    return out
+def _score(job: Path, parts: list[Part], reference: Reference, detectors: Detectors, engine: Engine) -> list[Scored]:
+    """Every grid's scores. Several grids are under way at a time, so steps are counted, whichever grid they are of."""
+    in_all, at = len(parts) * (2 * len(detectors.names) + 1), [0]
+
+    def told(what: str) -> None:
+        say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * at[0] / in_all, what)
+        at[0] += 1
+
+    items = [Numbered(part.within(job), f"scoring grid {part.grid_id} ({k + 1} of {len(parts)})") for k, part in enumerate(parts)]
+    reads = lambda item: [*item.part.files(job), *detectors.files(job)]  # noqa: E731
+    return list(engine.spread(score_part, (reference, detectors), items, reads, told))
+
+
+class Numbered(NamedTuple):
+    """A grid, and how a person is told that it is being scored."""
+
+    part: Part
+    told: str
+
+
+def score_part(given: tuple[Reference, Detectors], item: Numbered, job: Path, step: Step) -> Scored:
+    """Scores and diagnoses of one grid: a piece of work."""
+    reference, detectors = given[0], given[1].under(job)
+    heatmaps, tell = read_part(item.part.under(job)).heatmaps, lambda what: step(f"{item.told}: {what}")
+    return score_grid(heatmaps, reference, detectors.names, tell, detectors.own_weights, detectors.chosen)
 
 
 def _judge(scored: list[Scored], fdr: float, control: Mask | None = None) -> Judged:

@@ -14,8 +14,10 @@ from core import cascade, cascade_run, run, verdicts
 from core import job as jobs
 from core.cascade import Cleared, fit_gates, gate_scores
 from core.errors import InputError
+from core.parallel import Here
 from core.queries import tiers
 from core.reading import grid_of, parts_of, read_part, table_of
+from core.scoring import Detectors
 from core.store import Store
 from tests.banners import drawn, mirrored, sizes
 from tests.test_strangers import _take_in
@@ -44,7 +46,7 @@ def banners(grid_id: int, n: int, n_broken: int) -> list[dict[str, Any]]:
 
 
 def score(job: Path, **asked: Any) -> dict[str, Any]:
-    found = cascade_run.score(job, parts_of(job), NAMES, [], {"fdr": 0.1, "deep": "none", **asked})
+    found = cascade_run.score(job, parts_of(job), NAMES, [], {"fdr": 0.1, "deep": "none", **asked}, Here(job))
     return {**found, "looked": table(job, "result").to_pylist(), "cleared": table(job, "cleared").to_pylist()}
 
 
@@ -83,8 +85,8 @@ def test_what_is_broken_is_flagged_and_not_cleared(job: Path) -> None:
 
 
 def test_control_banners_stand_for_those_that_were_cleared(job: Path) -> None:
-    samples = [cascade_run.draw_sample([part], 0) for part in parts_of(job)]
-    learned = cascade_run.learn(samples, NAMES, None, None, 1.0, 0.1)
+    samples = cascade_run.draw_samples(job, parts_of(job), 0, Here(job))
+    learned = cascade_run.learn(job, samples, Detectors(NAMES), 1.0, 0.1, Here(job))
     from core.look import look
 
     looked = [look(part, learned, job) for part in parts_of(job)]
@@ -188,9 +190,9 @@ def test_detectors_that_make_no_tiers_are_refused(tmp_path: Path) -> None:
     job = write_job(tmp_path / "job", {5: banners(5, 20, 0)})
     asked = {"fdr": 0.1, "deep": "none"}
     with pytest.raises(InputError, match=r"clears banners by statistics and likelihood_ratio, however the run takes knn\."):
-        cascade_run.score(job, parts_of(job), ["knn"], [], asked)
+        cascade_run.score(job, parts_of(job), ["knn"], [], asked, Here(job))
     with pytest.raises(InputError, match="one grid at a time, however entropy"):
-        cascade_run.score(job, parts_of(job), [*NAMES, "entropy"], [], asked)
+        cascade_run.score(job, parts_of(job), [*NAMES, "entropy"], [], asked, Here(job))
 
 
 def test_the_worker_takes_the_tiers_from_its_job(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ $(VENV)/run.stamp: requirements.txt | $(VENV)/bin/pip
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	@touch $@
 
-$(VENV)/dev.stamp: requirements-dev.txt requirements-fast.txt requirements-lake.txt $(VENV)/run.stamp
+$(VENV)/dev.stamp: requirements-dev.txt requirements-fast.txt requirements-lake.txt requirements-ray.txt $(VENV)/run.stamp
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 

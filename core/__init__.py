@@ -11,11 +11,11 @@ LAYERS: list[set[str]] = [
     | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop"}
     | {"nt_xent", "strangers", "across", "audit", "representations", "contenders"},
     {"training"},
-    {"cascade", "reading", "child", "parallel", "finishing", "look", "cascade_run"},
+    {"cascade", "reading", "child", "parallel", "ray_engine", "finishing", "look", "cascade_run"},
     {"worker", "map_worker", "latent_worker", "audit_worker", "selection_worker"},
     {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"}
     | {"store_url", "gates", "engines", "lake", "copying", "retention"},
-    {"run", "job", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
+    {"run", "job", "intake", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
     | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged"}
     | {"train_job", "train_worker", "latent", "handle", "audit_job", "model_selection", "audit_verbs", "store_verbs"},
     {"ui"},

@@ -124,6 +124,8 @@ def score(
     ] = "candidates",
     cascade: Annotated[bool, typer.Option("--cascade", help="In tiers: statistics clear most banners; for many.")] = False,
     budget: Annotated[float | None, typer.Option(help="With --cascade: percent for all detectors. (default: as needed)")] = None,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="Processes of this machine, or Ray.")] = "local",
+    ray_address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="A Ray cluster. (default: Ray on this machine)")] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -141,6 +143,8 @@ def score(
             deep=deep,
             cascade=cascade,
             budget=None if budget is None else budget / 100,
+            engine=engine,
+            ray_address=ray_address,
             progress=progress,
         )
     if as_json:

@@ -57,7 +57,7 @@ def score(job: Path, parts: list[Part], quick: list[str], deep: list[str], asked
     _check(quick)
     fdr, seed = float(asked["fdr"]), int(asked.get("seed", 0))
     samples = draw_samples(job, parts, seed, engine)
-    detectors = Detectors(quick, Path(asked["weights"]) if asked.get("weights") else None, asked.get("chosen"))
+    detectors = Detectors.asked(quick, asked, job)
     learned = learn(job, samples, detectors, float(asked.get("budget") or 1.0), fdr, engine)
     found = engine.spread(look_at, learned, [part.within(job) for part in parts], lambda part: part.files(job))
     looked = []

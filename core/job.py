@@ -3,12 +3,13 @@
     job.json                         {"detectors": [names] | null, "deep": "all" | "candidates" | "none", "fdr": 0.1, "seed": 0,
                                       "parent_pid": 123,
                                       "features": folder where features are kept from run to run, beside the store,
-                                      "weights": folder of networks trained on this store, beside it}
+                                      "weights": folder of networks trained on this store, beside it, or its copy weights/ here,
+                                      "engine": "local" | "ray", "ray_address": HOST:PORT | null}
     heatmaps/grid_id=<id>/*.parquet  banner_id, n_products, domain, day, bins, counts; one or more rows a banner and day;
                                      in a cascade heatmaps/grid_id=<id>/part=<k>/*.parquet, all rows of a banner in one part
     known/references.parquet         grid_id, p (1600): references of the grids that earlier finished runs knew; absent in a first run
     worker.log                       what the worker wrote on stderr
-    out/<table>/*.parquet            rows for the tables in TABLES, without run_id; of a cascade, cleared/*.parquet for result and tier
+    out/<table>/*.parquet            rows for the tables in intake.TABLES, without run_id; a cascade has tier and cleared, for result, too
     out/summary.json                 totals of the run
 
 The child never opens the store. Its process ends when this one does: it watches `parent_pid`.
@@ -34,15 +35,6 @@ from core.errors import InputError, RunCancelledError, RunError
 from core.queries import selections
 from core.store import Store
 
-TABLES = ("result", "score", "heatmap", "evidence", "reference", "run_detector", "run_day", "stranger")
-ORDER = {
-    "result": "position",
-    "score": "banner_id, detector",
-    "heatmap": "position",
-    "evidence": "banner_id, day",
-    "reference": "reference_id",
-    "stranger": "banner_id",
-}
 WORKER = (sys.executable, "-m", "core.worker")
 PER_PART = 200_000
 """Banners of a part of a grid in a cascade, about."""
@@ -51,6 +43,8 @@ STOP_S = 5.0
 
 Deep = Literal["all", "candidates", "none"]
 """Banners that deep detectors look at: all; those who could still be flagged and a control sample; none."""
+EngineName = Literal["local", "ray"]
+"""Where the work goes: processes of this machine, or Ray."""
 Progress = Callable[[float, str], None]
 """Called with the share done (0..1) and what is being done."""
 
@@ -78,6 +72,9 @@ class Request:
     """Score in tiers: see `core.cascade`."""
     budget: float | None = None
     """Share of the banners that all detectors may look at in a cascade, 0..1; None = as many as the control sample asks for."""
+    engine: EngineName = "local"
+    ray_address: str | None = None
+    """HOST:PORT of a Ray cluster; None = one on this machine, for this run."""
 
     @property
     def window(self) -> dict[str, Any]:
@@ -105,6 +102,12 @@ def check_request(store: Store, request: Request) -> None:
         raise InputError("A budget limits the last tier of a cascade, however the run has no tiers. Say --cascade too.")
     if request.budget is not None and not 0 < request.budget <= 1:
         raise InputError(f"A budget is more than 0 and at most 100 percent, however it is {100 * request.budget:g}. Give another.")
+    if request.ray_address is not None and request.engine != "ray":
+        raise InputError(f"An address is that of a Ray cluster, however the engine is {request.engine}. Say --engine ray too.")
+    if request.engine == "ray":
+        from core import ray_engine
+
+        ray_engine.check(request.ray_address)
     for grid_id in request.grids or []:
         if not store.rows("SELECT 1 FROM banner WHERE grid_id = ? LIMIT 1", [grid_id]):
             known = [row["grid_id"] for row in store.rows("SELECT DISTINCT grid_id FROM banner ORDER BY grid_id LIMIT 20")]
@@ -137,8 +140,10 @@ def write_job(store: Store, folder: Path, request: Request, before: datetime) ->
         "budget": request.budget,
         "parent_pid": os.getpid(),
         "features": features,
-        "weights": str(weights_folder(store.path.resolve())),
+        "weights": str(_weights(store, folder, request)),
         "chosen": chosen(store),
+        "engine": request.engine,
+        "ray_address": request.ray_address,
     }
     (folder / "job.json").write_text(json.dumps(job))
     target = str(folder / "heatmaps").replace("'", "''")
@@ -151,6 +156,14 @@ def write_job(store: Store, folder: Path, request: Request, before: datetime) ->
         cursor.execute(f"COPY ({source}) TO '{target}' (FORMAT parquet, PARTITION_BY ({by}))", {**request.window, "before": before})
         cursor.fetchall()
         _write_known(cursor, folder)
+
+
+def _weights(store: Store, folder: Path, request: Request) -> Path:
+    """The folder of the store's own networks: a copy in the job where the work goes to machines that do not see the store."""
+    own = weights_folder(store.path.resolve())
+    if request.engine == "local" or not own.exists():
+        return own
+    return Path(shutil.copytree(own, folder / "weights", ignore=shutil.ignore_patterns("*.checkpoint")))
 
 
 def chosen(store: Store) -> dict[str, Any] | None:
@@ -285,35 +298,6 @@ class RunSummary:
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""
         return {**asdict(self), "first_day": str(self.first_day), "last_day": str(self.last_day)}
-
-
-def import_tables(cursor: duckdb.DuckDBPyConnection, folder: Path, run_id: str, n_banners: int) -> None:
-    """Inserts the worker's tables inside the caller's transaction. Raises RunError where they are not whole."""
-    for table in TABLES:
-        if not any((folder / "out" / table).glob("*.parquet")):
-            raise RunError(f"A worker writes all of {', '.join(TABLES)}, however {table} is missing. Nothing of the run is kept.")
-        source = str(folder / "out" / table / "*.parquet").replace("'", "''")
-        order = f"ORDER BY {ORDER[table]}" if table in ORDER else ""
-        rows = f"SELECT $run_id::UUID AS run_id, * FROM read_parquet('{source}') {order}"
-        cursor.execute(f"INSERT INTO {table} BY NAME {rows}", {"run_id": run_id})
-    _import_cascade(cursor, folder / "out", run_id)
-    n_results = cursor.execute("SELECT count(*) FROM result WHERE run_id = ?", [run_id]).fetchall()[0][0]
-    if n_results != n_banners:
-        raise RunError(f"A run has one result a banner, however the worker names {n_banners} banners and wrote {n_results}.")
-
-
-def _import_cascade(cursor: duckdb.DuckDBPyConnection, out: Path, run_id: str) -> None:
-    """What a cascade leaves besides: its tiers, and the cleared banners, whose positions are behind all others."""
-    if not (out / "tier").exists():
-        return
-    tiers, cleared = (str(out / table / "*.parquet").replace("'", "''") for table in ("tier", "cleared"))
-    cursor.execute(f"INSERT INTO tier BY NAME SELECT $run_id::UUID AS run_id, * FROM read_parquet('{tiers}')", {"run_id": run_id})
-    before = cursor.execute("SELECT count(*) FROM result WHERE run_id = ?", [run_id]).fetchall()[0][0]
-    cursor.execute(
-        f"""INSERT INTO result BY NAME SELECT $run_id::UUID AS run_id, *, $before + row_number() OVER () AS position
-            FROM read_parquet('{cleared}')""",
-        {"run_id": run_id, "before": before},
-    )
 
 
 def remove_leftovers(runs: Path) -> None:

@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 import duckdb
 
-from core import job, verdicts, versions
+from core import intake, job, verdicts, versions
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.gates import Gate
 from core.handle import Handle, gate_of
-from core.job import Deep, GridCount, Progress, Request, RunSummary
+from core.job import Deep, EngineName, GridCount, Progress, Request, RunSummary
 from core.store import Store, to_json
 
 _handles: dict[Path, "RunHandle"] = {}
@@ -47,16 +47,20 @@ def score(
     deep: Deep = "candidates",
     cascade: bool = False,
     budget: float | None = None,
+    engine: EngineName = "local",
+    ray_address: str | None = None,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> RunSummary:
     """Runs to the end in this thread, in tiers where it is a `cascade`. Setting `cancel` stops it within seconds.
 
     `budget`: share of the banners, 0..1, that all detectors may look at in a cascade; None = as many as the control sample asks for.
+    `engine`: where the work goes: processes of this machine, or Ray, at `ray_address` (HOST:PORT) or on this machine for this run alone.
 
     Raises InputError where there is nothing to score, RunError where the run failed, RunCancelledError where it was cancelled.
     """
-    handle = _open(store, replace(_request(detectors, grids, first_day, last_day, deep), cascade=cascade, budget=budget))
+    request = replace(_request(detectors, grids, first_day, last_day, deep), cascade=cascade, budget=budget)
+    handle = _open(store, replace(request, engine=engine, ray_address=ray_address))
     return _execute(store, handle, progress, cancel)
 
 
@@ -211,7 +215,7 @@ def _import(
     """Takes the results in and judges them by the version in force. Raises _OvertakenError where another one came in between."""
     with store.bulk() as begun:
         cursor = begun.cursor
-        job.import_tables(cursor, folder, handle.run_id, summary["n_banners"])
+        intake.import_tables(cursor, folder, handle.run_id, summary["n_banners"])
         if cancelled():
             raise RunCancelledError("The run was cancelled, nothing of it is kept. Start it again when you like.")
         seen = versions.in_force_id(cursor)

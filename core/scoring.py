@@ -83,13 +83,23 @@ class Detectors:
     """Absolute, or named from the job folder on."""
     chosen: dict[str, Any] | None = None
 
+    @classmethod
+    def asked(cls, names: list[str], asked: dict[str, Any], job: Path) -> Self:
+        """`names` as a job asks for them."""
+        weights = Path(asked["weights"]) if asked.get("weights") else None
+        if weights is not None and weights.is_relative_to(job):
+            weights = weights.relative_to(job)
+        return cls(names, weights, asked.get("chosen"))
+
     def under(self, job: Path) -> "Detectors":
         """These where the job lies here."""
         return self if self.own_weights is None else replace(self, own_weights=job / self.own_weights)
 
     def files(self, job: Path) -> list[Path]:
         """Files of the weights, named from the job folder on."""
-        return [] if self.own_weights is None else [path.relative_to(job) for path in sorted((job / self.own_weights).glob("*"))]
+        return (
+            [] if self.own_weights is None else [path.relative_to(job) for path in sorted((job / self.own_weights).glob("*.safetensors"))]
+        )
 
 
 @dataclass

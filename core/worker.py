@@ -10,12 +10,13 @@ Prints one JSON object a line: {"done": 0..1, "what": …}, or {"error": …} an
 import json
 import platform
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from core import cascade_run, judging, parallel, results
+from core import cascade_run, judging, parallel, ray_engine, results
 from core.across import score_across
 from core.child import asked_of, run, say
 from core.detectors import CATALOGUE, default_names, make
@@ -40,14 +41,17 @@ def main(job: Path) -> None:
     parts = parts_of(job)
     if not parts:
         raise InputError("A run needs clicks, however the job holds none. Widen the window or ingest a log.")
-    engine = parallel.local(job, [part.folder for part in parts])
+    if deep:
+        import torch  # noqa: F401 - before processes are forked, which then share it
     score = cascade_run.score if asked.get("cascade") else _score_all
-    totals = score(job, parts, quick, deep, asked, engine)
+    with _engine(job, parts, asked) as engine:
+        totals = score(job, parts, quick, deep, asked, engine)
     summary = {
         **totals,
         "settings": {
             "detectors": [*quick, *deep],
             "deep": asked["deep"],
+            "engine": asked.get("engine", "local"),
             "seed": asked.get("seed", 0),
             "seconds": round(time.perf_counter() - start, 3),
             "python": platform.python_version(),
@@ -57,6 +61,14 @@ def main(job: Path) -> None:
     }
     (job / "out" / "summary.json").write_text(json.dumps(summary))
     say(1.0, "finished")
+
+
+def _engine(job: Path, parts: list[Part], asked: dict[str, Any]) -> AbstractContextManager[Engine]:
+    """Where the grids or their parts are looked at."""
+    if asked.get("engine") == "ray":
+        say(0.0, "starting Ray" if asked["ray_address"] is None else f"joining the Ray cluster at {asked['ray_address']}")
+        return ray_engine.started(job, asked["ray_address"])
+    return nullcontext(parallel.local(job, [part.folder for part in parts]))
 
 
 def _parted(names: list[str], deep: str) -> tuple[list[str], list[str]]:
@@ -82,7 +94,7 @@ def _score_all(job: Path, parts: list[Part], quick: list[str], deep: list[str], 
     out, fdr = job / "out", float(asked["fdr"])
     reference = _fit_references(job, parts, engine)
     within = [name for name in quick if not CATALOGUE[name].across]
-    detectors = Detectors(within, Path(asked["weights"]) if asked.get("weights") else None, asked.get("chosen"))
+    detectors = Detectors.asked(within, asked, job)
     scored = _score(job, parts, reference, detectors, engine)
     together = [name for name in quick if CATALOGUE[name].across]
     of_grid = {part.grid_id: part for part in parts}
@@ -139,7 +151,12 @@ def _score(job: Path, parts: list[Part], reference: Reference, detectors: Detect
 
     items = [Numbered(part.within(job), f"scoring grid {part.grid_id} ({k + 1} of {len(parts)})") for k, part in enumerate(parts)]
     reads = lambda item: [*item.part.files(job), *detectors.files(job)]  # noqa: E731
-    return list(engine.spread(score_part, (reference, detectors), items, reads, told))
+    out = []
+    for item, scored in zip(items, engine.spread(score_part, (reference, detectors), items, reads, told), strict=True):
+        out.append(scored)
+        at[0] = max(at[0], len(out) * in_all // len(parts))  # where nobody hears of steps
+        say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * at[0] / in_all, f"{item.told}: done")
+    return out
 
 
 class Numbered(NamedTuple):

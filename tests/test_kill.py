@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core import job, run
+from core import intake, job, run
 from core.store import Store
 from tests.unscored_store import ROOT, fill, use_fake_worker
 
@@ -39,7 +39,7 @@ def check_nothing_is_half_done(store: Store) -> int:
     states = {row["run_id"]: row["state"] for row in store.rows("SELECT run_id, state FROM run")}
     finished = {run_id for run_id, state in states.items() if state == "finished"}
     assert set(states.values()) <= {"started", "finished"}
-    for table in (*job.TABLES, "run_info"):
+    for table in (*intake.TABLES, "run_info"):
         found = {row["run_id"] for row in store.rows(f"SELECT DISTINCT run_id FROM {table}")}
         assert found == finished or (table == "stranger" and found < finished)  # it is empty where no grid is new
     per_run = store.rows("SELECT count(*) AS n FROM result GROUP BY run_id")

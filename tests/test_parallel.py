@@ -80,12 +80,12 @@ def test_few_pieces_are_ahead_of_whoever_takes_the_results(tmp_path: Path) -> No
     assert not children & children_of(os.getpid())
 
 
-@pytest.mark.parametrize("engine", [Here(Path()), Local(Path(), 2)])
-def test_an_error_is_raised_as_it_was_and_ends_the_others(engine: parallel.Engine) -> None:
+@pytest.mark.parametrize("made", [Here(Path()), Local(Path(), 2)])
+def test_an_error_is_raised_as_it_was_and_ends_the_others(made: parallel.Engine) -> None:
     before = children_of(os.getpid())
     with pytest.raises(InputError, match="Items are not 3, however this one is") as raised:
-        list(engine.spread(refuse, None, range(9), nothing_read))
-    if isinstance(engine, Local):
+        list(made.spread(refuse, None, range(9), nothing_read))
+    if isinstance(made, Local):
         assert isinstance(raised.value.__cause__, ElsewhereError)
         assert "in refuse" in str(raised.value.__cause__)
     assert children_of(os.getpid()) == before

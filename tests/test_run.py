@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from core import job, run
+from core import intake, job, run
 from core.errors import InputError, RunCancelledError, RunError
 from core.store import Store
 from tests.conftest import Place
@@ -25,7 +25,7 @@ def store(place: Place) -> Iterator[Store]:
 def n_rows(store: Store) -> dict[str, int]:
     """Rows of every table that a finished run writes."""
     rows = store.info()["rows"]
-    return {table: rows[table] for table in (*job.TABLES, "run_info")}
+    return {table: rows[table] for table in (*intake.TABLES, "run_info")}
 
 
 @pytest.mark.lakes

@@ -60,11 +60,13 @@ def started(job: Path, address: str | None) -> Iterator["RayEngine"]:
     """The engine, until the end of the run. Without an address Ray runs on the cores of this machine, and ends with the run."""
     check(address)
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_LOG_TO_STDERR="0")
+    if address and (Path.home() / ".ray" / "auth_token").exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # as `ray start` does; joining does not, and reads this when it is imported
     ray = _ray()
     own = None if address else fresh_folder(FOLDER)
     quiet = {"log_to_driver": False, "logging_level": "WARNING"}  # standard output is the run's own
     if address:
-        ray.init(address=address, **quiet)
+        _join(ray, address, quiet)
     else:
         limits = {"num_cpus": settings.n_threads(), "object_store_memory": OBJECT_STORE}
         ray.init(**limits, **quiet, include_dashboard=False, _temp_dir=str(own), _system_config={"task_oom_retries": RETRIES})
@@ -74,6 +76,16 @@ def started(job: Path, address: str | None) -> Iterator["RayEngine"]:
         ray.shutdown()
         if own:
             shutil.rmtree(own, ignore_errors=True)
+
+
+def _join(ray: Any, address: str, quiet: dict[str, Any]) -> None:
+    try:
+        ray.init(address=address, **quiet)
+    except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+        raise InputError(
+            f"A Ray cluster lets its own machines in, however {address} does not: {error}. "
+            "Run `ray start --address` here too, and give every machine the same ~/.ray/auth_token."
+        ) from error
 
 
 @dataclass

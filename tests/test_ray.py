@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 
-from core import cascade, cascade_run, ray_engine
+from core import cascade, cascade_run, ray_engine, run
 from core.errors import InputError
 from core.parallel import ElsewhereError, Here, LostProcessError, Step, untold
 from core.ray_engine import RayEngine, check, fresh_folder, started
 from core.reading import parts_of
-from tests.test_cascade import NAMES, banners
+from core.store import Store
+from tests.test_cascade import NAMES, banners, store
 from tests.test_parallel import EXACT, double, nothing_read, refuse, threads
 from tests.test_worker import finished, table, write_job
 
+__all__ = ["store"]
 needs_ray = pytest.mark.skipif(ray_engine.find_spec("ray") is None, reason="Ray is not installed: pip install -r requirements-ray.txt")
 
 
@@ -151,3 +153,12 @@ def test_an_address_is_a_host_and_a_port_that_answer(monkeypatch: pytest.MonkeyP
         check(f"127.0.0.1:{port}")
     with pytest.raises(InputError, match=f"however 127.0.0.1:{port} does not"):
         check(f"127.0.0.1:{port}")
+
+
+def test_a_run_says_at_once_that_nobody_answers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_engine, "find_spec", lambda name: name)
+    with pytest.raises(InputError, match=r"however 127\.0\.0\.1:1 does not"):
+        run.score(store, engine="ray", ray_address="127.0.0.1:1")
+    with pytest.raises(InputError, match=r"however the engine is local\. Say --engine ray too"):
+        run.score(store, ray_address="127.0.0.1:1")
+    assert store.rows("FROM run_event") == []

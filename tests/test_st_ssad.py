@@ -1,5 +1,6 @@
 """ST-SSAD: its validation losses on cases that are known, and sizes that find the anomalies' own without a label."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,53 @@ def test_orders_differ_and_fits_repeat() -> None:
     np.testing.assert_array_equal(first.score(X, zeros(60)), again.score(X, zeros(60)))
     for other in (second, published):
         assert np.abs(other.learned_[-1] - first.learned_[-1]).max() > 1e-4
+
+
+STEP = 1e-8
+"""So short that no rectifier of the network switches within it: where one does, slopes jump."""
+
+
+@pytest.fixture
+def exact() -> Iterator[None]:
+    """Torch computes in double precision; a 0-dimensional size of more bits alone would be rounded to those of the pixels."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("second_order", [False, True])
+def test_the_slope_in_sizes_is_what_finite_differences_find(second_order: bool) -> None:
+    """Of the validation loss, by the network as it is; or after one virtual step of the network, which the sizes move too."""
+    detector = make("st_ssad", validation="published", second_order=second_order, virtual_rate=0.3)
+    detector._learn_means(images(1, 12), zeros(12))
+    detector.unit_ = 1.0
+    network = detector._another(0)
+    x, some = (detector._tensor(X, zeros(12)).double() for X in (images(1, 12), with_holes(2, 12, 0.1)))
+    free = torch.tensor([0.3, -0.2, 0.4])
+
+    def loss(at: torch.Tensor) -> torch.Tensor:
+        return detector._validation(network, detector._at(at), x, some, torch.Generator().manual_seed(5))
+
+    def slope() -> Any:
+        own = free.clone().requires_grad_()
+        return torch.autograd.grad(loss(own), own)[0].numpy()
+
+    ends = [[float(loss((free + sign * STEP * side).requires_grad_()).detach()) for sign in (1, -1)] for side in torch.eye(3)]
+    own = slope()
+    np.testing.assert_allclose(own, [(a - b) / (2 * STEP) for a, b in ends], rtol=1e-3, atol=1e-6)
+    detector.second_order = not second_order
+    assert np.abs(slope() - own).max() > 0.05 * np.abs(own).max(), "the way through the network counts"
+
+
+def test_augmented_images_have_the_sizes_that_were_learned() -> None:
+    X = images(1, 20)
+    detector = make("st_ssad", max_steps=2, starts=1).fit(X, zeros(20))
+    few, many = (detector.augmented(X, seed=1) for detector.learned_ in (np.array([[a, 1.0, 0.0]]) for a in (0.02, 0.4)))
+    gone = [1 - np.abs(made).sum() / np.abs(detector.normed(X)).sum() for made in (few, many)]
+    x, rng = torch.from_numpy(detector.normed(X)), torch.Generator().manual_seed(1)
+    np.testing.assert_array_equal(many, detector._made(x, torch.tensor([0.4, 1.0, 0.0]), rng).numpy())
+    assert gone[0] != gone[1]
 
 
 def test_the_start_that_mixes_everything_up_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

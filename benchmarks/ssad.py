@@ -22,9 +22,8 @@ from rich.table import Table
 from scipy.stats import rankdata, spearmanr, ttest_rel, wilcoxon
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.ssad_tasks import N_TEST, NORMALS, PATCHES, candidate, candidates, learned, made, peer, tasks, trained
-from core.detectors.networks.alignment import matching_loss
-from core.selection import Candidate, outcomes
+from benchmarks.ssad_tasks import AREAS, N_TEST, NORMALS, PATCHES, candidate, candidates, learned, made, peer, tasks, trained
+from core.selection import outcomes
 from core.selection.alignment import alignment
 
 KEPT = Path("data/ssad")
@@ -54,25 +53,14 @@ def rows_of(name: str, keep: Path, variants: list[str]) -> list[Row]:
         row["dsv"] = {what: alignment(c, ASSUMED).dsv for what, c in told.items()}
         row["near"] = {what: nearness(c.augmented, c.test[ODD], c.train) for what, c in told.items()}
         row["peers"] = {who: auc(scores[task]) for who, scores in peers.items()}
-        row["selected"] = {way: selected([c for what, c in told.items() if what.startswith(way)]) for way in WAYS}
+        own = {way: [c for what, c in told.items() if what.startswith(way)] for way in WAYS}
+        found = {way: outcomes(choice, ODD, ASSUMED) for way, choice in own.items()}
+        row["selected"] = {way: {o.selector: o.auc for o in each} for way, each in found.items()}
+        row["taken"] = {way: {o.selector: own[way][o.chosen].name for o in each if o.chosen is not None} for way, each in found.items()}
         if task.split()[0] in PATCHES or task == "wild: other classes":
             row["learned"] = {v: learned(normal, task, X, v, keep) for v in variants}
         rows.append(row)
     return rows
-
-
-def selected(choice: list[Candidate]) -> dict[str, float]:
-    """ROC-AUC of what every selector takes; `matching` is ST-SSAD's own validation loss, asked here to choose."""
-    values = [matching(c) for c in choice]
-    return {o.selector: o.auc for o in outcomes(choice, ODD, ASSUMED)} | {"matching": auc(choice[int(np.argmin(values))].scores)}
-
-
-def matching(c: Candidate) -> float:
-    """`matching_loss` of a candidate's embeddings; suspects are the assumed share of the images, those of the highest scores."""
-    import torch
-
-    suspects = c.test[np.argsort(-c.scores)[: round(ASSUMED * len(c.scores))]]
-    return float(matching_loss(*[torch.from_numpy(z) for z in (c.train, c.augmented, suspects)]))
 
 
 def nearness(augmented: Vector, odd: Vector, train: Vector) -> float:
@@ -125,6 +113,18 @@ def selector_table(rows: list[Row], where: str) -> Table:
         p = f"{wilcoxon(apart).pvalue:.4f}" if np.abs(apart).max() > 0 else ""
         by_way = [f"{found[w :: len(WAYS), k].mean():.3f}" for w in range(len(WAYS))]
         table.add_row(names[k], f"{found[:, k].mean():.4f}", f"{ranks[k]:.2f}" if k in ranks else "", p, *by_way)
+    return table
+
+
+def taken_table(rows: list[Row]) -> Table:
+    """How often every selector takes which size of the patch augmentations, beside how often that is the best."""
+    table = Table(title=f"Sizes taken, {len(rows)} x {len(PATCHES)} choices")
+    sizes = [str(area) for area in AREAS] + ["RD"]
+    for column in ("selector", *sizes):
+        table.add_column(column, justify="left" if column == "selector" else "right")
+    for name in rows[0]["taken"][PATCHES[0]]:
+        taken = [row["taken"][way][name].rsplit(" ", 1)[1] for row in rows for way in PATCHES]
+        table.add_row(name, *[str(taken.count(size)) for size in sizes])
     return table
 
 
@@ -182,6 +182,7 @@ def main() -> None:
         console.print(pair_table(rows, kind))
     console.print(alignment_table(rows))
     console.print(selector_table([row for row in rows if row["task"] in made()], "controlled"))
+    console.print(taken_table([row for row in rows if row["task"] in made()]))
     console.print(selector_table([row for row in rows if row["task"] not in made()], "wild"))
     if asked.learn:
         console.print(learned_table(rows, asked.learn))

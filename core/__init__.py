@@ -17,6 +17,6 @@ LAYERS: list[set[str]] = [
     | {"store_url", "gates", "engines", "lake", "copying", "retention"},
     {"run", "job", "intake", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
     | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged"}
-    | {"train_job", "train_worker", "latent", "handle", "audit_job", "model_selection", "audit_verbs", "store_verbs"},
+    | {"train_job", "train_worker", "latent", "handle", "audit_job", "model_selection", "audit_verbs", "selection_verbs", "store_verbs"},
     {"ui"},
 ]

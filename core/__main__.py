@@ -14,6 +14,7 @@ from core.calibrate_verbs import calibrate, versions_app
 from core.console import JsonOption, RunOption, StoreOption, existing_store, grid_ids
 from core.errors import HeatproofError, InputError
 from core.label_verbs import labels_app
+from core.selection_verbs import select
 from core.store_verbs import prune, restore, store_app
 
 
@@ -40,10 +41,8 @@ app.add_typer(export_app, name="export")
 app.add_typer(labels_app, name="labels")
 app.add_typer(versions_app, name="versions")
 app.add_typer(store_app, name="store")
-app.command()(prune)
-app.command()(restore)
-app.command()(calibrate)
-app.command()(audit)
+for verb in (prune, restore, calibrate, audit, select):
+    app.command()(verb)
 
 
 @app.callback()

@@ -36,7 +36,7 @@ class Contender:
     mixed: bool = False
 
 
-CONTENDERS: tuple[Contender, ...] = tuple(
+PATCHES: tuple[Contender, ...] = tuple(
     contender
     for name in AUGMENTATIONS
     for contender in (
@@ -46,6 +46,11 @@ CONTENDERS: tuple[Contender, ...] = tuple(
     )
 )
 """Small and large patches of one size each, and patches of all sizes, by each augmentation."""
+
+
+def contenders(ratio: float) -> tuple[Contender, ...]:
+    """All of them: PATCHES, and holes whose size is learned from the most suspicious of the banners learned from, the share `ratio`."""
+    return (*PATCHES, Contender("cutdiff learned", "st_ssad", {"suspected": ratio}))
 
 
 @dataclass(frozen=True)

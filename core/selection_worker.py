@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.child import asked_of, run, say
-from core.contenders import CONTENDERS, MAX_STEPS, Sets, trained
+from core.contenders import MAX_STEPS, Sets, contenders, trained
 from core.errors import InputError
 from core.heatmaps import counts_of_lists
 from core.scoring import IMAGES
@@ -40,14 +40,15 @@ def main(job: Path) -> None:
     labelled = rows.filter(pc.field("part") == "known")
     broken, family = labelled["broken"].to_numpy().astype(bool), labelled["family"].to_numpy()
     candidates, known = [], []
-    for k, contender in enumerate(CONTENDERS):
-        say(k / len(CONTENDERS), f"training {contender.name} ({k + 1} of {len(CONTENDERS)})")
+    every = contenders(float(asked["ratio"]))
+    for k, contender in enumerate(every):
+        say(k / len(every), f"training {contender.name} ({k + 1} of {len(every)})")
         candidate, scores = trained(contender, sets, asked.get("max_steps") or MAX_STEPS, int(asked["seed"]))
         candidates.append(candidate)
         known.append(scores)
     say(1.0, "comparing them")
     summary = report(candidates, float(asked["ratio"]), known, broken, family)
-    for row, contender in zip(summary["candidates"], CONTENDERS, strict=True):
+    for row, contender in zip(summary["candidates"], every, strict=True):
         row |= {"detector": contender.detector, "fields": contender.fields}
     counts = {"n_train": len(sets.train), "n_test": len(sets.test), "n_broken": int(broken.sum()), "n_ok": int((~broken).sum())}
     (job / "out").mkdir(exist_ok=True)

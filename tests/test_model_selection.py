@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
 
-from core import job, labels, model_selection, selection_worker
-from core.contenders import CONTENDERS, Sets, trained
+from core import job, labels, model_selection, selection_verbs, selection_worker, settings
+from core.__main__ import app
+from core.contenders import PATCHES, Sets, contenders, trained
 from core.detectors import CATALOGUE, default_names, make
 from core.errors import InputError, RunError
 from core.queries import audits, runs, selections
@@ -27,6 +29,7 @@ from tests.test_selection import heaps
 from tests.test_worker import finished, row, table, write_job
 
 LIMIT_S = 240
+CONTENDERS = contenders(0.1)
 
 
 def images(seed: int, n: int, broken: int = 0) -> Any:
@@ -40,10 +43,12 @@ def zeros(n: int) -> Any:
 
 
 def test_contenders_are_detectors_of_the_catalogue() -> None:
-    assert len({c.name for c in CONTENDERS}) == len(CONTENDERS) == 12
+    assert len({c.name for c in CONTENDERS}) == len(CONTENDERS) == 13
     for contender in CONTENDERS:
         make(contender.detector, **contender.fields)
-        assert contender.mixed == bool(contender.fields["dynamic"])
+    assert all(c.mixed == c.fields["dynamic"] for c in PATCHES)
+    learned = CONTENDERS[-1]
+    assert (learned.detector, learned.mixed, learned.fields) == ("st_ssad", False, {"suspected": 0.1}), "it assumes what selectors do"
 
 
 def test_a_contender_becomes_a_candidate() -> None:
@@ -245,3 +250,58 @@ def test_a_run_takes_the_chosen_model_beside_the_default_ones(tmp_path: Path) ->
     assert sum(r["detector"] == "ssad_cutout" for r in table(at, "score").to_pylist()) == 80
     about = {r["detector"]: r for r in table(at, "run_detector").to_pylist()}["ssad_cutout"]
     assert about["weights"] == "cutout large"
+
+
+@pytest.mark.slow
+def test_the_verb_trains_says_who_takes_whom_and_lets_runs_take_one(store: Store) -> None:
+    path, run = store.path, shown(store)
+    store.close()
+    done = CliRunner().invoke(app, ["select", "--store", str(path), "--assumed", "10", "--steps", "2", "--use", "matching", "--json"])
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [c["name"] for c in found["candidates"]] == [c.name for c in CONTENDERS]
+    takes = {s["name"]: found["candidates"][s["chosen"]]["name"] for s in found["selectors"]}
+    assert set(takes) == set(SELECTORS)
+    assert (found["ratio"], found["in_use"]) == (0.1, takes["matching"])
+    with Store(path) as again:
+        choice = selections.in_use(again)
+        assert choice is not None
+        assert (choice.candidate, choice.chosen_by) == (takes["matching"], settings.login_name())
+        kept_one = selections.latest(again, run)
+        assert kept_one is not None
+        assert kept_one.about["selection_id"] == found["selection_id"]
+
+
+def test_the_verbs_tables_name_takers_and_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    made, _, _ = found_report()
+    about = {"n_train": 1500, "n_test": 1400, "n_broken": 20, "n_ok": 20, "seconds": 61.0, "in_use": "aligned"}
+    selection_verbs.show(about | made)
+    said = " ".join(capsys.readouterr().out.split())
+    auc = f"{made['candidates'][1]['auc'][0]:.3f}"
+    assert "1,500 banners learned from, 1,400 judged, 61 s" in said
+    assert f"dsv aligned {auc} augmented embeddings lie where test banners do" in said
+    assert f"ensemble \N{EN DASH} {made['ensemble'][0]:.3f} the mean of all scores" in said
+    assert "ROC-AUC by 20 broken and 20 ok labels" in said
+    assert "Runs take aligned from now on." in said
+    for c in made["candidates"]:
+        c["auc"] = None
+    selection_verbs.show(about | made | {"ensemble": None, "in_use": None})
+    said = " ".join(capsys.readouterr().out.split())
+    assert "ROC-AUC needs eight banners labelled broken and eight labelled ok." in said
+    assert "Runs take" not in said
+
+
+def test_the_verb_refuses_a_name_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_selection, "make", lambda *given: pytest.fail("it trained"))
+    path = tmp_path / "s.duckdb"
+    filled_store(path, 60).close()
+    done = CliRunner().invoke(app, ["select", "--store", str(path), "--use", "dvs"])
+    assert done.exit_code == 2
+    assert "however --use was 'dvs'" in done.stderr
+
+
+def test_what_is_wanted_is_a_candidate_or_what_a_selector_takes(store: Store) -> None:
+    found = kept(store)
+    assert [selection_verbs.wanted(found, name) for name in ("blind", "aligned", "dsv")] == [0, 1, 1]
+    values = dict(zip(("blind", "aligned"), next(r for r in found.selectors if r["name"] == "mc")["values"], strict=True))
+    assert selection_verbs.wanted(found, "mc") == int(values["aligned"] > values["blind"])

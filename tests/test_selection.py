@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from core.errors import ContractError
 from core.selection import SELECTORS, Candidate, ensemble, outcomes
-from core.selection.alignment import alignment, base, distance, mmd, spread
+from core.selection.alignment import alignment, base, distance, matching, mmd, spread
 from core.selection.candidates import matched, unit
 from core.selection.consensus import agreement, centrality, hubs, inverse_ranks
 
@@ -93,6 +93,36 @@ def test_distances_equal_loops() -> None:
     centre = train.mean(axis=0)
     along = [(z - centre) @ (y - centre) / np.linalg.norm(y - centre) for z in unit(c.test) for y in augmented]
     assert alignment(c, 0.4).separability == pytest.approx(np.std(along) / distance(train, augmented))
+
+
+def test_matching_by_hand() -> None:
+    """Suspects, the two highest scores, lie at (0, 1) as augmented ones do, then at (1, 0); the means are √2 apart."""
+    train, augmented, test = [[1, 0]], [[0, 3], [0, 1]], [[2, 0], [0, 1], [0, 9], [1, 0]]
+    assert matching(small(train, augmented, test, scores=[0, 5, 4, 1]), 0.5) == pytest.approx(0)
+    assert matching(small(train, augmented, test, scores=[5, 0, 1, 4]), 0.5) == pytest.approx(2)  # 2 d(s, a) = 2 √2, nothing within
+    half = matching(small(train, augmented, test, scores=[5, 4, 0, 0]), 0.1)  # still two; one of each: d(s, a) = d(s, s) = √2 / 2
+    assert half == pytest.approx(2 * 0.5 - 0.5)
+    with pytest.raises(ContractError, match="between 0 and 1, however it is 1"):
+        matching(small(train, augmented, test), 1.0)
+
+
+def test_matching_is_the_loss_that_sizes_are_learned_by() -> None:
+    import torch
+
+    from core.detectors.networks.alignment import matching_loss
+
+    rng = np.random.default_rng(0)
+    c = small(*[rng.normal(size=(n, 6)) for n in (20, 11, 40)], scores=rng.normal(size=40))
+    suspects = unit(c.test)[np.argsort(-c.scores)[:10]]
+    twin = matching_loss(*[torch.from_numpy(z) for z in (unit(c.train), unit(c.augmented), suspects)])
+    assert matching(c, 0.25) == pytest.approx(float(twin), abs=1e-3)
+
+
+def test_matching_tells_what_is_aligned_where_suspects_are_right() -> None:
+    scores = np.arange(300.0)  # the last ones are the odd ones
+    found = {w: matching(replace(heaps(w, 0.2, 1), scores=scores), 0.2) for w in PLACES}
+    assert found["aligned"] < 0.05
+    assert found["aligned"] < found["halfway"] < min(found["orthogonal"], found["blind"])
 
 
 def test_augmented_embeddings_have_the_share_that_is_assumed() -> None:

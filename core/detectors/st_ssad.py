@@ -135,6 +135,13 @@ class StSsad(Ssad):
     def _at(self, free: "Tensor") -> "Tensor":
         return self.ranges.at(free.sigmoid())
 
+    def _sizes(self, rng: "Generator") -> "Tensor":
+        """(3,) the sizes that were learned; none is drawn."""
+        import torch
+
+        area, aspect, degrees = self.learned_[-1]
+        return torch.tensor([area, aspect, np.radians(degrees)], dtype=torch.float32)
+
     def _validation(self, network: Network, sizes: "Tensor", x: "Tensor", some: "Tensor", rng: "Generator") -> "Tensor":
         """Validation loss of a batch in order and one unlabelled, with a way back to the sizes; running means stand still."""
         import torch

@@ -1,11 +1,11 @@
-"""How well train and augmented embeddings together cover the test's: DSV and the measures it is compared with; all lower = better."""
+"""Whether augmented embeddings lie where the test's anomalies do: DSV and the measures it is compared with; all lower = better."""
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from core.selection.candidates import Candidate, Matrix, matched, unit
+from core.selection.candidates import Candidate, Matrix, matched, stated, unit
 
 TINY = 1e-8
 LARGEST = 0.5
@@ -56,6 +56,21 @@ def mmd(candidate: Candidate, ratio: float) -> float:
 def spread(candidate: Candidate, ratio: float) -> float:
     """Minus the standard deviation of all distances between train + augmented and test."""
     return -float(cdist(_pool(candidate, ratio), unit(candidate.test)).std())
+
+
+def matching(candidate: Candidate, ratio: float) -> float:
+    """ST-SSAD's validation loss of a trained candidate: energy distance 2 d(s, a) - d(s, s) - d(a, a) of suspects s and augmented a, over
+    the distance of the means of train and augmented; 0 = suspects lie as augmented ones do.
+
+    Suspects are the share `ratio` of the test banners with the highest scores, 2 at least. Alone of these measures it asks the candidate
+    itself whom it suspects. **Source** `core.detectors.networks.alignment.matching_loss`, which sizes are learned by. Raises ContractError
+    for a ratio outside 0..1.
+    """
+    train, augmented, test = unit(candidate.train), unit(candidate.augmented), unit(candidate.test)
+    worst = np.argsort(-candidate.scores, kind="stable")[: max(2, round(stated(ratio) * len(test)))]
+    suspects = test[worst]
+    apart = float(np.linalg.norm(train.mean(axis=0) - augmented.mean(axis=0)))
+    return (2 * distance(suspects, augmented) - distance(suspects, suspects) - distance(augmented, augmented)) / (apart + TINY)
 
 
 def _pool(candidate: Candidate, ratio: float) -> Matrix:

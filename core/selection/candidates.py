@@ -54,13 +54,19 @@ def matched(candidate: Candidate, ratio: float) -> tuple[Matrix, Matrix]:
     Where there are too few augmented ones, fewer of train are taken; evenly over the order in which they stand. Raises ContractError
     for a ratio outside 0..1.
     """
-    if not 0 < ratio < 1:
-        raise ContractError(f"The assumed share of anomalies lies between 0 and 1, however it is {ratio}. Assume one.")
+    ratio = stated(ratio)
     n, m = len(candidate.train), len(candidate.augmented)
     wanted = math.ceil(round(n * ratio / (1 - ratio), 9))
     if wanted > m:
         n, wanted = max(1, math.floor(m * (1 - ratio) / ratio)), m
     return unit(_evenly(candidate.train, n)), unit(_evenly(candidate.augmented, wanted))
+
+
+def stated(ratio: float) -> float:
+    """The assumed share of anomalies as it was given. Raises ContractError for one outside 0..1."""
+    if not 0 < ratio < 1:
+        raise ContractError(f"The assumed share of anomalies lies between 0 and 1, however it is {ratio}. Assume one.")
+    return ratio
 
 
 def _evenly(z: Matrix, n: int) -> Matrix:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ContractError
-from core.selection.alignment import alignment, base, mmd, spread
+from core.selection.alignment import alignment, base, matching, mmd, spread
 from core.selection.candidates import Candidate
 from core.selection.consensus import agreement, centrality, hubs
 
@@ -53,6 +53,7 @@ SELECTORS: dict[str, Selector] = {
     for s in (
         Selector("dsv", "augmented embeddings lie where test banners do", _each(lambda c, r: alignment(c, r).dsv)),
         Selector("dsv_literal", "the same, with its authors' halved distance", _each(lambda c, r: alignment(c, r, halved=True).dsv)),
+        Selector("matching", "the banners that it suspects lie as augmented ones do", _each(matching)),
         Selector("base", "train and augmented embeddings are close to the test's", _each(base)),
         Selector("mmd", "their means are", _each(mmd)),
         Selector("std", "distances between them differ most", _each(spread)),

@@ -11,7 +11,7 @@ from core.ui.palette import Theme
 
 HEIGHT = 400
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
-SIZES = {"small": 8, "large": 15, "mixed": 11}
+SIZES = {"small": 8, "large": 15, "mixed": 11, "learned": 14}
 
 
 def kind(name: str) -> tuple[str, str]:
@@ -22,7 +22,7 @@ def kind(name: str) -> tuple[str, str]:
 
 def aligned(candidates: Sequence[Row], chosen: int, theme: Theme, dark: bool) -> Figure:
     """DSV, lower = better aligned, against ROC-AUC with its interval. Augmentations differ by colour and shape, patches by size; mixed
-    ones are hollow, and the chosen one is named."""
+    ones are hollow, learned ones are stars, and the chosen one is named."""
     names = list(dict.fromkeys(kind(c["name"])[0] for c in candidates))
     data: list[dict[str, Any]] = []
     for k, name in enumerate(names):
@@ -32,7 +32,7 @@ def aligned(candidates: Sequence[Row], chosen: int, theme: Theme, dark: bool) ->
         marker = {
             "color": colour,
             "size": [SIZES.get(kind(c["name"])[1], 11) for c in own],
-            "symbol": [symbol + ("-open" if c["mixed"] else "") for c in own],
+            "symbol": [_symbol(symbol, c) for c in own],
             "line": {"width": [2 if c["mixed"] else 0 for c in own], "color": colour},
         }
         bars = {"type": "data", "symmetric": False, "thickness": 1, "width": 0, "color": theme.muted}
@@ -51,6 +51,12 @@ def aligned(candidates: Sequence[Row], chosen: int, theme: Theme, dark: bool) ->
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}, "itemsizing": "constant"}
     margin = {"l": 52, "r": 12, "t": 34, "b": 44}
     return {"data": data, "layout": frame(theme, HEIGHT, margin=margin, legend=legend, showlegend=True, annotations=[note], **axes)}
+
+
+def _symbol(symbol: str, candidate: Row) -> str:
+    if kind(candidate["name"])[1] == "learned":
+        return "star"
+    return symbol + ("-open" if candidate["mixed"] else "")
 
 
 def _gap(high: float | None, low: float | None) -> float:

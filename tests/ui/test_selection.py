@@ -153,11 +153,12 @@ def test_marks_differ_by_shape_too_and_the_chosen_one_is_named() -> None:
     rows = [
         {"name": name, "mixed": "mixed" in name, "dsv": -0.1 * k, "auc": AUC[k]} for k, name in enumerate((*NAMES[:2], "cutpaste large"))
     ]
+    rows.append({"name": "cutpaste learned", "mixed": False, "dsv": 0.3, "auc": AUC[0]})
     for dark, theme in ((False, palette.LIGHT), (True, palette.DARK)):
         drawn = selection_charts.aligned(rows, 2, theme, dark)
         first, second = drawn["data"]
         assert first["marker"]["symbol"] == ["circle", "circle-open"]
-        assert second["marker"]["symbol"] == ["square"]
+        assert second["marker"]["symbol"] == ["square", "star"]
         assert first["marker"]["color"] != second["marker"]["color"]
         assert first["error_y"]["array"] == pytest.approx([0.05, 0.03])
         assert first["error_y"]["arrayminus"] == pytest.approx([0.05, 0.04])

@@ -24,7 +24,8 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.ssad_tasks import AREAS, N_TEST, NORMALS, PATCHES, candidate, candidates, learned, made, peer, tasks, trained
 from core.selection import outcomes
-from core.selection.alignment import alignment
+from core.selection.alignment import alignment, distance
+from core.selection.candidates import matched
 
 KEPT = Path("data/ssad")
 ASSUMED = 0.5
@@ -51,6 +52,7 @@ def rows_of(name: str, keep: Path, variants: list[str]) -> list[Row]:
         told = {what: candidate(what, found, task) for what, found in kept.items()}
         row: Row = {"normal": name, "task": task, "auc": {what: auc(c.scores) for what, c in told.items()}}
         row["dsv"] = {what: alignment(c, ASSUMED).dsv for what, c in told.items()}
+        row["apart"] = {what: distance(*matched(c, ASSUMED)) for what, c in told.items()}
         row["near"] = {what: nearness(c.augmented, c.test[ODD], c.train) for what, c in told.items()}
         row["peers"] = {who: auc(scores[task]) for who, scores in peers.items()}
         own = {way: [c for what, c in told.items() if what.startswith(way)] for way in WAYS}
@@ -117,15 +119,21 @@ def selector_table(rows: list[Row], where: str) -> Table:
 
 
 def taken_table(rows: list[Row]) -> Table:
-    """How often every selector takes which size of the patch augmentations, beside how often that is the best."""
+    """How often every selector takes which size of the patch augmentations, and the one with most between train and augmented."""
     table = Table(title=f"Sizes taken, {len(rows)} x {len(PATCHES)} choices")
     sizes = [str(area) for area in AREAS] + ["RD"]
-    for column in ("selector", *sizes):
+    for column in ("selector", *sizes, "farthest apart"):
         table.add_column(column, justify="left" if column == "selector" else "right")
     for name in rows[0]["taken"][PATCHES[0]]:
         taken = [row["taken"][way][name].rsplit(" ", 1)[1] for row in rows for way in PATCHES]
-        table.add_row(name, *[str(taken.count(size)) for size in sizes])
+        far = [row["taken"][way][name] == max(_of(row["apart"], way), key=row["apart"].get) for row in rows for way in PATCHES]
+        table.add_row(name, *[str(taken.count(size)) for size in sizes], str(sum(far)))
     return table
+
+
+def _of(values: dict[str, float], way: str) -> list[str]:
+    """Candidates of one augmentation."""
+    return [what for what in values if what.startswith(way)]
 
 
 def learned_table(rows: list[Row], variants: list[str]) -> Table:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from core import console, settings
+from core import console, logs, settings
 from core.audit_verbs import audit
 from core.calibrate_verbs import calibrate, versions_app
 from core.console import JsonOption, RunOption, StoreOption, existing_store, grid_ids
@@ -51,6 +51,7 @@ def main(
     store: Annotated[str | None, typer.Option("--store", help="The DuckDB file or URL; may also stand after the verb.")] = None,
 ) -> None:
     """Heatproof finds and explains broken ad banners from where people click on them."""
+    logs.configure(None)  # what a verb prints is enough, unless a log was asked for
     if store is not None:
         before = os.environ.get("HEATPROOF_STORE", "")
         os.environ["HEATPROOF_STORE"] = store

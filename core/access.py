@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, get_args
 
+from core import logs
 from core.errors import ForbiddenError
 from core.store import Store
 
@@ -85,6 +86,7 @@ def require(store: Store, person: Person, action: Action, detail: str | None = N
     now = datetime.now(UTC).replace(tzinfo=None)
     with store.transaction() as cursor:
         cursor.execute("INSERT INTO refusal VALUES (uuidv7(), ?, ?, ?, ?, ?)", [now, person.name, person.role, action, detail])
+    logs.event("refused", action=action, role=person.role)
     raise ForbiddenError(why)
 
 

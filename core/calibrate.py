@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core import verdicts, versions
+from core import logs, verdicts, versions
 from core.calibration import Calibration, Labels, calibrate
 from core.errors import InputError
 from core.labels import states
@@ -178,7 +178,11 @@ def publish(store: Store, seen: Preview, author: str, reason: str) -> int:
             )
         row = versions.write_version(cursor, about)
         verdicts.show(cursor, seen.scored.run_id, row["version_id"])
-    return int(row["number"])
+    number = int(row["number"])
+    logs.event(
+        "version_published", version=number, scope=request.scope, shots=request.shots, method=request.method, n_labels=about["n_labels"]
+    )
+    return number
 
 
 def roll_back(store: Store, number: int, author: str, reason: str) -> None:
@@ -190,6 +194,7 @@ def roll_back(store: Store, number: int, author: str, reason: str) -> None:
             raise InputError(f"Rolling back brings another version, however v{number} is in force. Choose one from the history.")
         versions.write_event(cursor, "roll_back", version_id, author, reason)
         verdicts.show(cursor, run_id, version_id)
+    logs.event("version_rolled_back", version=number)
 
 
 def describe(request: Request) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from core import logs
 from core.errors import StoreError
 from core.store import Store
 from core.store_url import StoreUrl
@@ -40,9 +41,11 @@ def copy(source: Store, target: Path | str | StoreUrl, progress: Progress | None
         with source.cursor() as reader, new.transaction() as writer:
             reader.execute("BEGIN")
             try:
-                return _copy(source, reader, writer, progress or (lambda done, what: None))
+                copied = _copy(source, reader, writer, progress or (lambda done, what: None))
             finally:
                 reader.execute("ROLLBACK")
+        logs.event("copy_finished", store=source.url.shown, target=url.shown, rows=sum(table.n_rows for table in copied))
+        return copied
 
 
 def _refuse_used(store: Store) -> None:

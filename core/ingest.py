@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 
+from core import logs
 from core.clicks import Judge, Match, Work, find_files, hash_bytes, match, open_source
 from core.clicks.source import undamaged
 from core.clicks.work import Progress
@@ -103,8 +104,21 @@ def ingest(
     with store.ingesting:
         for index, file in enumerate(files):
             share = _share(progress, sum(sizes[:index]), sizes[index], sum(sizes))
-            results.append(_ingest_file(store, file, mapping, share, cancel))
+            results.append(_logged(store, file, mapping, share, cancel))
     return IngestResult(results)
+
+
+def _logged(
+    store: Store, path: Path, mapping: Mapping[str, str] | None, progress: Progress | None, cancel: threading.Event | None
+) -> FileResult:
+    try:
+        done = _ingest_file(store, path, mapping, progress, cancel)
+    except BaseException as error:
+        logs.failure("ingest_failed", error, file=str(path))
+        raise
+    facts = {"accepted": done.accepted, "rejected": done.rejected, "banners": done.n_banners, "seconds": done.seconds}
+    logs.event("ingest_finished", file=str(path), already_ingested=done.already_ingested, **facts)
+    return done
 
 
 def _share(progress: Progress | None, before: int, size: int, total: int) -> Progress | None:

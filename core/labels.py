@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import duckdb
 
+from core import logs
 from core.errors import InputError
 from core.store import Store
 from core.templates import FAMILIES
@@ -143,7 +144,9 @@ def _write(store: Store, op: str, banner_id: str, label: str, reviewer: str, bat
             return _same(before[0], (banner_id, op, label, reviewer.strip()))
         if not cursor.execute("SELECT 1 FROM banner WHERE banner_id = ? LIMIT 1", [banner_id]).fetchall():
             raise InputError(f"A label is about a banner of the store, however {banner_id!r} is not in it. Reload the page.")
-        return _insert(cursor, op, banner_id, label, reviewer, batch, about)
+        written = _insert(cursor, op, banner_id, label, reviewer, batch, about)
+    logs.detail("label_written", op=op, banner_id=banner_id, label=label)
+    return written
 
 
 def _insert(

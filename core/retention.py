@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from core import logs
 from core.errors import InputError
 from core.store import Store
 
@@ -37,7 +38,9 @@ def prune(store: Store, keep_days: int) -> Pruned:
         first_kept = None if newest is None else newest - timedelta(days=keep_days - 1)
         rows = {} if first_kept is None else _delete(store, first_kept)
         store.compact()
-    return Pruned(first_kept, rows, before, store.engine.n_bytes())
+    done = Pruned(first_kept, rows, before, store.engine.n_bytes())
+    logs.event("prune_finished", store=store.url.shown, **done.to_dict())
+    return done
 
 
 def _delete(store: Store, first_kept: date) -> dict[str, int]:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import duckdb
 
-from core import intake, job, verdicts, versions
+from core import intake, job, logs, verdicts, versions
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.gates import Gate
 from core.handle import Handle, gate_of
@@ -152,6 +152,7 @@ def _open(store: Store, request: Request) -> RunHandle:
     except BaseException as error:
         handle.end("failed", str(error))
         raise
+    logs.event("run_started", run_id=handle.run_id, store=store.url.shown, detectors=request.detectors, grids=request.grids)
     return handle
 
 
@@ -170,17 +171,21 @@ def _execute(store: Store, handle: RunHandle, progress: Progress | None, cancel:
     try:
         handle.summary = _run(store, handle, folder, report, cancelled)
     except (RunCancelledError, KeyboardInterrupt) as error:
+        logs.event("run_cancelled", run_id=handle.run_id)
         _end(store, handle, "cancelled", str(error) or "The run was interrupted at the keyboard, nothing of it is kept.")
         raise
     except BaseException as error:
+        logs.failure("run_failed", error, run_id=handle.run_id)
         _end(store, handle, "failed", str(error) or type(error).__name__)
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             folder.parent.rmdir()  # unless something else lies in it
+    found = handle.summary
+    logs.event("run_finished", run_id=found.run_id, banners=found.n_banners, flagged=found.n_flagged, seconds=round(found.seconds, 3))
     handle.end("finished")
-    return handle.summary
+    return found
 
 
 def _execute_quietly(store: Store, handle: RunHandle) -> None:

@@ -2,6 +2,13 @@
 
 import getpass
 import os
+from typing import Any, Literal, get_args
+
+from core.errors import InputError
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+Audience = Literal["local", "all", "off"]
 
 N_ROWS = N_COLS = 40
 """Cells a side of every stored heatmap; `bin = row * N_COLS + col`, row 0 at the top."""
@@ -31,6 +38,29 @@ def memory_limit() -> str:
 def n_threads() -> int:
     """Threads for DuckDB and numpy: `HEATPROOF_THREADS`, else every core this process may use."""
     return int(os.environ.get("HEATPROOF_THREADS", "0")) or len(os.sched_getaffinity(0))
+
+
+def log_format() -> LogFormat | None:
+    """How events are logged: `HEATPROOF_LOG`, text or json; None where it is not set. Raises InputError for another value."""
+    return _one_of("HEATPROOF_LOG", get_args(LogFormat)) or None
+
+
+def log_level() -> LogLevel:
+    """The least event that is logged: `HEATPROOF_LOG_LEVEL`, else info. Raises InputError for no level."""
+    return _one_of("HEATPROOF_LOG_LEVEL", get_args(LogLevel)) or "info"
+
+
+def metrics_for() -> Audience:
+    """Who may read the dashboard's `/metrics`: `HEATPROOF_METRICS`, else this machine only. Raises InputError for another value."""
+    return _one_of("HEATPROOF_METRICS", get_args(Audience)) or "local"
+
+
+def _one_of(variable: str, choices: tuple[str, ...]) -> Any:
+    """A variable's value, empty where it is not set."""
+    value = os.environ.get(variable, "").strip().lower()
+    if value and value not in choices:
+        raise InputError(f"{variable} is one of {', '.join(choices)}, however it is {value!r}. Correct it, or unset it.")
+    return value
 
 
 def login_name() -> str:

@@ -7,6 +7,7 @@ and makes and restores backups. What is in the tables is `schema`; what pages as
 import json
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, Self
 
 import duckdb
 
+from core import logs
 from core.engines import Engine, FileEngine, first_line
 from core.errors import StoreError
 from core.lake import LakeEngine
@@ -32,6 +34,7 @@ class Store:
     """
 
     def __init__(self, where: Path | str | StoreUrl, *, create: bool = True) -> None:
+        began = time.monotonic()
         self.url = StoreUrl.parse(where)
         self.path = self.url.home
         self.engine: Engine = LakeEngine(self.url) if self.url.is_shared else FileEngine(self.url)
@@ -41,13 +44,14 @@ class Store:
         self.ingesting = self.engine.gate("ingest")
         """Held by the one ingest that may run at a time: what it checked against the store stays true until it commits."""
         try:
-            self._migrate()
+            steps = self._migrate()
         except duckdb.Error as error:
             self.engine.close(self._con)
             raise StoreError(f"{self.url.shown} cannot be brought to this version's tables: {error}. Restore a backup.") from error
         except BaseException:
             self.engine.close(self._con)
             raise
+        logs.event("store_opened", store=self.url.shown, steps=steps or None, seconds=round(time.monotonic() - began, 3))
 
     def __enter__(self) -> Self:
         return self
@@ -103,12 +107,13 @@ class Store:
                 if not self._depth:
                     self.engine.gate("write").release()
 
-    def _migrate(self) -> None:
+    def _migrate(self) -> list[str]:
+        """Names of the steps that were applied."""
         with self.cursor() as cursor:
             if is_migrated(cursor):
-                return
+                return []
         with self._turn(), self.cursor() as cursor:
-            migrate(cursor, self.engine.tables_sql)
+            return migrate(cursor, self.engine.tables_sql)
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
         """Result of one query as dictionaries, drained."""
@@ -125,7 +130,7 @@ class Store:
             from core.copying import copy  # here: it opens stores
 
             copy(self, target)
-            return target.stat().st_size
+            return self._backed_up(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
         part.unlink(missing_ok=True)
@@ -137,7 +142,12 @@ class Store:
             finally:
                 cursor.execute("DETACH backup_target")
         part.rename(target)
-        return target.stat().st_size
+        return self._backed_up(target)
+
+    def _backed_up(self, target: Path) -> int:
+        n_bytes = target.stat().st_size
+        logs.event("backup_finished", store=self.url.shown, file=str(target), bytes=n_bytes)
+        return n_bytes
 
     def compact(self) -> None:
         """Tidies up on disk while others read; writers wait."""
@@ -193,6 +203,7 @@ def restore(backup: Path, where: Path | str) -> None:
         kept.unlink(missing_ok=True)
         kept.hardlink_to(path)  # so that the swap below is one atomic step
     part.replace(path)
+    logs.event("restore_finished", store=str(path), file=str(backup))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.errors import StreamlitAuthError, StreamlitSecretNotFoundError
 
-from core import access, sign_in
+from core import access, logs, sign_in
 from core.access import Action, Person
 from core.errors import HeatproofError, InputError
 from core.ui import text
@@ -61,6 +61,7 @@ def gate() -> bool:
     who = person()
     if who.role is not None:
         return True
+    _log_refused(who)
     st.subheader("Sign in to see this dashboard.", anchor=False)
     st.markdown(text.markdown(who.next_step) if who.next_step != sign_in.AGAIN else "Your role decides what you may do here.")
     providers = _providers(_secrets()["auth"])
@@ -91,7 +92,15 @@ def _sign_in(provider: str) -> None:
     try:
         st.login(provider)
     except StreamlitAuthError as error:
+        logs.failure("sign_in_failed", error, provider=provider)
         st.session_state["failure"] = f"Sign-in needs a whole [auth] in .streamlit/secrets.toml, however {error} Correct it."
+
+
+def _log_refused(who: Person) -> None:
+    """Once a session, for a sign-in that is not taken; whoever has not signed in yet was refused nothing."""
+    if who.next_step != sign_in.AGAIN and not st.session_state.get("sign_in_refused"):
+        st.session_state["sign_in_refused"] = True
+        logs.event("sign_in_refused", reason=who.next_step)
 
 
 def _providers(auth: Mapping[str, Any]) -> list[str]:
@@ -119,15 +128,15 @@ def _secrets() -> dict[str, Any]:
 def _reachable() -> str | None:
     """How others may reach this dashboard, as a sentence; None where only this machine does."""
     address = st.get_option("server.address")
-    if not _is_loopback(str(address or "")):
+    if not is_loopback(str(address or "")):
         return f"This dashboard listens on {address or 'every address of its machine'} and asks nobody who they are."
     headers = st.context.headers  # empty in tests only: every browser sends its host
-    if any(name in headers for name in FORWARDED) or not _is_loopback(headers.get("Host", "localhost")):
+    if any(name in headers for name in FORWARDED) or not is_loopback(headers.get("Host", "localhost")):
         return "Requests come to this dashboard from other machines, and it asks nobody who they are."
     return None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Whether a host, with or without a port, is this machine itself."""
     try:
         name = urlsplit(f"//{host}").hostname if not host.count(":") > 1 or host.startswith("[") else host

@@ -63,7 +63,7 @@ class IngestJob:
         self.done = done
 
 
-@st.cache_resource
+@st.cache_resource(show_spinner=False)
 def _jobs() -> dict[str, IngestJob]:
     return {}
 

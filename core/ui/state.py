@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import settings
+from core import logs, settings
 from core.access import Person
 from core.errors import HeatproofError
 from core.queries import runs
@@ -32,7 +32,7 @@ class Shown:
         return self.run["last_day"]
 
 
-@st.cache_resource(max_entries=8, show_spinner="Opening the store …", on_release=lambda store: store.close())
+@st.cache_resource(max_entries=8, show_spinner=False, on_release=lambda store: store.close())
 def _open(path: str) -> Store:
     return Store(path)
 
@@ -112,4 +112,5 @@ def act(function: Callable[..., Any], *args: Any) -> None:
     try:
         function(*args)
     except HeatproofError as error:
+        logs.failure("page_failed", error)
         st.session_state["failure"] = str(error)

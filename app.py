@@ -1,20 +1,34 @@
-"""The dashboard: navigation, sign-in, the store, and the one place where an error becomes a message. `streamlit run app.py`."""
+"""The dashboard: navigation, sign-in, the store, and the one place where an error becomes a message. `streamlit run app.py`.
+
+Streamlit imports this file once, to find the server to run, and then runs it as a script for every visit and every click.
+"""
 
 import streamlit as st
 
+from core import logs
 from core.errors import HeatproofError
-from core.ui import components, identity, nav, state
+from core.ui import components, endpoints, identity, nav, state
 
-page = nav.navigation(hidden=not identity.is_known())
-st.html("<style>.stMainBlockContainer { padding-left: 2.4rem; padding-right: 2.4rem; }</style>")
 
-failure = st.session_state.pop("failure", None)
-if failure:
-    components.failed(failure)
-try:
-    if identity.gate():
-        st.session_state["through_app"] = True
-        state.sidebar_foot(state.shown())
-        page.run()
-except HeatproofError as error:
-    components.failed(error)
+def draw() -> None:
+    """One visit or click, from top to bottom."""
+    page = nav.navigation(hidden=not identity.is_known())
+    st.html("<style>.stMainBlockContainer { padding-left: 2.4rem; padding-right: 2.4rem; }</style>")
+    failure = st.session_state.pop("failure", None)
+    if failure:
+        components.failed(failure)
+    try:
+        if identity.gate():
+            st.session_state["through_app"] = True
+            state.sidebar_foot(state.shown())
+            page.run()
+    except HeatproofError as error:
+        endpoints.page_failed(error)
+        components.failed(error)
+
+
+if __name__ == "__main__":
+    draw()
+else:
+    logs.configure("text")
+    app = st.App(__file__, routes=endpoints.ROUTES, on_script_error=endpoints.page_failed)

@@ -2,10 +2,12 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import typer
+from streamlit.config import get_config_options
 
 from core.__main__ import app
 from core.detectors import CATALOGUE
@@ -46,8 +48,29 @@ def test_the_readme_lists_every_detector_and_whether_a_run_takes_it() -> None:
 
 def test_the_readme_lists_every_variable() -> None:
     section = README.split("## Configuration")[1].split("\n## ")[0]
-    read = {name for path in (ROOT / "core").rglob("*.py") for name in re.findall(r"HEATPROOF_[A-Z]+", path.read_text())}
-    assert read == set(re.findall(r"HEATPROOF_[A-Z]+", section))
+    listed = re.findall(r"^\| `(HEATPROOF_[A-Z_]+)` \| [^|]+ \| [^|]+ \|$", section, flags=re.MULTILINE)
+    elsewhere = ["tests", "CHANGELOG.md", "README.md"]
+    named = {name for path in tracked() if path.relative_to(ROOT).parts[0] not in elsewhere for name in variables(path)}
+    read = {name for path in (ROOT / "core").rglob("*.py") for name in variables(path)}
+    assert named == read == set(listed), "what files name, what the code reads, what the table lists"
+    assert len(listed) == len(set(listed))
+
+
+def variables(path: Path) -> set[str]:
+    """Variables of our own that a file names."""
+    return set(re.findall(r"HEATPROOF_[A-Z]+(?:_[A-Z]+)*", path.read_text(errors="replace")))
+
+
+def test_the_readme_says_what_streamlit_is_set_to() -> None:
+    section = README.split("## Configuration")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z]+)\.([a-zA-Z]+)` \| [^|]+ \| (.+) \|$", section, flags=re.MULTILINE)
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    assert len(rows) > 5
+    for part, key, said in rows:
+        known = get_config_options()
+        assert f"{part}.{key}" in known
+        there = config.get(part, {}).get(key)
+        assert said == f"`{str(there).lower()}`" if there is not None else not said.startswith("`"), f"{part}.{key}"
 
 
 def test_the_readme_names_files_that_exist() -> None:
@@ -60,7 +83,7 @@ def tracked() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     names = [Path(name) for name in listed.stdout.split("\0") if name] if listed.returncode == 0 else []
     names = names or [p.relative_to(ROOT) for p in ROOT.rglob("*") if p.is_file() and ".venv" not in p.parts]
-    endings = {".py", ".md", ".toml", ".txt", ".css", ".html", ".js", ""}
+    endings = {".py", ".md", ".toml", ".txt", ".css", ".html", ".js", ".yml", ".service", ".timer", ".conf", ".env", ""}
     return [ROOT / name for name in names if name.suffix in endings and (ROOT / name).is_file()]
 
 

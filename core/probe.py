@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import duckdb
 
@@ -50,7 +51,7 @@ class Readiness:
 
     def __init__(self, opened: Callable[[], Store]) -> None:
         self._opened = opened
-        self._places: dict[int, Place | None] = {}
+        self._places: WeakKeyDictionary[Store, Place] = WeakKeyDictionary()
 
     def why_not(self) -> str | None:
         """Why not, for people; None where it opens, is the file that was opened, and answers a query."""
@@ -66,7 +67,7 @@ class Readiness:
     def _moved(self, store: Store) -> str | None:
         """A file that was deleted or replaced still answers whoever has it open, and what they write is lost."""
         place = place_of(store.url)
-        if store.url.kind == "postgres" or (place is not None and place == self._places.setdefault(id(store), place)):
+        if store.url.kind == "postgres" or (place is not None and place == self._places.setdefault(store, place)):
             return None
         has = "is gone" if place is None else "is another file than the one in use"
         return f"A store stays where it is while it is in use, however {store.url.shown} {has}. Put it back or restart the dashboard."

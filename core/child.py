@@ -10,19 +10,34 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from core.errors import HeatproofError
 
 PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
+_lines: TextIO | None = None
+"""Where the lines go while standard output is somewhere else."""
 
 
 def say(done: float, what: str) -> None:
     """One line of progress."""
-    print(json.dumps({"done": round(done, 4), "what": what}), flush=True)
+    print(json.dumps({"done": round(done, 4), "what": what}), flush=True, file=_lines or sys.stdout)
+
+
+@contextmanager
+def others_on_stderr() -> Iterator[None]:
+    """Standard output is for the lines of `say` alone meanwhile; what libraries print there goes to standard error."""
+    global _lines
+    _lines = sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _lines = None
 
 
 def asked_of(job: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 A piece of work is `work(given, item, job, step)`: `given` is what all pieces share, `job` the folder that it reads and writes below,
 `step` tells how far it is. Every piece runs on one thread wherever it runs, so its result depends neither on the engine nor on the number
-of processes. Results come in the order of the items, and few are under way at any time.
+of processes. Results come in the order of the items, and few of them wait for an earlier one.
 """
 
 import gc
@@ -34,8 +34,8 @@ Work = Callable[[Given, Item, Path, Step], Result]
 
 SMALL = 2_000
 """Rows of clicks, one a banner and day, up to which a run stays in one process. Measured with `python -m benchmarks.engines --small`."""
-AHEAD = 2
-"""Results beside those of the working processes that may wait for an earlier one."""
+AHEAD = 16
+"""Results that may wait for an earlier one, which takes longer; and one a process besides."""
 
 
 def untold(what: str) -> None:
@@ -59,9 +59,9 @@ class Engine(Protocol):
 def one_thread() -> Iterator[None]:
     """One thread for everything that computes, also in libraries that are loaded meanwhile."""
     names = ("OMP_NUM_THREADS", "HEATPROOF_THREADS")
-    before, n = {name: os.environ.get(name) for name in names}, settings.n_threads()
+    before = {name: os.environ.get(name) for name in names}
     torch = sys.modules.get("torch")
-    n = torch.get_num_threads() if torch else n
+    n = torch.get_num_threads() if torch else int(before["OMP_NUM_THREADS"] or settings.n_threads())
     os.environ.update(dict.fromkeys(names, "1"))
     try:
         with threadpool_limits(1):
@@ -151,7 +151,7 @@ class _Crew:
         for k in range(n):
             while k not in kept:
                 free = [connection for connection in self.processes if connection not in self.at]
-                for connection in free[: max(0, min(n, k + len(self.processes) + AHEAD) - given_out)]:
+                for connection in free[: max(0, min(n, k + 2 * len(self.processes) + AHEAD) - given_out)]:
                     self.at[connection] = given_out
                     connection.send(given_out)
                     given_out += 1

@@ -9,7 +9,6 @@ import pickle
 import shutil
 import socket
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core import settings
+from core.child import others_on_stderr
 from core.errors import InputError
 from core.parallel import AHEAD, ElsewhereError, Given, Item, LostProcessError, Result, Step, Work, one_thread, untold
 
@@ -29,6 +29,8 @@ ANSWER_S = 5.0
 """Seconds a cluster has to answer; Ray itself would wait for more than a minute."""
 OBJECT_STORE = 512 * 2**20
 """Bytes of shared memory for what travels on a cluster of this run's own; Ray writes what is more to disk."""
+NEXT = 2
+"""Pieces that are at the cluster already while no core is free for them."""
 FOLDER = "heatproof-ray"
 
 Files = dict[str, bytes]
@@ -64,18 +66,19 @@ def started(job: Path, address: str | None) -> Iterator["RayEngine"]:
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # as `ray start` does; joining does not, and reads this when it is imported
     ray = _ray()
     own = None if address else fresh_folder(FOLDER)
-    quiet = {"log_to_driver": False, "logging_level": "WARNING"}  # standard output is the run's own
-    if address:
-        _join(ray, address, quiet)
-    else:
-        limits = {"num_cpus": settings.n_threads(), "object_store_memory": OBJECT_STORE}
-        ray.init(**limits, **quiet, include_dashboard=False, _temp_dir=str(own), _system_config={"task_oom_retries": RETRIES})
-    try:
-        yield RayEngine(job)
-    finally:
-        ray.shutdown()
-        if own:
-            shutil.rmtree(own, ignore_errors=True)
+    quiet = {"log_to_driver": False, "logging_level": "WARNING"}
+    with others_on_stderr():  # all the same Ray prints what it loses
+        try:
+            if address:
+                _join(ray, address, quiet)
+            else:
+                limits = {"num_cpus": settings.n_threads(), "object_store_memory": OBJECT_STORE}
+                ray.init(**limits, **quiet, include_dashboard=False, _temp_dir=str(own), _system_config={"task_oom_retries": RETRIES})
+            yield RayEngine(job)
+        finally:
+            ray.shutdown()
+            if own:
+                shutil.rmtree(own, ignore_errors=True)
 
 
 def _join(ray: Any, address: str, quiet: dict[str, Any]) -> None:
@@ -101,16 +104,20 @@ class RayEngine:
         ray = _ray()
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(_at_work)
         shared = [ray.put(pickle.dumps(given, protocol=pickle.HIGHEST_PROTOCOL))]  # in a list, Ray leaves the getting to the task
-        ahead = max(1, int(ray.cluster_resources().get("CPU", 1))) + AHEAD
-        under_way: deque[Any] = deque()
+        n = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        under_way: dict[Any, int] = {}
+        kept: dict[int, Any] = {}
+        begun = 0
         try:
-            for item in items:
-                files = {str(path): (self.job / path).read_bytes() for path in reads(item)}
-                under_way.append(task.remote(work, shared, item, files))
-                if len(under_way) == ahead:
-                    yield self._taken(under_way.popleft())
-            while under_way:
-                yield self._taken(under_way.popleft())
+            for k in range(len(items)):
+                while k not in kept:
+                    while begun < min(len(items), k + 2 * n + AHEAD) and len(under_way) < n + NEXT:
+                        files = {str(path): (self.job / path).read_bytes() for path in reads(items[begun])}
+                        under_way[task.remote(work, shared, items[begun], files)] = begun
+                        begun += 1
+                    done = ray.wait(list(under_way))[0][0]
+                    kept[under_way.pop(done)] = self._taken(done)
+                yield kept.pop(k)
         finally:
             for reference in under_way:
                 ray.cancel(reference, force=True)
@@ -124,7 +131,7 @@ class RayEngine:
         except ray.exceptions.RayTaskError as error:
             raise error.cause from ElsewhereError(str(error))
         except lost as error:
-            raise LostProcessError(f"Ray lost the process of a piece of work {RETRIES + 1} times: {error}") from error
+            raise LostProcessError(f"Ray lost the process of a piece of work {RETRIES + 1} times: {str(error).splitlines()[0]}") from error
         _write(self.job, files)
         return pickle.loads(result)
 

@@ -35,6 +35,10 @@ class Part:
         """Its files, named from the job folder on."""
         return [path.relative_to(job) for path in sorted((job / self.folder).glob("*.parquet"))]
 
+    def n_bytes(self, job: Path) -> int:
+        """Size of its files."""
+        return sum((job / path).stat().st_size for path in self.files(job))
+
 
 @dataclass(frozen=True)
 class Grid:

@@ -150,13 +150,14 @@ def _score(job: Path, parts: list[Part], reference: Reference, detectors: Detect
         at[0] += 1
 
     items = [Numbered(part.within(job), f"scoring grid {part.grid_id} ({k + 1} of {len(parts)})") for k, part in enumerate(parts)]
+    items.sort(key=lambda item: item.part.n_bytes(job), reverse=True)  # or all would wait for a large one at the end
     reads = lambda item: [*item.part.files(job), *detectors.files(job)]  # noqa: E731
     out = []
     for item, scored in zip(items, engine.spread(score_part, (reference, detectors), items, reads, told), strict=True):
         out.append(scored)
         at[0] = max(at[0], len(out) * in_all // len(parts))  # where nobody hears of steps
         say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * at[0] / in_all, f"{item.told}: done")
-    return out
+    return sorted(out, key=lambda scored: int(scored.grid_id[0]))  # as the parts, each of which is a grid here
 
 
 class Numbered(NamedTuple):

@@ -1,5 +1,6 @@
 """Runs over Ray: the same as over processes of this machine, also where a process is killed; what is missing is said."""
 
+import json
 import os
 import signal
 import socket
@@ -7,20 +8,25 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from core import cascade, cascade_run, ray_engine, run
+from core import job as jobs
 from core.errors import InputError
-from core.parallel import ElsewhereError, Here, LostProcessError, Step, untold
+from core.features.trained import digest, find_weights
+from core.parallel import ElsewhereError, Here, Step, untold
 from core.ray_engine import RayEngine, check, fresh_folder, started
 from core.reading import parts_of
+from core.scoring import Detectors
 from core.store import Store
 from tests.test_cascade import NAMES, banners, store
 from tests.test_parallel import EXACT, double, nothing_read, refuse, threads
-from tests.test_worker import finished, table, write_job
+from tests.test_worker import ROOT, finished, table, write_job
 
 __all__ = ["store"]
 needs_ray = pytest.mark.skipif(ray_engine.find_spec("ray") is None, reason="Ray is not installed: pip install -r requirements-ray.txt")
@@ -101,13 +107,55 @@ def test_files_travel_and_results_come_in_order(cluster: None, tmp_path: Path) -
 
 @needs_ray
 @pytest.mark.slow
-def test_errors_are_raised_as_they_were_and_loss_has_an_end(cluster: None, tmp_path: Path) -> None:
+def test_networks_of_the_store_travel(cluster: None, tmp_path: Path) -> None:
+    job = write_job(tmp_path / "job", {5: banners(5, 80, 5), 8: banners(8, 60, 0)})
+    (job / "weights").mkdir()
+    shipped = find_weights("ssad_clicks")
+    save_file({name: 0.9 * w for name, w in load_file(shipped).items()}, job / "weights" / shipped.name)
+    samples = cascade_run.draw_samples(job, parts_of(job), 0, Here(job))
+    reference = cascade_run._fit_references(samples, Here(job))
+    detectors = Detectors.asked(["ssad_clicks"], {"weights": str(job / "weights")}, job)
+    assert detectors.own_weights == Path("weights")
+    one, ray = (
+        [scored for _, scored in engine.spread(cascade_run.fit_grid, (reference, detectors), samples, lambda sample: detectors.files(job))]
+        for engine in (Here(job), RayEngine(job))
+    )
+    for here, there in zip(one, ray, strict=True):
+        assert here.scores["ssad_clicks"].tolist() == there.scores["ssad_clicks"].tolist()
+        assert here.weights == there.weights == {"ssad_clicks": f"{shipped.name} {digest(job / 'weights' / shipped.name)}"}
+    assert digest(shipped) not in str(one[0].weights)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_errors_are_raised_as_they_were(cluster: None, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Items are not 3, however this one is") as raised:
         list(RayEngine(tmp_path).spread(refuse, None, range(9), nothing_read))
     assert isinstance(raised.value.__cause__, ElsewhereError)
     assert "in refuse" in str(raised.value.__cause__)
-    with pytest.raises(LostProcessError, match="lost the process of a piece of work 4 times"):
-        list(RayEngine(tmp_path).spread(always_killed, None, range(1), nothing_read))
+
+
+LOSS = """
+from core.child import run, say
+from core.ray_engine import started
+from tests.test_ray import always_killed, nothing_read
+
+def main(job):
+    with started(job, None) as engine:
+        say(0.5, "working")
+        list(engine.spread(always_killed, None, range(1), nothing_read))
+
+run(main)
+"""
+
+
+@needs_ray
+@pytest.mark.slow
+def test_loss_has_an_end_and_is_told_on_standard_error_only(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", LOSS, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == '{"done": 0.5, "what": "working"}\n'
+    assert "Ray lost the process of a piece of work 4 times" in done.stderr.strip().splitlines()[-1]
 
 
 @needs_ray
@@ -153,6 +201,18 @@ def test_an_address_is_a_host_and_a_port_that_answer(monkeypatch: pytest.MonkeyP
         check(f"127.0.0.1:{port}")
     with pytest.raises(InputError, match=f"however 127.0.0.1:{port} does not"):
         check(f"127.0.0.1:{port}")
+
+
+def test_a_job_for_ray_takes_the_networks_of_the_store_along(store: Store, tmp_path: Path) -> None:
+    own = jobs.weights_folder(store.path.resolve())
+    own.mkdir()
+    (own / "ssad_clicks.safetensors").write_bytes(b"trained here")
+    (own / "simclr.checkpoint").write_bytes(b"half-way")
+    for engine, expected in (("local", own), ("ray", tmp_path / "ray" / "weights")):
+        jobs.write_job(store, tmp_path / engine, jobs.Request(engine=engine), datetime(2100, 1, 1))  # type: ignore[arg-type]
+        assert json.loads((tmp_path / engine / "job.json").read_text())["weights"] == str(expected)
+    assert [path.name for path in (tmp_path / "ray" / "weights").iterdir()] == ["ssad_clicks.safetensors"]
+    assert not (tmp_path / "local" / "weights").exists()
 
 
 def test_a_run_says_at_once_that_nobody_answers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

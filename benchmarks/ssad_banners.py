@@ -1,6 +1,6 @@
 """Which augmentations matter on banners: networks that learn from other corruptions, and every self-supervised detector, on three logs.
 
-    python -m benchmarks.ssad_banners [--keep FOLDER] [--seeds 0 1] [--only corruptions|detectors] [--sample CSV LABELS]
+    python -m benchmarks.ssad_banners [--keep FOLDER] [--seeds 0 1] [--only corruptions|detectors] [--rows NAME …]
 
 **Corruptions**: the network of `ssad_clicks` itself, but each trained for STEPS steps only (the shipped one: 1,600 of twice the size), on
 the same synthetic pool: from all corruptions of clicks, from all but one, and from augmentations of images, on equal terms. **Detectors**:
@@ -110,9 +110,13 @@ def variants() -> dict[str, dict[str, Any]]:
     return found | {f"… without {name}": {"corruptions": tuple(c for c in every if c != name)} for name in every}
 
 
+def _weights(what: str, seed: int, keep: Path) -> Path:
+    return keep / f"{what.replace('… ', '').replace(': ', ' ').replace(' ', '_')}-{seed}.safetensors"
+
+
 def network_of(what: str, seed: int, pool: Callable[[], Pool], keep: Path) -> SsadClicksNet:
     """The network trained from `what`, from `keep` where it is there."""
-    path = keep / f"{what.replace('… ', '').replace(': ', ' ').replace(' ', '_')}-{seed}.safetensors"
+    path = _weights(what, seed, keep)
     if not path.exists():
         plan = SsadPlan(steps=STEPS, batch=BATCH, seed=seed, **variants()[what])
         network, about = train_ssad_clicks(pool(), plan, path.with_suffix(".checkpoint"), lambda done, text: None)
@@ -120,8 +124,8 @@ def network_of(what: str, seed: int, pool: Callable[[], Pool], keep: Path) -> Ss
     return load_network(SsadClicksNet(), path)  # type: ignore[return-value]
 
 
-def compare_corruptions(logs: list[Log], keep: Path, seeds: list[int], console: Console) -> None:
-    """Prints a row a network; differences are to the one of all corruptions of the same seed."""
+def compare_corruptions(logs: list[Log], keep: Path, seeds: list[int], names: list[str], console: Console) -> None:
+    """Prints a row a network; differences are to the first of `names`, that of all corruptions, of the same seed."""
     pools: list[Pool] = []
 
     def pool() -> Pool:
@@ -132,9 +136,11 @@ def compare_corruptions(logs: list[Log], keep: Path, seeds: list[int], console: 
     for column in ("learned from", *kinds, *[f"{kind}: AP less than all" for kind in kinds]):
         table.add_column(column, justify="left" if column == "learned from" else "right")
     base: dict[str, Vector] = {}
-    for what in variants():
-        networks = [network_of(what, seed, pool, keep) for seed in seeds]
-        found = {kind: np.array([[_measured(n, log) for log in logs if log.name.startswith(kind)] for n in networks]) for kind in kinds}
+    for what in names:
+        found = {
+            kind: np.array([[measured_of(what, seed, log, pool, keep) for log in logs if log.name.startswith(kind)] for seed in seeds])
+            for kind in kinds
+        }
         base = base or {kind: v[..., 1] for kind, v in found.items()}
         cells = ["{:.4f} / {:.4f}".format(*found[kind].mean(axis=(0, 1))) for kind in kinds]
         less = [found[kind][..., 1] - base[kind] for kind in kinds]
@@ -142,9 +148,13 @@ def compare_corruptions(logs: list[Log], keep: Path, seeds: list[int], console: 
     console.print(table)
 
 
-def _measured(network: SsadClicksNet, log: Log) -> tuple[float, float]:
-    rows = log.reference.rows(log.heatmaps)
-    return log.measured(logits(network, log.heatmaps.counts, log.reference.p.astype(np.float32), rows))
+def measured_of(what: str, seed: int, log: Log, pool: Callable[[], Pool], keep: Path) -> tuple[float, float]:
+    """ROC-AUC and average precision of the network of `what` on a log; its scores are kept."""
+    path = _weights(what, seed, keep).with_suffix(f".{log.name.replace(' ', '_')}.npy")
+    if not path.exists():
+        network, rows = network_of(what, seed, pool, keep), log.reference.rows(log.heatmaps)
+        np.save(path, logits(network, log.heatmaps.counts, log.reference.p.astype(np.float32), rows))
+    return log.measured(np.load(path))
 
 
 def detectors() -> dict[str, dict[str, Any]]:
@@ -186,7 +196,7 @@ def default_scores(log: Log, keep: Path) -> tuple[dict[str, Vector], Vector]:
         return {name: kept[name] for name in names}, kept["limit"]
 
 
-def compare_detectors(logs: list[Log], keep: Path, console: Console) -> None:
+def compare_detectors(logs: list[Log], keep: Path, names: list[str], console: Console) -> None:
     """Prints a row a detector, and what those that are in the catalogue add to the average precision of `combined`."""
     table = Table(title="Detectors: ROC-AUC / AP alone, by logit and by distance; and combined's AP with it - without")
     for column in ("detector", *[c for log in logs for c in (log.name, "by distance", "adds to combined")]):
@@ -194,15 +204,16 @@ def compare_detectors(logs: list[Log], keep: Path, console: Console) -> None:
     default = [default_scores(log, keep) for log in logs]
     for name in ("ssad_clicks", "likelihood_ratio"):
         table.add_row(name, *[c for log, (s, _) in zip(logs, default, strict=True) for c in (_cell(log, s[name]), "", "")])
-    for what in detectors():
+    for what in names:
         cells = []
         for log, known in zip(logs, default, strict=True):
             scores = scores_of(what, log, keep)
             adds = adds_to_combined(log, known, {what: scores[1]}) if what in PLAIN else ""
             cells += [_cell(log, scores[0]), _cell(log, scores[1]), adds]
         table.add_row(what, *cells)
-    together = [adds_to_combined(log, d, {n: scores_of(n, log, keep)[1] for n in PLAIN}) for log, d in zip(logs, default, strict=True)]
-    table.add_row("all five by distance", *[c for adds in together for c in ("", "", adds)])
+    plain = [name for name in names if name in PLAIN]
+    together = [adds_to_combined(log, d, {n: scores_of(n, log, keep)[1] for n in plain}) for log, d in zip(logs, default, strict=True)]
+    table.add_row(f"{len(plain)} by distance together", *[c for adds in together for c in ("", "", adds)])
     console.print(table)
 
 
@@ -228,14 +239,16 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=Path("data/ssad_banners"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="of the synthetic logs, and of the networks")
     parser.add_argument("--only", choices=["corruptions", "detectors"])
+    rows = [*variants(), *detectors()]
+    parser.add_argument("--rows", nargs="+", choices=rows, default=rows, help="of both tables")
     parser.add_argument("--sample", type=Path, nargs=2, default=[SAMPLE / "clicks-sample.csv.gz", SAMPLE / "labels-sample.csv"])
     asked = parser.parse_args()
     asked.keep.mkdir(parents=True, exist_ok=True)
     logs, console = read_logs(asked.seeds, tuple(asked.sample)), Console(width=220)
     if asked.only != "detectors":
-        compare_corruptions(logs, asked.keep, asked.seeds, console)
+        compare_corruptions(logs, asked.keep, asked.seeds, [name for name in variants() if name in asked.rows], console)
     if asked.only != "corruptions":
-        compare_detectors(logs, asked.keep, console)
+        compare_detectors(logs, asked.keep, [name for name in detectors() if name in asked.rows], console)
 
 
 if __name__ == "__main__":

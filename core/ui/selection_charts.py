@@ -43,7 +43,7 @@ def aligned(candidates: Sequence[Row], chosen: int, theme: Theme, dark: bool) ->
         data.append(point)
     best = candidates[chosen]
     note = {"x": best["dsv"], "y": best["auc"][0], "text": f"DSV takes {best['name']}", "showarrow": True, "ax": 40, "ay": 34}
-    note |= {"font": {"size": 12, "color": theme.text}, "arrowcolor": theme.muted, "xanchor": "left"}
+    note |= {"font": {"size": 12, "color": theme.text}, "arrowcolor": theme.muted, "xanchor": "left", "bgcolor": theme.paper}
     axes = plain_axes(theme, "DSV: better aligned to the left", "ROC-AUC")
     axes["xaxis"] |= {"showgrid": True, "gridcolor": theme.line, "nticks": 7}
     low = 0.05 * math.floor(20 * min(c["auc"][1] if c["auc"][1] is not None else c["auc"][0] for c in candidates))

@@ -146,6 +146,24 @@ FAULTS: dict[str, Fault] = {
 }
 
 
+@dataclass(frozen=True)
+class Domains:
+    """m domains: share of the banners, how each moves (m, 2) and stretches (m, 2) layouts, and its share of stray clicks; (m,) else."""
+
+    name: NDArray[Any]
+    share: NDArray[np.float64]
+    move: Points
+    stretch: Points
+    noise: NDArray[np.float64]
+
+    def drawn(self, rng: np.random.Generator, layout: Layout, domain: int) -> Layout:
+        """The layout as this domain draws it and as one banner's products are liked."""
+        spots = layout.spots.copy()
+        spots[:, :2] = 0.5 + (spots[:, :2] - 0.5) * self.stretch[domain] + self.move[domain] + rng.normal(0, 0.006, 2)
+        liked = rng.gamma(8, 1 / 8, layout.product.max() + 2)
+        return replace(layout, spots=spots, noise=layout.noise + self.noise[domain]).weighted(layout.weights * liked[layout.product])
+
+
 @dataclass
 class Clicks:
     """A click log as columns: banner index (n,), positions (n, 2), time (n,); and the banners' own columns (m,)."""
@@ -178,7 +196,7 @@ def make_clicks(
     layouts = {p.grid_id: {n: make_layout(rng, n) for n in sorted(rng.choice(np.arange(1, 7), 4, replace=False).tolist())} for p in plans}
     for plan in plans[: round(scattered * len(plans))]:
         layouts[plan.grid_id] = dict.fromkeys(layouts[plan.grid_id], make_scatter(rng))
-    domains = _make_domains(rng)
+    domains = make_domains(rng)
     parts: list[dict[str, Any]] = []
     for plan in plans:
         broken = np.zeros(plan.n_banners, bool)
@@ -191,15 +209,16 @@ def make_clicks(
     return _gathered(rng, parts)
 
 
-def _make_domains(rng: np.random.Generator) -> dict[str, Any]:
+def make_domains(rng: np.random.Generator) -> Domains:
+    """N_DOMAINS domains, few of them popular."""
     popularity = 1 / (1 + np.arange(N_DOMAINS)) ** 0.8
-    return {
-        "name": np.array([f"site{k:03d}.example" for k in range(N_DOMAINS)]),
-        "share": popularity / popularity.sum(),
-        "move": rng.normal(0, 0.008, (N_DOMAINS, 2)),
-        "stretch": 1 + rng.normal(0, 0.012, (N_DOMAINS, 2)),
-        "noise": rng.uniform(0, 0.05, N_DOMAINS),
-    }
+    return Domains(
+        name=np.array([f"site{k:03d}.example" for k in range(N_DOMAINS)]),
+        share=popularity / popularity.sum(),
+        move=rng.normal(0, 0.008, (N_DOMAINS, 2)),
+        stretch=1 + rng.normal(0, 0.012, (N_DOMAINS, 2)),
+        noise=rng.uniform(0, 0.05, N_DOMAINS),
+    )
 
 
 def _banner(
@@ -207,7 +226,7 @@ def _banner(
     grid_id: int,
     layouts: dict[int, Layout],
     others: list[Layout],
-    domains: dict[str, Any],
+    domains: Domains,
     fault: str,
     faults: dict[str, Fault],
 ) -> dict[str, Any]:
@@ -215,8 +234,8 @@ def _banner(
     if fault == "missing_product":
         counts = [n for n in counts if n > 1]
     n_products = int(rng.choice(counts))
-    domain = int(rng.choice(N_DOMAINS, p=domains["share"]))
-    layout = _own(rng, layouts[n_products], domains, domain)
+    domain = int(rng.choice(N_DOMAINS, p=domains.share))
+    layout = domains.drawn(rng, layouts[n_products], domain)
     n = int(np.clip(rng.lognormal(np.log(180), 0.7), 15, 20_000))
     first = int(rng.integers(1, 6)) if fault and rng.random() < LATE_SHARE else 0
     day = rng.integers(0, N_DAYS, n)
@@ -224,15 +243,7 @@ def _banner(
     points = layout.draw(rng, n)
     if fault:
         points[day >= first] = faults[fault](rng, layout, others, n_late)
-    return {"grid_id": grid_id, "n_products": n_products, "domain": domains["name"][domain], "fault": fault, "points": points, "day": day}
-
-
-def _own(rng: np.random.Generator, layout: Layout, domains: dict[str, Any], domain: int) -> Layout:
-    """The layout as this domain draws it and as this banner's products are liked."""
-    spots = layout.spots.copy()
-    spots[:, :2] = 0.5 + (spots[:, :2] - 0.5) * domains["stretch"][domain] + domains["move"][domain] + rng.normal(0, 0.006, 2)
-    liked = rng.gamma(8, 1 / 8, layout.product.max() + 2)
-    return replace(layout, spots=spots, noise=layout.noise + domains["noise"][domain]).weighted(layout.weights * liked[layout.product])
+    return {"grid_id": grid_id, "n_products": n_products, "domain": domains.name[domain], "fault": fault, "points": points, "day": day}
 
 
 def _gathered(rng: np.random.Generator, parts: list[dict[str, Any]]) -> Clicks:

@@ -87,6 +87,7 @@ def look(part: Part, learned: Learned, job: Path) -> Looked:
     templates = np.full(len(heatmaps), -np.inf)
     alive = np.flatnonzero((statistics >= cuts[0]) | must)
     some = heatmaps.take(alive)
+    scorer.carry(heatmaps, alive, some)
     templates[alive] = np.maximum(statistics[alive], _heard(some, learned, scorer, [TEMPLATE])[TEMPLATE])
     clock.append(time.perf_counter())
     looked = np.flatnonzero(must | (templates >= cuts[1]))

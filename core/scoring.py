@@ -9,6 +9,7 @@ from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,9 @@ class Scored:
     """Seconds a detector: fit and score, or features and score where it is a deep one."""
     weights: dict[str, str | None] = field(default_factory=dict)
     """Which trained weights a detector used; None = it has none."""
+
+
+_limits: WeakKeyDictionary[Heatmaps, tuple[Reference, Vector]] = WeakKeyDictionary()
 
 
 def quiet(what: str) -> None:
@@ -169,12 +173,17 @@ class GridScorer:
             scores[name] = self.detectors_[name].score(X, groups)
             seconds[name] = (self.fit_s_[name], time.perf_counter() - start)
             self.fit_s_[name] = 0.0  # told once, however many banners follow
-        rows = self.own_.rows(heatmaps)
         what = (heatmaps.banner_id, heatmaps.grid_id, heatmaps.n_products, heatmaps.domain, heatmaps.n_clicks)
         weights = {name: self.weights_[name] for name in names}
         if self.chosen and self.chosen["detector"] in names:
             weights[self.chosen["detector"]] = self.chosen["candidate"]
-        return Scored(*what, self.ids_[rows], scores, [], few_clicks_limit(heatmaps.counts, self.own_.p, rows), seconds, weights)
+        return Scored(*what, self.ids_[self.own_.rows(heatmaps)], scores, [], self._limit(heatmaps), seconds, weights)
+
+    def _limit(self, heatmaps: Heatmaps) -> Vector:
+        """Of how odd few clicks may look; kept as long as `heatmaps` are, since they are looked at tier by tier."""
+        if heatmaps not in _limits or _limits[heatmaps][0] is not self.own_:
+            _limits[heatmaps] = self.own_, few_clicks_limit(heatmaps.counts, self.own_.p, self.own_.rows(heatmaps))
+        return _limits[heatmaps][1]
 
     def _chosen_fields(self, name: str) -> dict[str, Any]:
         """What a detector's fields are where it is the chosen one; JSON has no tuples."""
@@ -183,8 +192,10 @@ class GridScorer:
         return {key: tuple(value) if isinstance(value, list) else value for key, value in self.chosen["fields"].items()}
 
     def carry(self, heatmaps: Heatmaps, rows: NDArray[np.int64], some: Heatmaps) -> None:
-        """Spares the templates another look at the banners of `heatmaps` at `rows`, which are those of `some`."""
+        """Keeps what is known of the banners of `heatmaps` at `rows`, which are those of `some`: what templates say, and few clicks' limit."""
         self.detectors_["likelihood_ratio"].carry(heatmaps, rows, some)
+        if heatmaps in _limits:
+            _limits[some] = self.own_, self._limit(heatmaps)[rows]
 
     def _as_read(self, reads: str, heatmaps: Heatmaps) -> tuple[Any, NDArray[np.int64]]:
         """The heatmaps as they are, as images (n, 1, 40, 40) or as features (n, d), made once; and group codes (n,)."""

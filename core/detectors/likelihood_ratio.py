@@ -84,10 +84,12 @@ class LikelihoodRatio(Detector):
         return kept[key][1]
 
     def carry(self, X: Heatmaps, rows: NDArray[np.int64], some: Heatmaps) -> None:
-        """Makes the evidence of `X` known for `some`, which are the banners of `X` at `rows`."""
-        known, key = self.evidence(X), (id(self.reference_), id(self.others) if self.others else 0)
-        taken = Evidence(known.rows[rows], known.log_odds[rows], known.best[rows], known.details)
-        _cache.setdefault(some, {})[key] = (self.reference_, self.others), taken
+        """Makes the evidence of `X`, where it is known, known for `some`, which are the banners of `X` at `rows`."""
+        key = id(self.reference_), id(self.others) if self.others else 0
+        if key in _cache.get(X, {}):
+            known = self.evidence(X)
+            taken = Evidence(known.rows[rows], known.log_odds[rows], known.best[rows], known.details)
+            _cache.setdefault(some, {})[key] = (self.reference_, self.others), taken
 
     def _evidence(self, X: Heatmaps) -> Evidence:
         rows = self.reference_.rows(X)

@@ -150,10 +150,10 @@ def _third(page: Callable[[], Any]) -> float:
 
 def found(store: Path, log: Path) -> dict[str, float]:
     """Flags against the truth: banners flagged, share of these that are broken, shares of the broken of CLEAR clicks and of all found."""
-    sql = f"""SELECT count_if(flagged), count_if(flagged AND fault <> '') / greatest(count_if(flagged), 1),
-        count_if(flagged AND fault <> '' AND n_clicks >= {CLEAR}) / greatest(count_if(fault <> '' AND n_clicks >= {CLEAR}), 1),
-        count_if(flagged AND fault <> '') / count_if(fault <> '')
-        FROM result JOIN read_parquet('{log}/*.truth') USING (banner_id)"""
+    sql = f"""SELECT count_if(flagged), count_if(flagged AND t.fault <> '') / greatest(count_if(flagged), 1),
+        count_if(flagged AND t.fault <> '' AND n_clicks >= {CLEAR}) / greatest(count_if(t.fault <> '' AND n_clicks >= {CLEAR}), 1),
+        count_if(flagged AND t.fault <> '') / count_if(t.fault <> '')
+        FROM result JOIN read_parquet('{log}/*.truth') t USING (banner_id)"""
     with duckdb.connect(str(store), read_only=True) as con:
         n, precise, clear, every = con.execute(sql).fetchall()[0]
     return {"flagged": n, "broken among the flagged": precise, f"found of {CLEAR} clicks or more": clear, "found of all": every}

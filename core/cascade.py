@@ -42,6 +42,19 @@ def gate_scores(normalised: dict[str, Vector]) -> list[Vector]:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What the last tier may cost at most: a share of all banners, 0..1, and seconds of processor time; None = no bound."""
+
+    share: float | None = None
+    seconds: float | None = None
+
+    def most(self, n_banners: int, seconds_each: float) -> float:
+        """Share of `n_banners` that may be looked at, where a look takes so many seconds; 0..1."""
+        by_time = 1.0 if self.seconds is None else self.seconds / max(n_banners * seconds_each, 1e-12)
+        return min(1.0 if self.share is None else self.share, by_time, 1.0)
+
+
+@dataclass(frozen=True)
 class Loss:
     """What a tier did to the half of the control sample that did not set its cut: banners found broken by all detectors, and lost here."""
 

@@ -5,6 +5,7 @@ more by then, so parts can be looked at in any order and by any process. What fl
 that was not cleared.
 """
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from core import cascade, judging, results
-from core.cascade import TEMPLATE, TIERS, Cleared, gate_scores
+from core.cascade import TEMPLATE, TIERS, Budget, Cleared, gate_scores
 from core.child import say
 from core.detectors import CATALOGUE
 from core.errors import InputError
@@ -38,12 +39,13 @@ Vector = NDArray[np.float64]
 class Sample:
     """Banners of one grid drawn at random: references rest on all of them, detectors learn from `learned`, `control` is looked at by all.
 
-    `whole`: the grid is so small that every banner is learned from and looked at.
+    `n_banners` are in the grid. `whole`: these are so few that every banner is learned from and looked at.
     """
 
     heatmaps: Heatmaps
     learned: Heatmaps
     control: Heatmaps
+    n_banners: int
     whole: bool
 
     @property
@@ -58,7 +60,7 @@ def score(job: Path, parts: list[Part], quick: list[str], deep: list[str], asked
     fdr, seed = float(asked["fdr"]), int(asked.get("seed", 0))
     samples = draw_samples(job, parts, seed, engine)
     detectors = Detectors.asked(quick, asked, job)
-    learned = learn(job, samples, detectors, float(asked.get("budget") or 1.0), fdr, engine)
+    learned = learn(job, samples, detectors, Budget(asked.get("budget"), asked.get("budget_s")), fdr, engine)
     found = engine.spread(look_at, learned, [part.within(job) for part in parts], lambda part: part.files(job))
     looked = []
     for k, part in enumerate(parts):
@@ -92,7 +94,12 @@ class Draw(NamedTuple):
     wanted: int
 
 
-Drawn = tuple[Heatmaps, np.random.Generator]
+class Drawn(NamedTuple):
+    """Banners drawn at random from the `n_banners` of a part, and the generator after that."""
+
+    heatmaps: Heatmaps
+    n_banners: int
+    rng: np.random.Generator
 
 
 def draw_samples(job: Path, parts: list[Part], seed: int, engine: Engine) -> list[Sample]:
@@ -110,40 +117,42 @@ def draw_samples(job: Path, parts: list[Part], seed: int, engine: Engine) -> lis
 
 
 def draw(seed: int, item: Draw, job: Path, step: Step) -> Drawn:
-    """Banners of one part, drawn at random, and the generator after that: a piece of work."""
+    """Draws from one part: a piece of work."""
     rng = np.random.default_rng([seed, item.part.grid_id, *([item.number] if item.number else [])])
     heatmaps = read_part(item.part.under(job)).heatmaps
-    few = len(heatmaps) <= item.wanted
-    return heatmaps if few else heatmaps.take(np.sort(rng.choice(len(heatmaps), item.wanted, replace=False))), rng
+    n = len(heatmaps)
+    return Drawn(heatmaps if n <= item.wanted else heatmaps.take(np.sort(rng.choice(n, item.wanted, replace=False))), n, rng)
 
 
 def _sample(drawn: list[Drawn]) -> Sample:
     """The sample of one grid from what was drawn of its parts."""
-    heatmaps, rng = concatenated([own for own, _ in drawn]), drawn[0][1]
+    heatmaps, n = concatenated([part.heatmaps for part in drawn]), sum(part.n_banners for part in drawn)
     if len(heatmaps) <= 2 * cascade.CONTROL:
-        return Sample(heatmaps, heatmaps, heatmaps, True)
-    order = rng.permutation(len(heatmaps))
+        return Sample(heatmaps, heatmaps, heatmaps, n, True)
+    order = drawn[0].rng.permutation(len(heatmaps))
     control, rest = order[: cascade.CONTROL], order[cascade.CONTROL :][: cascade.LEARNED]
-    return Sample(heatmaps, heatmaps.take(np.sort(rest)), heatmaps.take(np.sort(control)), False)
+    return Sample(heatmaps, heatmaps.take(np.sort(rest)), heatmaps.take(np.sort(control)), n, False)
 
 
-def learn(job: Path, samples: list[Sample], detectors: Detectors, most: float, fdr: float, engine: Engine) -> Learned:
+def learn(job: Path, samples: list[Sample], detectors: Detectors, budget: Budget, fdr: float, engine: Engine) -> Learned:
     """References, fitted detectors, what their scores mean, and the cuts of the tiers, from samples of all grids."""
     quick = detectors.names
     reference = _fit_references(samples, engine)
-    scorers, scored = {}, []
+    scorers, scored, seconds = {}, [], 0.0
     found = engine.spread(fit_grid, (reference, detectors), samples, lambda sample: detectors.files(job))
     for k, sample in enumerate(samples):
         say(LEARN_SHARE * (0.75 + k / len(samples) / 4), f"looking at the control sample of grid {sample.grid_id}")
-        scorer, of_control = next(found)
+        scorer, of_control, took = next(found)
         scorers[sample.grid_id] = scorer.with_reference(reference)
         scored.append(of_control)
+        seconds += took
     about = About(*(results.gathered(scored, name) for name in About._fields))
     scores = {name: np.concatenate([part.scores[name] for part in scored]) for name in quick}
     judge = Judge().fit(scores, about)
     heard = judge.hear(scores, about)
     judged = judge.verdict(heard, about.grid_id, fdr)
     tiers = gate_scores(heard.normalised)
+    most = budget.most(sum(sample.n_banners for sample in samples), seconds / len(about.grid_id))
     gates = cascade.fit_gates(tiers, judged.flagged, most)
     cleared = [Cleared().fit(tier, judged.p_broken, fate) for tier, fate in zip(tiers, gates.cleared(tiers), strict=True)]
     control = {s.grid_id: s.control.banner_id for s in samples}
@@ -164,11 +173,12 @@ def fit_sample(given: None, sample: Sample, job: Path, step: Step) -> Reference:
     return fit_reference(sample.heatmaps)
 
 
-def fit_grid(given: tuple[Reference, Detectors], sample: Sample, job: Path, step: Step) -> tuple[GridScorer, Scored]:
-    """The fitted detectors of one grid, and what they say of its control sample: a piece of work."""
+def fit_grid(given: tuple[Reference, Detectors], sample: Sample, job: Path, step: Step) -> tuple[GridScorer, Scored, float]:
+    """The fitted detectors of one grid, what they say of its control sample, and the processor seconds of that: a piece of work."""
     reference, detectors = given[0], given[1].under(job)
     scorer = GridScorer(sample.grid_id, reference, detectors.names, detectors.own_weights, detectors.chosen).fit(sample.learned, quiet)
-    return scorer, scorer.raw(sample.control, detectors.names, quiet)
+    began = time.process_time()
+    return scorer, scorer.raw(sample.control, detectors.names, quiet), time.process_time() - began
 
 
 def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], asked: dict[str, Any]) -> dict[str, Any]:
@@ -214,7 +224,12 @@ def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], 
         "n_false_expected": float((1 - judged.p_broken)[judged.flagged].sum()),
         "first_day": str(days[0]),
         "last_day": str(days[1]),
-        "settings": {"deep_weight": round(judged.deep_weight, 4), "cascade": True, "budget": asked.get("budget")},
+        "settings": {
+            "deep_weight": round(judged.deep_weight, 4),
+            "cascade": True,
+            "budget": asked.get("budget"),
+            "budget_s": asked.get("budget_s"),
+        },
     }
 
 

@@ -72,6 +72,8 @@ class Request:
     """Score in tiers: see `core.cascade`."""
     budget: float | None = None
     """Share of the banners that all detectors may look at in a cascade, 0..1; None = as many as the control sample asks for."""
+    budget_s: float | None = None
+    """Seconds of processor time that they may take for that; None = no bound."""
     engine: EngineName = "local"
     ray_address: str | None = None
     """HOST:PORT of a Ray cluster; None = one on this machine, for this run."""
@@ -98,7 +100,7 @@ def check_request(store: Store, request: Request) -> None:
     """Raises InputError where the store holds nothing that the request asks for."""
     if request.detectors == []:
         raise InputError("A run takes at least one detector, however none was named. Name some, or leave the choice to the default run.")
-    if request.budget is not None and not request.cascade:
+    if (request.budget is not None or request.budget_s is not None) and not request.cascade:
         raise InputError("A budget limits the last tier of a cascade, however the run has no tiers. Say --cascade too.")
     if request.budget is not None and not 0 < request.budget <= 1:
         raise InputError(f"A budget is more than 0 and at most 100 percent, however it is {100 * request.budget:g}. Give another.")
@@ -108,6 +110,8 @@ def check_request(store: Store, request: Request) -> None:
         from core import ray_engine
 
         ray_engine.check(request.ray_address)
+    if request.budget_s is not None and not request.budget_s > 0:
+        raise InputError(f"A budget is more than 0 seconds, however it is {request.budget_s:g}. Give another.")
     for grid_id in request.grids or []:
         if not store.rows("SELECT 1 FROM banner WHERE grid_id = ? LIMIT 1", [grid_id]):
             known = [row["grid_id"] for row in store.rows("SELECT DISTINCT grid_id FROM banner ORDER BY grid_id LIMIT 20")]
@@ -138,6 +142,7 @@ def write_job(store: Store, folder: Path, request: Request, before: datetime) ->
         "seed": request.seed,
         "cascade": request.cascade,
         "budget": request.budget,
+        "budget_s": request.budget_s,
         "parent_pid": os.getpid(),
         "features": features,
         "weights": str(_weights(store, folder, request)),

@@ -47,6 +47,7 @@ def score(
     deep: Deep = "candidates",
     cascade: bool = False,
     budget: float | None = None,
+    budget_s: float | None = None,
     engine: EngineName = "local",
     ray_address: str | None = None,
     progress: Progress | None = None,
@@ -54,12 +55,13 @@ def score(
 ) -> RunSummary:
     """Runs to the end in this thread, in tiers where it is a `cascade`. Setting `cancel` stops it within seconds.
 
-    `budget`: share of the banners, 0..1, that all detectors may look at in a cascade; None = as many as the control sample asks for.
+    `budget`: share of the banners, 0..1, that all detectors may look at in a cascade, `budget_s`: processor seconds that they may take for
+    it; None = as many as the control sample asks for.
     `engine`: where the work goes: processes of this machine, or Ray, at `ray_address` (HOST:PORT) or on this machine for this run alone.
 
     Raises InputError where there is nothing to score, RunError where the run failed, RunCancelledError where it was cancelled.
     """
-    request = replace(_request(detectors, grids, first_day, last_day, deep), cascade=cascade, budget=budget)
+    request = replace(_request(detectors, grids, first_day, last_day, deep), cascade=cascade, budget=budget, budget_s=budget_s)
     handle = _open(store, replace(request, engine=engine, ray_address=ray_address))
     return _execute(store, handle, progress, cancel)
 

@@ -192,7 +192,7 @@ class GridScorer:
         return {key: tuple(value) if isinstance(value, list) else value for key, value in self.chosen["fields"].items()}
 
     def carry(self, heatmaps: Heatmaps, rows: NDArray[np.int64], some: Heatmaps) -> None:
-        """Keeps what is known of the banners of `heatmaps` at `rows`, which are those of `some`: what templates say, and few clicks' limit."""
+        """Keeps what is known of the banners of `heatmaps` at `rows`, which are those of `some`: evidence and limit of few clicks."""
         self.detectors_["likelihood_ratio"].carry(heatmaps, rows, some)
         if heatmaps in _limits:
             _limits[some] = self.own_, self._limit(heatmaps)[rows]

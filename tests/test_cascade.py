@@ -12,7 +12,7 @@ import pytest
 
 from core import cascade, cascade_run, run, verdicts
 from core import job as jobs
-from core.cascade import Cleared, fit_gates, gate_scores
+from core.cascade import Budget, Cleared, fit_gates, gate_scores
 from core.errors import InputError
 from core.parallel import Here
 from core.queries import tiers
@@ -86,7 +86,7 @@ def test_what_is_broken_is_flagged_and_not_cleared(job: Path) -> None:
 
 def test_control_banners_stand_for_those_that_were_cleared(job: Path) -> None:
     samples = cascade_run.draw_samples(job, parts_of(job), 0, Here(job))
-    learned = cascade_run.learn(job, samples, Detectors(NAMES), 1.0, 0.1, Here(job))
+    learned = cascade_run.learn(job, samples, Detectors(NAMES), Budget(), 0.1, Here(job))
     from core.look import look
 
     looked = [look(part, learned, job) for part in parts_of(job)]
@@ -163,6 +163,14 @@ def test_a_budget_is_kept_and_costs_what_it_says() -> None:
     gates = fit_gates([scores, scores], broken, most=0.1)
     assert (scores >= gates.cuts[1]).mean() == pytest.approx(0.1, abs=0.001)
     assert gates.losses[1].share.share > 0.3
+
+
+def test_a_budget_in_seconds_is_what_looks_cost() -> None:
+    assert Budget().most(1000, 0.001) == 1
+    assert Budget(share=0.2).most(1000, 0.001) == 0.2
+    assert Budget(seconds=0.1).most(1000, 0.001) == pytest.approx(0.1)
+    assert Budget(share=0.05, seconds=0.1).most(1000, 0.001) == 0.05
+    assert Budget(seconds=60).most(1000, 0.001) == 1
 
 
 def test_without_anything_broken_a_cut_still_lets_some_through() -> None:
@@ -259,10 +267,22 @@ def test_a_verdict_judges_whom_the_detectors_looked_at_and_keeps_the_cleared(sto
     assert sum(r["flagged"] for r in rows) == 7
 
 
+def test_with_hardly_any_seconds_hardly_anybody_is_looked_at_closely(store: Store) -> None:
+    looked = {}
+    for seconds in (None, 1e-9):
+        found = tiers.of_run(store, run.score(store, detectors=NAMES, cascade=True, budget_s=seconds).run_id)
+        looked[seconds] = found[2]["n_in"]
+    assert looked[1e-9] < looked[None]
+    n_control = 60 + cascade.CONTROL  # all of the small grid
+    assert looked[1e-9] - n_control <= 4  # a part has one at least
+
+
 @pytest.mark.parametrize(("asked", "said"), [
     ({"budget": 0.1}, "the run has no tiers"),
     ({"budget": 1.5, "cascade": True}, "however it is 150"),
     ({"budget": 0.0, "cascade": True}, "however it is 0"),
+    ({"budget_s": 60.0}, "the run has no tiers"),
+    ({"budget_s": 0.0, "cascade": True}, "however it is 0"),
 ])  # fmt: skip
 def test_a_budget_that_cannot_be_is_refused(store: Store, asked: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):

@@ -33,7 +33,8 @@ Work = Callable[[Given, Item, Path, Step], Result]
 """A function of a module: other processes find it by its name."""
 
 SMALL = 2_000
-"""Rows of clicks, one a banner and day, up to which a run stays in one process. Measured with `python -m benchmarks.engines --small`."""
+"""Rows of clicks, one a banner and day, up to which a run stays in one process; `python -m benchmarks.engines --small` says where
+spreading begins to pay."""
 AHEAD = 16
 """Results that may wait for an earlier one, which takes longer; and one a process besides."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import csr_matrix
@@ -59,14 +60,13 @@ class Reference:
 
     def rows(self, heatmaps: Heatmaps) -> NDArray[np.int64]:
         """(n,) index of every banner's narrowest group. Raises ContractError for a grid that was not fitted."""
-        keys = zip(heatmaps.grid_id.tolist(), heatmaps.n_products.tolist(), heatmaps.domain.tolist(), strict=True)
-        cache: dict[tuple[int, int, str], int] = {}
-        out = np.empty(len(heatmaps), dtype=np.int64)
-        for i, key in enumerate(keys):
-            if key not in cache:
-                cache[key] = self._narrowest(*key)
-            out[i] = cache[key]
-        return out
+        columns = (heatmaps.grid_id, heatmaps.n_products, heatmaps.domain)
+        codes, uniques = zip(*(pd.factorize(column) for column in columns), strict=True)
+        key = np.ravel_multi_index(codes, [max(len(found), 1) for found in uniques])
+        keys, of_key = np.unique(key, return_inverse=True)
+        at = np.unravel_index(keys, [max(len(found), 1) for found in uniques])
+        narrowest = [self._narrowest(*(found[i] for found, i in zip(uniques, three, strict=True))) for three in zip(*at, strict=True)]
+        return np.array(narrowest, dtype=np.int64)[of_key]
 
     def of_grid(self, grid_id: int) -> tuple["Reference", NDArray[np.int64]]:
         """The references of one grid, and their rows in this one."""

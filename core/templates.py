@@ -1,6 +1,7 @@
 """Fault templates: what a group's reference becomes when a banner renders wrongly.
 
-In: a reference (1600,), the references of other grids. Out: a bank of alternatives (k, 1600), each with its family and parameters.
+In: a reference (1600,), the references of other grids. Out: a bank of k alternatives at the cells asked for, with families and
+parameters.
 A template is one of three things: the reference moved (`operators`, sparse and the same for every reference), the reference with
 a region taken away, or the reference mixed with something that does not depend on it. Always with a little uniform noise.
 """
@@ -8,7 +9,7 @@ a region taken away, or the reference mixed with something that does not depend 
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,10 @@ from core.settings import N_BINS, N_COLS, N_ROWS
 
 Matrix = NDArray[np.float64]
 Rows = NDArray[np.float32]
+Cells = NDArray[np.int64]
 Detail = dict[str, Any]
+Part = tuple[Rows, list[str], list[Detail]]
+"""Templates without noise at the cells asked for (m, k), their families and parameters."""
 
 FAMILIES = (
     "shifted",
@@ -41,33 +45,39 @@ SPOT_SD = 0.018
 EDGE_DEPTH = 0.035
 CORNER_SD = 0.024
 CORNER_AT = 0.04
+ALL: Cells = np.arange(N_BINS)
 MAX_OTHER = 120
+MIN_INSIDE = 0.02
+"""A move is worth a template where it leaves so much of the reference inside."""
 MIN_REMOVED, MAX_REMOVED = 0.06, 0.8
 """A region is worth a template where it holds between these shares of the reference."""
 
 
 @dataclass(frozen=True)
 class Bank:
-    """Alternatives to one reference: `p` (k, 1600) float32 rows of sum 1, sorted by family; `spans` start and stop of each of FAMILIES;
-    `details` (k,) parameters."""
+    """Alternatives to one reference at some cells: `log_ratio` (m, k) float32, log t / p at each of `cells` (m,), sorted by family; `spans`
+    start and stop of each of FAMILIES; `details` (k,) parameters."""
 
-    p: NDArray[np.float32]
+    cells: Cells
+    log_ratio: Rows
     spans: list[tuple[int, int]]
     details: list[Detail]
 
 
-def make_bank(reference: Matrix, others: dict[int, Matrix]) -> Bank:
-    """The bank of one reference; `others` are references of other grids by reference id."""
+def make_bank(reference: Matrix, others: dict[int, Matrix], cells: Cells = ALL) -> Bank:
+    """The bank of one reference at `cells` (m,), whose number is what it costs; `others` are references of other grids by reference id."""
     single = reference.astype(np.float32)
-    parts = [_moved(single), _removed(single), _added(single), _others(others)]
-    p = np.empty((sum(len(part[1]) for part in parts), N_BINS), dtype=np.float32)
-    np.concatenate([part[0] for part in parts], out=p)
-    p *= 1 - NOISE
-    p += NOISE / N_BINS
+    parts = [_moved(single, cells), _removed(single, cells), _added(single, cells), _others(others, cells)]
+    log_ratio = np.empty((len(cells), sum(len(part[1]) for part in parts)), dtype=np.float32)
+    np.concatenate([part[0] for part in parts], axis=1, out=log_ratio)
+    log_ratio *= 1 - NOISE
+    log_ratio += NOISE / N_BINS
+    log_ratio /= single[cells, None]
+    np.log(log_ratio, out=log_ratio)
     names = [name for part in parts for name in part[1]]
     family = np.array([FAMILIES.index(n) for n in names])  # every part gives its families in their order
     bounds = np.searchsorted(family, np.arange(len(FAMILIES) + 1))
-    return Bank(p, [(int(a), int(b)) for a, b in pairwise(bounds)], [detail for part in parts for detail in part[2]])
+    return Bank(cells, log_ratio, [(int(a), int(b)) for a, b in pairwise(bounds)], [detail for part in parts for detail in part[2]])
 
 
 def template_of(reference: Matrix, fault: str, detail: Detail, other: Matrix | None = None) -> Matrix:
@@ -126,8 +136,18 @@ def _operator(detail: Detail) -> csr_matrix:
     return _operator_of(float(scale[0]), float(scale[1]), float(offset[0]), float(offset[1]))
 
 
+class Moves(NamedTuple):
+    """k moves: densities after them as one product (1600 * k, 1600), k running fastest; what they leave inside (k, 1600); families and
+    parameters."""
+
+    operator: csr_matrix
+    inside: csr_matrix
+    names: list[str]
+    details: list[Detail]
+
+
 @lru_cache(maxsize=1)
-def _moves() -> tuple[csr_matrix, list[str], list[Detail]]:
+def _moves() -> Moves:
     steps = np.round(np.arange(-8, 9) * 0.05, 2)
     details: list[tuple[str, Detail]] = [
         ("shifted", {"dx": float(dx), "dy": float(dy)}) for dx in steps for dy in steps if 0.06 < np.hypot(dx, dy) < 0.45
@@ -143,16 +163,21 @@ def _moves() -> tuple[csr_matrix, list[str], list[Detail]]:
                 ("scaled", {"sx": 1.0, "sy": f, "at_x": 0.5, "at_y": at}),
             ]
     details += [("mirrored", {"flip": flip}) for flip in ("x", "y", "xy")]
-    matrix = vstack([_operator(d) for _, d in details]).tocsr().astype(np.float32)
-    return matrix, [name for name, _ in details], [d for _, d in details]
+    operators = [_operator(d) for _, d in details]
+    by_cell = np.arange(len(details) * N_BINS).reshape(len(details), N_BINS).T.ravel()
+    operator = vstack(operators).tocsr().astype(np.float32)[by_cell]
+    inside = csr_matrix(vstack([csr_matrix(x.sum(axis=0)) for x in operators]), dtype=np.float32)
+    return Moves(operator, inside, [name for name, _ in details], [d for _, d in details])
 
 
-def _moved(reference: Rows) -> tuple[Rows, list[str], list[Detail]]:
-    matrix, names, details = _moves()
-    p = (matrix @ reference).reshape(-1, N_BINS)
-    enough = p.sum(axis=1) > 0.02
-    keep = np.flatnonzero(enough)
-    return _renormalised(p[keep]), [names[k] for k in keep], [details[k] for k in keep]
+def _moved(reference: Rows, cells: Cells) -> Part:
+    moves = _moves()
+    k = len(moves.names)
+    some = moves.operator if len(cells) == N_BINS else moves.operator[(cells[:, None] * k + np.arange(k)).ravel()]
+    inside = moves.inside @ reference
+    keep = np.flatnonzero(inside > MIN_INSIDE)
+    p = (some @ reference).reshape(-1, k)[:, keep] / inside[keep]
+    return p, [moves.names[i] for i in keep], [moves.details[i] for i in keep]
 
 
 # Removed: a region of the reference holds no clicks.
@@ -198,9 +223,11 @@ def _tiles() -> list[Detail]:
 
 
 @lru_cache(maxsize=1)
-def _regions() -> tuple[NDArray[np.bool_], list[str], list[Detail]]:
+def _regions() -> Part:
+    """What each leaves (1600, k), 1 or 0; families and parameters."""
     details = [("clipped", d) for d in _cuts()] + [("missing_product", d) for d in _tiles()]
-    return np.array([_region(d) for _, d in details]), [n for n, _ in details], [d for _, d in details]
+    left = np.array([~_region(d) for _, d in details]).T
+    return np.ascontiguousarray(left, dtype=np.float32), [n for n, _ in details], [d for _, d in details]
 
 
 def _without(reference: Matrix, region: NDArray[np.bool_]) -> Matrix:
@@ -208,12 +235,12 @@ def _without(reference: Matrix, region: NDArray[np.bool_]) -> Matrix:
     return np.asarray(p / max(p.sum(), 1e-12))
 
 
-def _removed(reference: Rows) -> tuple[Rows, list[str], list[Detail]]:
-    masks, names, details = _regions()
-    gone = masks @ reference
-    keep = np.flatnonzero((gone > MIN_REMOVED) & (gone < MAX_REMOVED))
-    p = np.where(masks[keep], 0.0, reference)
-    return _renormalised(p), [names[k] for k in keep], [details[k] for k in keep]
+def _removed(reference: Rows, cells: Cells) -> Part:
+    left, names, details = _regions()
+    kept = reference @ left
+    keep = np.flatnonzero((kept < 1 - MIN_REMOVED) & (kept > 1 - MAX_REMOVED))
+    p = left[np.ix_(cells, keep)] * reference[cells, None] / kept[keep]
+    return p, [names[k] for k in keep], [details[k] for k in keep]
 
 
 # Added: part of the clicks come from somewhere else.
@@ -250,7 +277,7 @@ def _edge(side: str) -> Matrix:
 
 @lru_cache(maxsize=1)
 def _sources() -> tuple[Rows, Rows, list[str], list[Detail]]:
-    """Sources times their shares (k, 1600), what is left to the reference (k, 1), families and parameters."""
+    """Sources times their shares (1600, k), what is left to the reference (k,), families and parameters."""
     near, far = CORNER_AT, 1 - CORNER_AT
     at = np.round((np.arange(20) + 0.5) / 20, 3)
     spots = [(float(x), float(y)) for x in at for y in at if not (min(x, 1 - x) < 0.08 and min(y, 1 - y) < 0.08)]
@@ -258,19 +285,17 @@ def _sources() -> tuple[Rows, Rows, list[str], list[Detail]]:
     details += [("uniform", {"share": s}) for s in (0.4, 0.6, 0.8, 1.0)]
     details += [("edge", {"side": side, "share": s}) for side in ("left", "top", "right", "bottom", "all") for s in SHARES]
     details += [("close_corner", {"x": x, "y": y, "share": s}) for x in (near, far) for y in (near, far) for s in SHARES]
-    shares = np.array([d["share"] for _, d in details])[:, None]
-    mixed = shares * np.array([_source(n, d) for n, d in details])
+    shares = np.array([d["share"] for _, d in details])
+    mixed = np.ascontiguousarray(shares * np.array([_source(n, d) for n, d in details]).T)
     return mixed.astype(np.float32), (1 - shares).astype(np.float32), [n for n, _ in details], [d for _, d in details]
 
 
-def _added(reference: Rows) -> tuple[Rows, list[str], list[Detail]]:
+def _added(reference: Rows, cells: Cells) -> Part:
     mixed, left, names, details = _sources()
-    p = left * reference
-    p += mixed
-    return p, names, details
+    return mixed[cells] + left * reference[cells, None], names, details
 
 
-def _others(others: dict[int, Matrix]) -> tuple[Rows, list[str], list[Detail]]:
+def _others(others: dict[int, Matrix], cells: Cells) -> Part:
     ids = sorted(others)[:: max(1, -(-len(others) // MAX_OTHER))]
-    p = np.array([others[k] for k in ids], dtype=np.float32).reshape(-1, N_BINS)
+    p = np.array([others[k][cells] for k in ids], dtype=np.float32).reshape(-1, len(cells)).T
     return p, ["other_grid"] * len(ids), [{"reference_id": int(k)} for k in ids]

@@ -11,6 +11,7 @@ from tests.banners import layout
 P = layout()
 OTHERS = {11: layout(12), 12: layout(6)}
 BANK = make_bank(P, OTHERS)
+TEMPLATES = np.exp(BANK.log_ratio.T) * P
 
 
 def image(p: np.ndarray) -> np.ndarray:
@@ -25,11 +26,11 @@ def spot(row: int, col: int) -> np.ndarray:
 
 
 def test_a_bank_holds_distributions_of_every_family() -> None:
-    np.testing.assert_allclose(BANK.p.sum(axis=1), 1, rtol=1e-6)
-    assert (BANK.p > 0).all()
-    assert len(BANK.details) == len(BANK.p)
+    np.testing.assert_allclose(TEMPLATES.sum(axis=1), 1, rtol=1e-5)
+    assert (TEMPLATES > 0).all()
+    assert len(BANK.details) == len(TEMPLATES)
     assert BANK.spans[0][0] == 0
-    assert BANK.spans[-1][1] == len(BANK.p)
+    assert BANK.spans[-1][1] == len(TEMPLATES)
     assert all(stop > start for start, stop in BANK.spans)
     assert all(BANK.spans[k][1] == BANK.spans[k + 1][0] for k in range(len(FAMILIES) - 1))
 
@@ -38,7 +39,14 @@ def test_every_template_can_be_built_anew() -> None:
     for family, (start, stop) in zip(FAMILIES, BANK.spans, strict=True):
         for k in range(start, stop):
             other = OTHERS.get(BANK.details[k].get("reference_id", 0))
-            np.testing.assert_allclose(template_of(P, family, BANK.details[k], other), BANK.p[k], rtol=1e-4, atol=1e-9)
+            np.testing.assert_allclose(template_of(P, family, BANK.details[k], other), TEMPLATES[k], rtol=1e-4, atol=1e-9)
+
+
+def test_a_bank_at_some_cells_says_the_same_of_these() -> None:
+    cells = np.array([0, 7, 803, 1599])
+    some = make_bank(P, OTHERS, cells)
+    np.testing.assert_allclose(some.log_ratio, BANK.log_ratio[cells], rtol=1e-5, atol=1e-5)
+    assert (some.spans, some.details) == (BANK.spans, BANK.details)
 
 
 def test_a_shift_moves_the_clicks_by_its_size() -> None:

@@ -7,13 +7,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
 from core.detectors.base import Detector, Groups, Reads, Scores
 from core.heatmaps import Heatmaps
 from core.reference import Reference, fit_reference
 from core.settings import n_threads
-from core.templates import FAMILIES, Bank, Detail, make_bank
+from core.templates import ALL, FAMILIES, Bank, Detail, make_bank
 
 CHUNK = 512
 """Banners a product with the bank: its result stays small enough for the cache."""
@@ -63,9 +64,9 @@ class LikelihoodRatio(Detector):
         mixture = logsumexp(self.evidence(X).log_odds, axis=1) - np.log(len(FAMILIES))
         return np.asarray(mixture / np.sqrt(np.maximum(X.n_clicks, 1)))
 
-    def bank(self, row: int) -> Bank:
-        """The bank of one reference. 11 MB: never kept, since a grid has many."""
-        return make_bank(self.reference_.p[row], self._others(row))
+    def bank(self, row: int, cells: NDArray[np.int64] = ALL) -> Bank:
+        """The bank of one reference at some cells. Up to 11 MB: never kept, since a grid has many."""
+        return make_bank(self.reference_.p[row], self._others(row), cells)
 
     def _others(self, row: int) -> dict[int, NDArray[np.float64]]:
         if self.others:
@@ -95,24 +96,21 @@ class LikelihoodRatio(Detector):
         rows = self.reference_.rows(X)
         out = Evidence(rows, np.full((len(X), len(FAMILIES)), -np.inf), np.zeros((len(X), len(FAMILIES)), np.int32), {})
         for row in np.unique(rows):
-            bank = self.bank(int(row))
-            out.details[int(row)] = bank.details
-            weights = np.log(bank.p)
-            weights -= np.log(self.reference_.p[row]).astype(np.float32)
-            weights = np.ascontiguousarray(weights.T)
             members = np.flatnonzero(rows == row)
+            bank = self.bank(int(row), np.unique(X.counts[members].indices).astype(np.int64))
+            out.details[int(row)] = bank.details
             chunks = [members[k : k + CHUNK] for k in range(0, len(members), CHUNK)]
             with ThreadPoolExecutor(n_threads()) as pool:
-                for at, (log_odds, best) in zip(chunks, pool.map(lambda c: _families(X, c, weights, bank), chunks), strict=True):  # noqa: B023
+                for at, (log_odds, best) in zip(chunks, pool.map(lambda c: _families(X, c, bank), chunks), strict=True):  # noqa: B023
                     out.log_odds[at], out.best[at] = log_odds, best
         return out
 
 
-def _families(
-    X: Heatmaps, at: NDArray[np.int64], weights: NDArray[np.float32], bank: Bank
-) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+def _families(X: Heatmaps, at: NDArray[np.int64], bank: Bank) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Per banner and family: log of the mean likelihood ratio over its templates, and the best template's index in the bank."""
-    ratio = X.counts[at] @ weights  # (m, k)
+    counts = X.counts[at]
+    column = np.searchsorted(bank.cells, counts.indices)
+    ratio = csr_matrix((counts.data, column, counts.indptr), shape=(len(at), len(bank.cells))) @ bank.log_ratio  # (m, k)
     log_odds = np.full((len(at), len(FAMILIES)), -np.inf)
     best = np.zeros((len(at), len(FAMILIES)), np.int32)
     for f, (start, stop) in enumerate(bank.spans):

@@ -6,6 +6,8 @@ Benjamini-Hochberg would reject nothing; so the null is a distribution fitted to
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -103,15 +105,35 @@ def few_clicks_limit(counts: csr_matrix, p: Vector, rows: NDArray[np.int64]) -> 
     """
     n = np.asarray(counts.sum(axis=1), dtype=np.int64).ravel()
     out = np.full(len(n), np.inf)
-    for row in np.unique(rows[n <= FEW_CLICKS]):
-        log_p = np.log(p[row])
-        draws = np.random.default_rng(int(row)).choice(len(log_p), (N_DRAWS, FEW_CLICKS), p=p[row])
-        sums = np.sort(np.cumsum(log_p[draws], axis=1), axis=0)
-        at = np.flatnonzero((rows == row) & (n <= FEW_CLICKS))
-        own = counts[at] @ log_p + 1e-4  # what is as likely up to rounding counts as no likelier
-        below = [np.searchsorted(sums[:, k - 1], x) if k else N_DRAWS for k, x in zip(n[at], own, strict=True)]
-        out[at] = _score_of((np.array(below) + 1) / (N_DRAWS + 1))
+    few = np.flatnonzero(n <= FEW_CLICKS)
+    few = few[np.argsort(rows[few], kind="stable")]
+    some = counts[few]
+    for a, b in pairwise(np.flatnonzero(np.diff(rows[few], prepend=-1, append=-1))):
+        log_p = np.log(p[rows[few[a]]])
+        sums = np.sort(np.cumsum(log_p[_draws(p[rows[few[a]]])], axis=0, dtype=np.float32), axis=1)
+        own = some[a:b] @ log_p + 1e-4  # what is as likely up to rounding counts as no likelier
+        clicks = n[few[a:b]]
+        below = np.full(b - a, N_DRAWS)
+        for k in np.unique(clicks[clicks > 0]):
+            below[clicks == k] = np.searchsorted(sums[k - 1], own[clicks == k].astype(np.float32))
+        out[few[a:b]] = _score_of((below + 1) / (N_DRAWS + 1))
     return out
+
+
+@lru_cache(maxsize=1)
+def _uniforms() -> tuple[Vector, NDArray[np.int64]]:
+    """FEW_CLICKS * N_DRAWS uniform draws in ascending order, and where each stood before."""
+    u = np.random.default_rng(0).random(FEW_CLICKS * N_DRAWS)
+    order = np.argsort(u)
+    return u[order], order
+
+
+def _draws(p: Vector) -> NDArray[np.int64]:
+    """(FEW_CLICKS, N_DRAWS) cells drawn from p (k,), from the same uniform draws for every p."""
+    u, order = _uniforms()
+    out = np.empty(len(u), dtype=np.int64)
+    out[order] = np.minimum(np.searchsorted(np.cumsum(p), u), len(p) - 1)
+    return out.reshape(FEW_CLICKS, N_DRAWS)
 
 
 def _score_of(p_value: Vector) -> Vector:

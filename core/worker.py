@@ -41,7 +41,7 @@ def main(job: Path) -> None:
     parts = parts_of(job)
     if not parts:
         raise InputError("A run needs clicks, however the job holds none. Widen the window or ingest a log.")
-    if deep:
+    if deep or asked.get("cascade"):
         import torch  # noqa: F401 - before processes are forked, which then share it
     score = cascade_run.score if asked.get("cascade") else _score_all
     with _engine(job, parts, asked) as engine:
@@ -102,7 +102,7 @@ def _score_all(job: Path, parts: list[Part], quick: list[str], deep: list[str], 
     score_across(scored, read, together, lambda what: say(SCORE_SHARE, f"all grids together: {what}"))
     say(SCORE_SHARE, "comparing all banners")
     judged = _judge(scored, fdr) if quick else None
-    if deep:
+    if deep or asked.get("cascade"):
         control = _look_deep(scored, parts, deep, judged, asked)
         judged = _judge(scored, fdr, control)
     assert judged is not None

@@ -102,7 +102,7 @@ def _score_all(job: Path, parts: list[Part], quick: list[str], deep: list[str], 
     score_across(scored, read, together, lambda what: say(SCORE_SHARE, f"all grids together: {what}"))
     say(SCORE_SHARE, "comparing all banners")
     judged = _judge(scored, fdr) if quick else None
-    if deep or asked.get("cascade"):
+    if deep:
         control = _look_deep(scored, parts, deep, judged, asked)
         judged = _judge(scored, fdr, control)
     assert judged is not None

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from core import cascade, judging, results
+from core import cascade, judging, results, templates
 from core.cascade import TEMPLATE, TIERS, Budget, Cleared, gate_scores
 from core.child import say
 from core.detectors import CATALOGUE
@@ -57,6 +57,7 @@ class Sample:
 def score(job: Path, parts: list[Part], quick: list[str], deep: list[str], asked: dict[str, Any], engine: Engine) -> dict[str, Any]:
     """Scores the parts in tiers, and writes all tables; returns the totals. Raises InputError where the detectors cannot be tiered."""
     _check(quick)
+    templates.prepare()
     fdr, seed = float(asked["fdr"]), int(asked.get("seed", 0))
     samples = draw_samples(job, parts, seed, engine)
     detectors = Detectors.asked(quick, asked, job)

@@ -80,6 +80,11 @@ def make_bank(reference: Matrix, others: dict[int, Matrix], cells: Cells = ALL) 
     return Bank(cells, log_ratio, [(int(a), int(b)) for a, b in pairwise(bounds)], [detail for part in parts for detail in part[2]])
 
 
+def prepare() -> None:
+    """Makes what all banks share, which takes most of a second: before processes are forked, that they need not each."""
+    _moves(), _regions(), _sources()
+
+
 def template_of(reference: Matrix, fault: str, detail: Detail, other: Matrix | None = None) -> Matrix:
     """(1600,) the template that `fault` and `detail` name, built anew. Raises ContractError for an unknown fault."""
     if fault in ("shifted", "scaled", "mirrored"):

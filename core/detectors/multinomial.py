@@ -38,7 +38,7 @@ class Multinomial(CellStatistic):
         super()._fit(X, groups)
         p = pooled(self.reference_, self.size)
         self.knots_ = np.log(np.geomspace(1, MAX_CLICKS, N_KNOTS))
-        self.average_ = np.array([[_average(row, n) for n in np.exp(self.knots_)] for row in p])
+        self.average_ = np.array([_averages(row, np.exp(self.knots_)) for row in p])
 
     def _score(self, X: Heatmaps, groups: Groups) -> Scores:
         sums = cell_sums(X, self.reference_, self.size)
@@ -53,6 +53,6 @@ class Multinomial(CellStatistic):
         return np.asarray((1 - t) * self.average_[rows, k] + t * self.average_[rows, k + 1])
 
 
-def _average(p: NDArray[np.float64], n: float) -> float:
-    """(log P[n p | p] - log n!) / n."""
-    return float((n * (p @ np.log(p)) - gammaln(n * p + 1).sum()) / n)
+def _averages(p: NDArray[np.float64], n: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(log P[n p | p] - log n!) / n for each n."""
+    return np.asarray(p @ np.log(p) - gammaln(np.outer(n, p) + 1).sum(axis=1) / n)

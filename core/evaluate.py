@@ -84,12 +84,16 @@ def _matched(cursor: duckdb.DuckDBPyConnection, run_id: str, shown: str) -> dict
     columns = {"combined": _arrays(cursor, sql, {"run_id": shown})}
     fdr = cursor.execute("SELECT fdr FROM run_info WHERE run_id = ?", [run_id]).fetchall()[0][0]
     names = cursor.execute("SELECT DISTINCT detector FROM score WHERE run_id = ? ORDER BY 1", [run_id]).fetchall()
+    tiers = "SELECT coalesce(sum(n_cleared), 0), max_by(n_in, tier) FROM tier WHERE run_id = ?"
+    n_cleared, n_left = cursor.execute(tiers, [run_id]).fetchall()[0]
     for (name,) in names:
         sql = """SELECT r.grid_id, coalesce(t.broken, false) AS broken, t.broken IS NOT NULL AS known, s.normalised AS scores, s.p_value
             FROM score s JOIN result r USING (run_id, banner_id) LEFT JOIN truth t USING (banner_id)
             WHERE s.run_id = $run_id AND s.detector = $detector ORDER BY banner_id"""
         all_rows = _arrays(cursor, sql, {"run_id": run_id, "detector": name})
-        all_rows["flagged"] = benjamini_hochberg(all_rows.pop("p_value"), fdr)  # over the run, not only what the truth names
+        p_value = all_rows.pop("p_value")
+        n_all = len(p_value) + (n_cleared if len(p_value) == n_left else 0)
+        all_rows["flagged"] = benjamini_hochberg(p_value, fdr, n_all)  # over the run, not only what the truth names
         known_rows = all_rows.pop("known")
         columns[name] = {key: values[known_rows] for key, values in all_rows.items()}
     return columns

@@ -6,6 +6,7 @@ A template is one of three things: the reference moved (`operators`, sparse and 
 a region taken away, or the reference mixed with something that does not depend on it. Always with a little uniform noise.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -22,8 +23,6 @@ Matrix = NDArray[np.float64]
 Rows = NDArray[np.float32]
 Cells = NDArray[np.int64]
 Detail = dict[str, Any]
-Part = tuple[Rows, list[str], list[Detail]]
-"""Templates without noise at the cells asked for (m, k), their families and parameters."""
 
 FAMILIES = (
     "shifted",
@@ -46,11 +45,21 @@ EDGE_DEPTH = 0.035
 CORNER_SD = 0.024
 CORNER_AT = 0.04
 ALL: Cells = np.arange(N_BINS)
+BLOCK = 64
+"""Cells of a bank that are worked out at a time: they stay in the processor's cache."""
 MAX_OTHER = 120
 MIN_INSIDE = 0.02
 """A move is worth a template where it leaves so much of the reference inside."""
 MIN_REMOVED, MAX_REMOVED = 0.06, 0.8
 """A region is worth a template where it holds between these shares of the reference."""
+
+
+class Part(NamedTuple):
+    """Some templates without noise: `at(cells)` gives them there (m, k); families and parameters."""
+
+    at: Callable[[Cells], Rows]
+    names: list[str]
+    details: list[Detail]
 
 
 @dataclass(frozen=True)
@@ -67,17 +76,18 @@ class Bank:
 def make_bank(reference: Matrix, others: dict[int, Matrix], cells: Cells = ALL) -> Bank:
     """The bank of one reference at `cells` (m,), whose number is what it costs; `others` are references of other grids by reference id."""
     single = reference.astype(np.float32)
-    parts = [_moved(single, cells), _removed(single, cells), _added(single, cells), _others(others, cells)]
-    log_ratio = np.empty((len(cells), sum(len(part[1]) for part in parts)), dtype=np.float32)
-    np.concatenate([part[0] for part in parts], axis=1, out=log_ratio)
-    log_ratio *= 1 - NOISE
-    log_ratio += NOISE / N_BINS
-    log_ratio /= single[cells, None]
-    np.log(log_ratio, out=log_ratio)
-    names = [name for part in parts for name in part[1]]
-    family = np.array([FAMILIES.index(n) for n in names])  # every part gives its families in their order
+    parts = [_moved(single), _removed(single), _added(single), _others(others)]
+    log_ratio = np.empty((len(cells), sum(len(part.names) for part in parts)), dtype=np.float32)
+    for a in range(0, len(cells), BLOCK):
+        at, block = cells[a : a + BLOCK], log_ratio[a : a + BLOCK]
+        np.concatenate([part.at(at) for part in parts], axis=1, out=block)
+        block *= 1 - NOISE
+        block += NOISE / N_BINS
+        block /= single[at, None]
+        np.log(block, out=block)
+    family = np.array([FAMILIES.index(name) for part in parts for name in part.names])  # every part gives its families in their order
     bounds = np.searchsorted(family, np.arange(len(FAMILIES) + 1))
-    return Bank(cells, log_ratio, [(int(a), int(b)) for a, b in pairwise(bounds)], [detail for part in parts for detail in part[2]])
+    return Bank(cells, log_ratio, [(int(a), int(b)) for a, b in pairwise(bounds)], [detail for part in parts for detail in part.details])
 
 
 def prepare() -> None:
@@ -175,14 +185,12 @@ def _moves() -> Moves:
     return Moves(operator, inside, [name for name, _ in details], [d for _, d in details])
 
 
-def _moved(reference: Rows, cells: Cells) -> Part:
+def _moved(reference: Rows) -> Part:
     moves = _moves()
-    k = len(moves.names)
-    some = moves.operator if len(cells) == N_BINS else moves.operator[(cells[:, None] * k + np.arange(k)).ravel()]
     inside = moves.inside @ reference
     keep = np.flatnonzero(inside > MIN_INSIDE)
-    p = (some @ reference).reshape(-1, k)[:, keep] / inside[keep]
-    return p, [moves.names[i] for i in keep], [moves.details[i] for i in keep]
+    p = (moves.operator @ reference).reshape(N_BINS, -1)  # at all cells: some of them alone would not be faster
+    return Part(lambda cells: p[cells][:, keep] / inside[keep], [moves.names[i] for i in keep], [moves.details[i] for i in keep])
 
 
 # Removed: a region of the reference holds no clicks.
@@ -228,7 +236,7 @@ def _tiles() -> list[Detail]:
 
 
 @lru_cache(maxsize=1)
-def _regions() -> Part:
+def _regions() -> tuple[Rows, list[str], list[Detail]]:
     """What each leaves (1600, k), 1 or 0; families and parameters."""
     details = [("clipped", d) for d in _cuts()] + [("missing_product", d) for d in _tiles()]
     left = np.array([~_region(d) for _, d in details]).T
@@ -240,12 +248,15 @@ def _without(reference: Matrix, region: NDArray[np.bool_]) -> Matrix:
     return np.asarray(p / max(p.sum(), 1e-12))
 
 
-def _removed(reference: Rows, cells: Cells) -> Part:
+def _removed(reference: Rows) -> Part:
     left, names, details = _regions()
     kept = reference @ left
     keep = np.flatnonzero((kept < 1 - MIN_REMOVED) & (kept > 1 - MAX_REMOVED))
-    p = left[np.ix_(cells, keep)] * reference[cells, None] / kept[keep]
-    return p, [names[k] for k in keep], [details[k] for k in keep]
+
+    def at(cells: Cells) -> Rows:
+        return left[cells][:, keep] * reference[cells, None] / kept[keep]
+
+    return Part(at, [names[k] for k in keep], [details[k] for k in keep])
 
 
 # Added: part of the clicks come from somewhere else.
@@ -295,12 +306,12 @@ def _sources() -> tuple[Rows, Rows, list[str], list[Detail]]:
     return mixed.astype(np.float32), (1 - shares).astype(np.float32), [n for n, _ in details], [d for _, d in details]
 
 
-def _added(reference: Rows, cells: Cells) -> Part:
+def _added(reference: Rows) -> Part:
     mixed, left, names, details = _sources()
-    return mixed[cells] + left * reference[cells, None], names, details
+    return Part(lambda cells: mixed[cells] + left * reference[cells, None], names, details)
 
 
-def _others(others: dict[int, Matrix], cells: Cells) -> Part:
+def _others(others: dict[int, Matrix]) -> Part:
     ids = sorted(others)[:: max(1, -(-len(others) // MAX_OTHER))]
-    p = np.array([others[k][cells] for k in ids], dtype=np.float32).reshape(-1, len(cells)).T
-    return p, ["other_grid"] * len(ids), [{"reference_id": int(k)} for k in ids]
+    p = np.array([others[k] for k in ids], dtype=np.float32).reshape(-1, N_BINS).T
+    return Part(lambda cells: p[cells], ["other_grid"] * len(ids), [{"reference_id": int(k)} for k in ids])

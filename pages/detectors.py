@@ -106,7 +106,8 @@ def cost_sentence(run: Shown, found: list[Row]) -> str:
     words = f"{text.plural(len(found), 'detector')} took {seconds:,.0f} s for {text.plural(run.run['n_banners'], 'banner')}"
     if some:
         most = max(row["n_scored"] for row in some)
-        words += f"; {len(some)} of them looked only at the {most:,} that could still be flagged, control sample included"
+        who = "all" if len(some) == len(found) else len(some)
+        words += f"; {who} of them looked only at the {most:,} that could still be flagged, control sample included"
     return f"{words}."
 
 

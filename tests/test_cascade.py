@@ -14,8 +14,9 @@ from core import cascade, cascade_run, run, verdicts
 from core import job as jobs
 from core.cascade import Budget, Cleared, fit_gates, gate_scores
 from core.errors import InputError
+from core.null import benjamini_hochberg
 from core.parallel import Here
-from core.queries import tiers
+from core.queries import detectors, tiers
 from core.reading import grid_of, parts_of, read_part, table_of
 from core.scoring import Detectors
 from core.store import Store
@@ -249,6 +250,17 @@ def test_a_cascade_goes_from_store_to_store(store: Store) -> None:
     assert not any(r["flagged"] for r in rows[560 - sum(cleared) :])
     assert sum(r["flagged"] for r in rows if r["banner_id"] in {f"g5-{k:03d}" for k in range(20)}) >= 19
     assert {r["n_scored"] for r in store.rows("SELECT n_scored FROM run_detector")} == {560 - sum(cleared)}
+
+
+def test_a_detectors_own_flags_count_the_cleared_among_all(store: Store) -> None:
+    """Whom the tiers left are the odd ones: judged among themselves alone, too many would be flagged."""
+    run_id = run.score(store, detectors=NAMES, cascade=True).run_id
+    cuts = detectors.cuts(store, run_id)
+    assert list(cuts) == sorted(NAMES, key=lambda name: (name == "likelihood_ratio", name))
+    for name, cut in cuts.items():
+        p = np.array([r["p_value"] for r in store.rows("SELECT p_value FROM score WHERE detector = ?", [name])])
+        assert len(p) < 560
+        assert cut.n_flagged == benjamini_hochberg(p, 0.1, 560).sum() > 0
 
 
 def test_a_verdict_judges_whom_the_detectors_looked_at_and_keeps_the_cleared(store: Store) -> None:

@@ -65,12 +65,18 @@ class Sample:
 
 
 def cuts(store: Store, run_id: str) -> dict[str, Cut]:
-    """Every detector's own cut, in the order of family and name."""
+    """Every detector's own cut, in the order of family and name.
+
+    Banners that a tier cleared count as looked at by those who saw all that it left: it left the odd ones.
+    """
     own = scored_by(store, run_id)
     rows = store.rows(
         """WITH own AS (SELECT detector, p_value FROM score WHERE run_id = ?),
            rate AS (SELECT fdr FROM run_info WHERE run_id = ?),
-           size AS (SELECT detector, count(*) AS n FROM own GROUP BY detector),
+           cleared AS (SELECT coalesce(sum(n_cleared), 0) AS n, max_by(n_in, tier) AS n_left FROM tier WHERE run_id = ?),
+           size AS (
+               SELECT detector, count(*) + if(count(*) = any_value(cleared.n_left), any_value(cleared.n), 0) AS n
+               FROM own, cleared GROUP BY detector),
            low AS (
                SELECT detector, p_value, fdr, row_number() OVER (PARTITION BY detector ORDER BY p_value) AS place
                FROM own, rate WHERE p_value <= fdr),
@@ -79,7 +85,7 @@ def cuts(store: Store, run_id: str) -> dict[str, Cut]:
                WHERE p_value <= fdr * place / n GROUP BY detector)
            SELECT d.detector, c.p_value, coalesce(c.n, 0) AS n FROM run_detector d LEFT JOIN cut c USING (detector)
            WHERE d.run_id = ? ORDER BY d.family, d.detector""",
-        [own, own, own],
+        [own, own, own, own],
     )
     return {row["detector"]: Cut(float("nan") if row["p_value"] is None else row["p_value"], row["n"]) for row in rows}
 

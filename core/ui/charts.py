@@ -190,7 +190,7 @@ def control_chart(
     line |= {"customdata": np.stack([low, high], axis=1)}
     line["hovertemplate"] = "%{x|%-d %b}: %{y:.1%}<br>limits %{customdata[0]:.1%} to %{customdata[1]:.1%}<extra></extra>"
     axes = plain_axes(theme, "", "banners broken")
-    axes["yaxis"] |= {"tickformat": ".0~%"}
+    axes["yaxis"] |= {"tickformat": ".2~%"}
     axes["xaxis"] |= {"tickformat": "%-d %b", "type": "date", "nticks": 8}
     upright = {"yref": "paper", "y0": 0, "y1": 1, "line": {"color": theme.text, "width": 1.5, "dash": "dash"}}
     shapes = [{"type": "line", "x0": str(day), "x1": str(day)} | upright for day, _ in marks]

@@ -33,7 +33,7 @@ def grid_table(rows: Sequence[GridRow], top: float, chosen: int | None, days: in
     """Rates per grid with intervals on one common axis."""
     head = (
         '<tr><th>grid_id</th><th class="num">banners</th><th class="num">flagged</th>'
-        f"<th>rate with 95 % interval{svg.axis(top)}</th><th></th><th>{days} days</th><th>main fault</th><th>state</th></tr>"
+        f"<th>rate with 95 % interval{svg.axis(top)}</th><th></th><th>{text.plural(days, 'day')}</th><th>main fault</th><th>state</th></tr>"
     )
     body = "".join(_grid_row(row, top, chosen, min_banners) for row in rows)
     return f'<div class="hp"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'

@@ -44,7 +44,7 @@ def table(found: list[Row]) -> pd.DataFrame:
             "cleared": [row["n_cleared"] for row in found],
             "of these": [100 * row["n_cleared"] / row["n_in"] if row["n_in"] else None for row in found],
             "seconds": [row["seconds"] for row in found],
-            "lost": [None if loss is None else f"{loss.share:.1%} ({loss.low:.1%} to {loss.high:.1%})" for loss in losses],
+            "lost": ["" if loss is None else f"{loss.share:.1%} ({loss.low:.1%} to {loss.high:.1%})" for loss in losses],
         }
     )
 

@@ -1,7 +1,8 @@
 """A run in tiers: cheap statistics look at every banner, dearer detectors at those whom the tier before could not clear.
 
 In: what every detector says of a control sample, banners drawn at random. Out: the cuts of the tiers, and which share of the broken
-banners each tier loses. Half of the control sample sets the cuts, the other half says what they lose. Knows no files and no database.
+banners each tier loses. All of the control sample sets the cuts; what they lose is said by cuts that half of it sets, for the other half.
+Knows no files and no database.
 """
 
 from dataclasses import dataclass
@@ -23,9 +24,9 @@ TEMPLATE = "likelihood_ratio"
 CONTROL, LEARNED, PER_REFERENCE = 500, 1500, 20_000
 """Banners of a grid that every detector looks at, that detectors learn from, and that its references rest on, at most."""
 LOSS = 0.005
-"""Share of the broken banners of one half of the control sample that a cut may lose."""
+"""Share of the broken banners of the control sample that a cut may lose."""
 MARGIN = 1.5
-"""A cut lets through so many times the share that half of the control sample needs."""
+"""A cut lets through so many times the share that the control sample needs."""
 LEAST = (0.15, 0.06)
 """Share of all banners that a tier lets through at least: a control sample without a broken banner needs none."""
 N_BINS, PER_BIN = 20, 10
@@ -56,7 +57,10 @@ class Budget:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a tier did to the half of the control sample that did not set its cut: banners found broken by all detectors, and lost here."""
+    """What a tier does to a control sample: banners found broken by all detectors, and lost here by a cut that the other half set.
+
+    A cut that rests on half as many banners loses more than one that rests on all: this errs on the side of caution.
+    """
 
     n_found: int
     n_lost: int
@@ -83,20 +87,27 @@ class Gates:
 def fit_gates(scores: list[Vector], found: Mask, most: float = 1.0) -> Gates:
     """The cuts from scores (n,) of both tiers for a control sample, of which all detectors together say that `found` (n,) are broken.
 
-    A tier lets the share through that keeps all but LOSS of the found ones of every second banner, times MARGIN, at least LEAST. The last
-    tier lets at most the share `most` of all banners through, which is the budget.
+    A tier lets the share through that keeps all but LOSS of the found ones, times MARGIN, at least LEAST. The last tier lets at most the
+    share `most` of all banners through, which is the budget.
     """
     odd = np.arange(len(found)) % 2 == 1
-    cuts, losses, alive = [], [], np.ones(len(found), dtype=bool)
+    n_lost = np.zeros(2, dtype=np.int64)
+    for half in (odd, ~odd):
+        first, last = _cuts(scores, found & ~half, most)
+        alive = found & half & (scores[0] >= first)
+        n_lost += [(found & half).sum() - alive.sum(), (alive & (scores[1] < last)).sum()]
+    n = int(found.sum())
+    return Gates(_cuts(scores, found, most), (Loss(n, int(n_lost[0])), Loss(n, int(n_lost[1]))))
+
+
+def _cuts(scores: list[Vector], found: Mask, most: float) -> tuple[float, float]:
+    """The cuts that the banners `found` (n,) ask for, in a sample whose tiers' scores these are."""
+    cuts = []
     for k, tier in enumerate(scores):
-        share = max(LEAST[k], MARGIN * _needed(tier, found & ~odd))
+        share = max(LEAST[k], MARGIN * _needed(tier, found))
         share = min(share, most if k == len(scores) - 1 else 1.0)
-        cut = float(np.quantile(tier, 1 - share)) if share < 1 else -np.inf
-        here = found & odd & alive
-        losses.append(Loss(int((found & odd).sum()), int((here & (tier < cut)).sum())))
-        cuts.append(cut)
-        alive &= tier >= cut
-    return Gates((cuts[0], cuts[1]), (losses[0], losses[1]))
+        cuts.append(float(np.quantile(tier, 1 - share)) if share < 1 else -np.inf)
+    return cuts[0], cuts[1]
 
 
 def _needed(scores: Vector, found: Mask) -> float:

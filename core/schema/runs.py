@@ -129,6 +129,6 @@ def m013_tiers() -> str:
         n_cleared BIGINT NOT NULL,
         seconds DOUBLE NOT NULL,
         cut DOUBLE,                       -- score from which on it lets banners through; NULL = the last tier, which clears nobody
-        n_found BIGINT,                   -- broken by all detectors, in the half of the control sample that did not set the cut
+        n_found BIGINT,                   -- broken by all detectors, in the control sample
         n_lost BIGINT);                   -- of these, cleared by this tier
     """

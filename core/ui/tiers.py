@@ -29,7 +29,7 @@ def sentence(found: list[Row]) -> str:
         return f"{words} The control sample held no broken banner, so it cannot say how many were lost."
     loss = wilson(n_lost, n_found)
     return (
-        f"{words} Of {text.plural(n_found, 'banner')} found broken by all detectors in half of a control sample, the tiers would have lost "
+        f"{words} Of {text.plural(n_found, 'banner')} found broken by all detectors in a control sample, the tiers would have lost "
         f"{n_lost}: {loss.share:.1%} (95 % interval {loss.low:.1%} to {loss.high:.1%})."
     )
 
@@ -55,6 +55,6 @@ _COLUMNS = {
     "of these": st.column_config.NumberColumn("cleared %", format="%.1f %%"),
     "seconds": st.column_config.NumberColumn(format="%.1f", help="All parts of all grids"),
     "lost": st.column_config.TextColumn(
-        "broken ones lost", help="Of the banners that all detectors find broken in half of the control sample, with a 95 % interval"
+        "broken ones lost", help="Of the banners that all detectors find broken in the control sample, with a 95 % interval"
     ),
 }

@@ -117,7 +117,10 @@ def test_networks_of_the_store_travel(cluster: None, tmp_path: Path) -> None:
     detectors = Detectors.asked(["ssad_clicks"], {"weights": str(job / "weights")}, job)
     assert detectors.own_weights == Path("weights")
     one, ray = (
-        [scored for _, scored in engine.spread(cascade_run.fit_grid, (reference, detectors), samples, lambda sample: detectors.files(job))]
+        [
+            scored
+            for _, scored, _ in engine.spread(cascade_run.fit_grid, (reference, detectors), samples, lambda sample: detectors.files(job))
+        ]
         for engine in (Here(job), RayEngine(job))
     )
     for here, there in zip(one, ray, strict=True):

@@ -21,8 +21,10 @@ Mask = NDArray[np.bool_]
 TIERS = ("statistics", "templates")
 """Tiers that clear banners. What they leave, every other quick detector looks at; deep ones look at what could then still be flagged."""
 TEMPLATE = "likelihood_ratio"
-CONTROL, LEARNED, PER_REFERENCE = 500, 1500, 20_000
+CONTROL, LEARNED, PER_REFERENCE = 500, 1000, 20_000
 """Banners of a grid that every detector looks at, that detectors learn from, and that its references rest on, at most."""
+PER_KNOT = 180
+"""Control banners that a knot of a trend rests on: three times as many as in a whole run. Flags of banners near the limit differ less."""
 LOSS = 0.005
 """Share of the broken banners of the control sample that a cut may lose."""
 MARGIN = 1.5

@@ -149,7 +149,7 @@ def learn(job: Path, samples: list[Sample], detectors: Detectors, budget: Budget
         seconds += took
     about = About(*(results.gathered(scored, name) for name in About._fields))
     scores = {name: np.concatenate([part.scores[name] for part in scored]) for name in quick}
-    judge = Judge().fit(scores, about)
+    judge = (Judge() if all(sample.whole for sample in samples) else Judge(cascade.PER_KNOT)).fit(scores, about)
     heard = judge.hear(scores, about)
     judged = judge.verdict(heard, about.grid_id, fdr)
     tiers = gate_scores(heard.normalised)

@@ -9,16 +9,17 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from core.click_metrics import NAMES, click_metrics
-from core.heatmaps import Heatmaps
+from core.heatmaps import Heatmaps, pooling
 from core.normalise import Normaliser
 from core.reference import Reference
 from core.settings import N_COLS, N_ROWS
 
 Matrix = NDArray[np.float64]
 N_DIRECTIONS = 16
+N_COARSE = 20
+"""Cells a side that the directions are learned from."""
 FARTHEST = 12.0
 """Robust scales beyond which a feature is cut off: one wild measure must not hide all others."""
 
@@ -39,6 +40,11 @@ class ClickFeatures:
 
     def fit(self, heatmaps: Heatmaps) -> Self:
         """Learns the directions and every column's trend and scale."""
+        self.fit_transform(heatmaps)
+        return self
+
+    def fit_transform(self, heatmaps: Heatmaps) -> NDArray[np.float32]:
+        """The same, and (n, d) features of these banners."""
         away = self._away(heatmaps)
         self.mean_ = np.median(away, axis=0)
         k = min(N_DIRECTIONS, *away.shape)
@@ -47,11 +53,14 @@ class ClickFeatures:
         self.directions_ = np.linalg.eigh(covariance)[1][:, ::-1][:, :k].T
         raw, layouts = self._raw(heatmaps, away), heatmaps.n_products.astype(np.int64)
         self.columns_ = [Normaliser().fit(column, layouts, heatmaps.n_clicks) for column in raw.T]
-        return self
+        return self._scaled(heatmaps, raw)
 
     def transform(self, heatmaps: Heatmaps) -> NDArray[np.float32]:
         """(n, d) features; each row depends on its own banner and on what was learned alone."""
-        raw, layouts = self._raw(heatmaps, self._away(heatmaps)), heatmaps.n_products.astype(np.int64)
+        return self._scaled(heatmaps, self._raw(heatmaps, self._away(heatmaps)))
+
+    def _scaled(self, heatmaps: Heatmaps, raw: Matrix) -> NDArray[np.float32]:
+        layouts = heatmaps.n_products.astype(np.int64)
         columns = [n.transform(column, layouts, heatmaps.n_clicks) for n, column in zip(self.columns_, raw.T, strict=True)]
         return np.clip(np.column_stack(columns), -FARTHEST, FARTHEST).astype(np.float32)
 
@@ -62,10 +71,6 @@ class ClickFeatures:
     def _away(self, heatmaps: Heatmaps) -> Matrix:
         """(n, 400) square-root shares at 20 by 20 cells minus those of the reference: of equal noise everywhere."""
         n = np.maximum(np.asarray(heatmaps.counts.sum(axis=1), dtype=np.float64), 1)
-        expected = self.reference.p[self.reference.rows(heatmaps)]
-        return np.sqrt(_coarse(heatmaps.counts) / n) - np.sqrt(_coarse(csr_matrix(expected)))
-
-
-def _coarse(counts: csr_matrix) -> Matrix:
-    dense = np.asarray(counts.toarray(), dtype=np.float64)
-    return dense.reshape(-1, N_ROWS // 2, 2, N_COLS // 2, 2).sum(axis=(2, 4)).reshape(len(dense), -1)
+        expected = np.sqrt(self.reference.p @ pooling(N_ROWS, N_COLS, N_COARSE).toarray())
+        own = (heatmaps.counts @ pooling(N_ROWS, N_COLS, N_COARSE)).toarray()
+        return np.asarray(np.sqrt(own / n) - expected[self.reference.rows(heatmaps)])

@@ -9,9 +9,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, eye, kron
 from scipy.spatial.distance import jensenshannon
 
+from core.heatmaps import pooling
 from core.images import smoothed
 from core.settings import N_BINS, N_COLS, N_ROWS
 
@@ -38,7 +39,7 @@ PEAK_SD = 1.0 / N_COLS
 """Standard deviation of the smoothing that peaks are looked for in: one cell."""
 LEAST_PEAK = 0.25
 """A peak is at least so high, as a share of the highest."""
-BLOCK = 2048
+BLOCK = 512
 
 
 def click_metrics(counts: csr_matrix, expected: Matrix) -> Matrix:
@@ -49,36 +50,47 @@ def click_metrics(counts: csr_matrix, expected: Matrix) -> Matrix:
 
 def _measured(counts: csr_matrix, expected: Matrix) -> Matrix:
     n = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
-    share = np.where(n[:, None] > 0, counts.toarray() / np.maximum(n, 1)[:, None], 1 / N_BINS)
-    x, y, edge, corner = _places()
-    mean_x, mean_y = share @ x, share @ y
-    sd_x = np.sqrt(np.maximum(share @ x**2 - mean_x**2, 0))
-    sd_y = np.sqrt(np.maximum(share @ y**2 - mean_y**2, 0))
-    slant = (share @ (x * y) - mean_x * mean_y) / np.maximum(sd_x * sd_y, 1e-9)
-    entropy = -np.sum(share * np.log(np.maximum(share, 1e-300)), axis=1) / np.log(np.clip(n, 2, N_BINS))  # at most log n for n clicks
-    peaks, mass = _peaks(smoothed(csr_matrix(share), PEAK_SD).reshape(-1, N_ROWS, N_COLS), share.reshape(-1, N_ROWS, N_COLS))
-    grid = share.reshape(-1, N_ROWS, N_COLS)
-    coarse = _coarse(share)
-    mirrored = [np.abs(_coarse(grid[:, :, ::-1]) - coarse), np.abs(_coarse(grid[:, ::-1]) - coarse)]
-    sides = [m.sum(axis=(1, 2)) / 2 for m in mirrored]
-    away = np.where(n > 0, jensenshannon(coarse.reshape(len(n), -1), _coarse(expected).reshape(len(n), -1), base=2, axis=1), 0.0)
-    return np.column_stack(
-        [mean_x, mean_y, sd_x, sd_y, slant, np.minimum(entropy, 1), peaks, mass, share @ edge, share @ corner, *sides, _moran(grid), away]
-    )
+    share = _shares(counts, n)
+    mean_x, mean_y, square_x, square_y, product, edge, corner, neighbours = (share @ _places()).T
+    sd_x, sd_y = np.sqrt(np.maximum(square_x - mean_x**2, 0)), np.sqrt(np.maximum(square_y - mean_y**2, 0))
+    slant = (product - mean_x * mean_y) / np.maximum(sd_x * sd_y, 1e-9)
+    row = np.repeat(np.arange(len(n)), np.diff(share.indptr))
+    entropy = -np.bincount(row, share.data * np.log(share.data), len(n)) / np.log(np.clip(n, 2, N_BINS))  # at most log n for n clicks
+    dense = share.toarray().reshape(-1, N_ROWS, N_COLS)
+    peaks, mass = _peaks(smoothed(share, PEAK_SD).reshape(dense.shape), dense)
+    coarse = (share @ pooling(N_ROWS, N_COLS, 10).astype(np.float64)).toarray()
+    grid = coarse.reshape(-1, 10, 10)
+    sides = [np.abs(grid - mirrored).sum(axis=(1, 2)) / 2 for mirrored in (grid[:, :, ::-1], grid[:, ::-1])]
+    away = np.where(n > 0, jensenshannon(coarse, expected @ pooling(N_ROWS, N_COLS, 10).toarray(), base=2, axis=1), 0.0)
+    moran = _moran(share, neighbours)
+    return np.column_stack([mean_x, mean_y, sd_x, sd_y, slant, np.minimum(entropy, 1), peaks, mass, edge, corner, *sides, moran, away])
+
+
+def _shares(counts: csr_matrix, n: Matrix) -> csr_matrix:
+    """(n, 1600) shares of the clicks, even where a heatmap has none."""
+    empty = np.flatnonzero(n == 0)
+    if len(empty):
+        even = csr_matrix((np.ones(len(empty)), (empty, np.zeros(len(empty)))), shape=(len(n), 1)) @ csr_matrix(np.ones((1, N_BINS)))
+        counts, n = (counts + even).tocsr(), np.where(n > 0, n, N_BINS)
+    return csr_matrix((counts.data / np.repeat(n, np.diff(counts.indptr)), counts.indices, counts.indptr), shape=counts.shape)
 
 
 @lru_cache(maxsize=1)
-def _places() -> tuple[Matrix, Matrix, Matrix, Matrix]:
-    """Middle of every cell across and down (0..1), and which cells belong to the edge and to a corner; (1600,) each."""
+def _places() -> Matrix:
+    """(1600, 8) of every cell: its middle across and down (0..1), their squares and product, whether it belongs to the edge and to a
+    corner, and how many cells share a side with it."""
     row, col = np.divmod(np.arange(N_BINS), N_COLS)
     near_x, near_y = np.minimum(col, N_COLS - 1 - col), np.minimum(row, N_ROWS - 1 - row)
     edge, corner = np.minimum(near_x, near_y) < 2, np.maximum(near_x, near_y) < 4
-    return (col + 0.5) / N_COLS, (row + 0.5) / N_ROWS, edge.astype(np.float64), corner.astype(np.float64)
+    x, y = (col + 0.5) / N_COLS, (row + 0.5) / N_ROWS
+    return np.column_stack([x, y, x**2, y**2, x * y, edge, corner, 4.0 - (near_x == 0) - (near_y == 0)])
 
 
-def _coarse(share: Matrix) -> Matrix:
-    """(n, 10, 10) sums of 4 by 4 cells."""
-    return np.asarray(share.reshape(-1, 10, N_ROWS // 10, 10, N_COLS // 10).sum(axis=(2, 4)))
+@lru_cache(maxsize=1)
+def _pairs() -> csr_matrix:
+    """(1600, 1600) ones from every cell to those on its right and below."""
+    across, down = eye(N_ROWS), eye(N_COLS)
+    return csr_matrix(kron(across, eye(N_COLS, k=1)) + kron(eye(N_ROWS, k=1), down))
 
 
 def _peaks(smooth: Matrix, grid: Matrix) -> tuple[Matrix, Matrix]:
@@ -92,10 +104,14 @@ def _peaks(smooth: Matrix, grid: Matrix) -> tuple[Matrix, Matrix]:
     return found.sum(axis=(1, 2)).astype(np.float64), around[np.arange(len(grid)), row, col].sum(axis=(1, 2))
 
 
-def _moran(grid: Matrix) -> Matrix:
-    """(n,) Moran's I over cells that share a side; 0 where all cells are alike."""
-    z = grid - grid.mean(axis=(1, 2), keepdims=True)
-    across, down = (z[:, :, 1:] * z[:, :, :-1]).sum(axis=(1, 2)), (z[:, 1:] * z[:, :-1]).sum(axis=(1, 2))
-    n_pairs = N_ROWS * (N_COLS - 1) + N_COLS * (N_ROWS - 1)
-    variance = (z**2).sum(axis=(1, 2))
-    return np.divide((across + down) * N_BINS, variance * n_pairs, out=np.zeros(len(grid)), where=variance > 1e-15)
+def _moran(share: csr_matrix, neighbours: Matrix) -> Matrix:
+    """(n,) Moran's I over cells that share a side; 0 where all cells are alike. `neighbours` (n,): these, a click on average.
+
+    With the mean share m, the sum of (s - m) (t - m) over all pairs of neighbours is that of s t less m times the sum of s over both
+    ends of all pairs, and m² a pair.
+    """
+    mean, n_pairs = 1 / N_BINS, N_ROWS * (N_COLS - 1) + N_COLS * (N_ROWS - 1)
+    products = np.asarray((share @ _pairs()).multiply(share).sum(axis=1)).ravel()
+    together = products - mean * neighbours + n_pairs * mean**2
+    variance = np.asarray(share.multiply(share).sum(axis=1)).ravel() - mean
+    return np.divide(together * N_BINS, variance * n_pairs, out=np.zeros(len(variance)), where=variance > 1e-15)

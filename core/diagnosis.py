@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from core.affine import Detail
 from core.detectors.likelihood_ratio import Evidence
-from core.templates import FAMILIES, Detail
+from core.templates import FAMILIES
 
 NAMES = {
     "shifted": "a shift",

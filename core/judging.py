@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.combine import combine_families, take_in
 from core.detectors import CATALOGUE
-from core.normalise import Normaliser
+from core.normalise import PER_KNOT, Normaliser
 from core.null import EmpiricalNull, benjamini_hochberg
 
 Vector = NDArray[np.float64]
@@ -79,9 +79,10 @@ class Heard:
 class Judge:
     """What raw scores look like where most banners are in order: scale and null of each detector, and of their vote.
 
-    Learned from banners drawn at random, or from all there are; then it hears others as well.
+    Learned from banners drawn at random, or from all there are; then it hears others as well. `per_knot`: see `Normaliser`.
     """
 
+    per_knot: int = PER_KNOT
     scales: dict[str, tuple[Normaliser, EmpiricalNull]] = field(default_factory=dict)
 
     def fit(self, scores: dict[str, Vector], about: About) -> Self:
@@ -89,7 +90,7 @@ class Judge:
         for name, found in scores.items():
             self._learn(name, found, about)
         vote = self._vote({name: self._said(name, found, about)[2] for name, found in scores.items()})
-        self.vote_ = Normaliser().fit(vote, about.grid_id, about.n_clicks)
+        self.vote_ = Normaliser(self.per_knot).fit(vote, about.grid_id, about.n_clicks)
         self.null_ = EmpiricalNull().fit(self._freed(self.vote_, vote, about))
         return self
 
@@ -143,7 +144,7 @@ class Judge:
         )
 
     def _learn(self, name: str, found: Vector, about: About) -> None:
-        normaliser = Normaliser().fit(found, about.grid_id, about.n_clicks)
+        normaliser = Normaliser(self.per_knot).fit(found, about.grid_id, about.n_clicks)
         self.scales[name] = normaliser, EmpiricalNull().fit(self._freed(normaliser, found, about))
 
     def _said(self, name: str, found: Vector, about: About) -> tuple[Vector, Vector, Vector]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 PER_KNOT = 60
-"""Banners a knot of the trend rests on."""
+"""Banners from which on a group has a trend of its own, and that a knot of it rests on unless told otherwise."""
 MAX_KNOTS = 8
 PER_CURVE = 30
 """Banners from which on a curve is fitted, up to where there are enough for all knots."""
@@ -37,8 +37,10 @@ class Normaliser:
     """Per group: median and lower spread of the scores as functions of log clicks, flat outside the banners fitted.
 
     A group with fewer than PER_KNOT banners takes the pooled trend of all groups and only its own location and scale on top of it.
+    `per_knot`: banners a knot of the trend rests on. More make what is learned from a sample steadier, which is to hold for others.
     """
 
+    per_knot: int = PER_KNOT
     knots_: dict[int, tuple[Vector, Vector, Vector]] = field(default_factory=dict)
     offset_: dict[int, tuple[float, float]] = field(default_factory=dict)
     pooled_: tuple[Vector, Vector, Vector] | None = None
@@ -49,7 +51,7 @@ class Normaliser:
         codes, sizes = np.unique(groups, return_counts=True)
         for code in codes[sizes >= PER_KNOT]:
             rows = groups == code
-            self.knots_[int(code)] = _trend(x[rows], scores[rows])
+            self.knots_[int(code)] = _trend(x[rows], scores[rows], self.per_knot)
         if (sizes < PER_KNOT).any():
             self._fit_small(scores, groups, x, codes[sizes < PER_KNOT])
         return self
@@ -58,12 +60,12 @@ class Normaliser:
         members = [np.flatnonzero(groups == code) for code in np.unique(groups)]
         z = scores.astype(np.float64).copy()
         for _ in range(3):  # the groups' levels are known once the trend is, and the other way round
-            at, location, _ = _trend(x, z)
+            at, location, _ = _trend(x, z, self.per_knot)
             free = scores - np.interp(x, at, location)
             z = scores.astype(np.float64).copy()
             for rows in members:
                 z[rows] -= np.median(free[rows])
-        self.pooled_ = _trend(x, z)
+        self.pooled_ = _trend(x, z, self.per_knot)
         for code in small:
             rows = groups == code
             residual = (scores[rows] - np.interp(x[rows], self.pooled_[0], self.pooled_[1])) / np.interp(
@@ -91,16 +93,16 @@ class Normaliser:
         return out
 
 
-def _trend(x: Vector, scores: Vector) -> tuple[Vector, Vector, Vector]:
+def _trend(x: Vector, scores: Vector, per_knot: int) -> tuple[Vector, Vector, Vector]:
     """Points in log clicks, and median and scale at each: a curve, and what overlapping windows of equally many banners add to it.
 
     The curve reaches the smallest and the largest banners, which are the odd ones out in the wide windows of few banners.
     """
     order = np.argsort(x, kind="stable")
     n = len(x)
-    k = int(np.clip(n // PER_KNOT, 1, MAX_KNOTS))
+    k = int(np.clip(n // per_knot, 1, MAX_KNOTS))
     points = np.linspace(x.min(), x.max(), N_POINTS)
-    on_curve, on_points = _curve(x, scores, points)
+    on_curve, on_points = _curve(x, scores, points, per_knot)
     residual = scores - on_curve
     at, location, scale = [], [], []
     for i in range(k):
@@ -113,9 +115,12 @@ def _trend(x: Vector, scores: Vector) -> tuple[Vector, Vector, Vector]:
     return points, on_points + np.interp(points, knots, location), np.interp(points, knots, scale)
 
 
-def _curve(x: Vector, scores: Vector, points: Vector) -> tuple[Vector, Vector]:
-    """A parabola through the bulk of the scores (Huber's weights), at `x` and at `points`."""
-    degree = min(2 if PER_CURVE <= len(x) < MAX_KNOTS * PER_KNOT else 0, len(np.unique(x)) - 1)
+def _curve(x: Vector, scores: Vector, points: Vector, per_knot: int) -> tuple[Vector, Vector]:
+    """A parabola through the bulk of the scores (Huber's weights), at `x` and at `points`; 0 where there are too few or so many that the
+    windows say it all."""
+    if not PER_CURVE <= len(x) < MAX_KNOTS * per_knot:
+        return np.zeros(len(x)), np.zeros(len(points))
+    degree = min(2, len(np.unique(x)) - 1)
     centre, width = float(x.mean()), max(float(x.std()), 1e-9)
     basis = np.vander((x - centre) / width, degree + 1)
     weight = np.ones(len(x))

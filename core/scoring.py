@@ -205,7 +205,7 @@ class GridScorer:
         if reads == "images" and reads not in made:
             made[reads] = IMAGES.make(heatmaps.counts)
         if reads == "features" and reads not in made:
-            made[reads] = (self.features_ if self.features_.columns_ else self.features_.fit(heatmaps)).transform(heatmaps)
+            made[reads] = self.features_.transform(heatmaps) if self.features_.columns_ else self.features_.fit_transform(heatmaps)
         return made[reads], np.zeros(len(heatmaps), np.int64) if reads == "heatmaps" else heatmaps.n_products.astype(np.int64)
 
 

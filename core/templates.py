@@ -2,7 +2,7 @@
 
 In: a reference (1600,), the references of other grids. Out: a bank of k alternatives at the cells asked for, with families and
 parameters.
-A template is one of three things: the reference moved (`operators`, sparse and the same for every reference), the reference with
+A template is one of three things: the reference moved (by sparse operators, the same for every reference), the reference with
 a region taken away, or the reference mixed with something that does not depend on it. Always with a little uniform noise.
 """
 
@@ -14,15 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, kron, vstack
 
+from core import affine
+from core.affine import Cells, Detail, Rows
 from core.errors import ContractError
 from core.settings import N_BINS, N_COLS, N_ROWS
 
 Matrix = NDArray[np.float64]
-Rows = NDArray[np.float32]
-Cells = NDArray[np.int64]
-Detail = dict[str, Any]
 
 FAMILIES = (
     "shifted",
@@ -92,13 +90,13 @@ def make_bank(reference: Matrix, others: dict[int, Matrix], cells: Cells = ALL) 
 
 def prepare() -> None:
     """Makes what all banks share, which takes most of a second: before processes are forked, that they need not each."""
-    _moves(), _regions(), _sources()
+    affine.moves(), _regions(), _sources()
 
 
 def template_of(reference: Matrix, fault: str, detail: Detail, other: Matrix | None = None) -> Matrix:
     """(1600,) the template that `fault` and `detail` name, built anew. Raises ContractError for an unknown fault."""
     if fault in ("shifted", "scaled", "mirrored"):
-        return _with_noise(_renormalised((_operator(detail) @ reference)[None]))[0]
+        return _with_noise(_renormalised((affine.operator(detail) @ reference)[None]))[0]
     if fault in ("clipped", "missing_product"):
         return _with_noise(_without(reference, _region(detail))[None])[0]
     if fault == "other_grid" and other is not None:
@@ -116,81 +114,20 @@ def _renormalised(p: NDArray[Any]) -> NDArray[Any]:
     return p / np.maximum(p.sum(axis=1, keepdims=True), 1e-12)
 
 
-# Moved: the reference under an affine map of the banner, bilinear, as one sparse matrix for all maps.
-
-
-def _affine(detail: Detail) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Per axis (x, y): scale and offset of target = scale * source + offset, in shares of the side."""
-    if "dx" in detail:
-        return np.ones(2), np.array([detail["dx"], detail["dy"]])
-    if "flip" in detail:
-        flip = np.array(["x" in detail["flip"], "y" in detail["flip"]], dtype=float)
-        return 1 - 2 * flip, flip
-    scale = np.array([detail["sx"], detail["sy"]])
-    return scale, np.array([detail["at_x"], detail["at_y"]]) * (1 - scale)
-
-
-@lru_cache(maxsize=4096)
-def _operator_of(scale_x: float, scale_y: float, offset_x: float, offset_y: float) -> csr_matrix:
-    """(1600, 1600): target cell t takes the density at the point of the source that lands on it."""
-    axes = []
-    for size, scale, offset in ((N_COLS, scale_x, offset_x), (N_ROWS, scale_y, offset_y)):
-        at = ((np.arange(size) + 0.5) / size - offset) / scale * size - 0.5
-        low = np.floor(at).astype(np.int64)
-        high_share = at - low
-        index = np.stack([low, low + 1], axis=1)
-        weight = np.stack([1 - high_share, high_share], axis=1)
-        target = np.repeat(np.arange(size), 2)
-        ok = ((index >= 0) & (index < size)).ravel()
-        axes.append(csr_matrix((weight.ravel()[ok], (target[ok], index.ravel()[ok])), shape=(size, size)))
-    return csr_matrix(kron(axes[1], axes[0]))
-
-
-def _operator(detail: Detail) -> csr_matrix:
-    scale, offset = _affine(detail)
-    return _operator_of(float(scale[0]), float(scale[1]), float(offset[0]), float(offset[1]))
-
-
-class Moves(NamedTuple):
-    """k moves: densities after them as one product (1600 * k, 1600), k running fastest; what they leave inside (k, 1600); families and
-    parameters."""
-
-    operator: csr_matrix
-    inside: csr_matrix
-    names: list[str]
-    details: list[Detail]
-
-
-@lru_cache(maxsize=1)
-def _moves() -> Moves:
-    steps = np.round(np.arange(-8, 9) * 0.05, 2)
-    details: list[tuple[str, Detail]] = [
-        ("shifted", {"dx": float(dx), "dy": float(dy)}) for dx in steps for dy in steps if 0.06 < np.hypot(dx, dy) < 0.45
-    ]
-    corners = [(x, y) for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0)]
-    factors = (0.4, 0.5, 0.6, 0.7, 0.8, 1.25, 1.4, 1.6, 1.9)
-    for x, y in corners:
-        details += [("scaled", {"sx": f, "sy": f, "at_x": x, "at_y": y}) for f in factors]
-    for f in (0.5, 0.65, 0.8, 1.3, 1.6):
-        for at in (0.0, 0.5, 1.0):
-            details += [
-                ("scaled", {"sx": f, "sy": 1.0, "at_x": at, "at_y": 0.5}),
-                ("scaled", {"sx": 1.0, "sy": f, "at_x": 0.5, "at_y": at}),
-            ]
-    details += [("mirrored", {"flip": flip}) for flip in ("x", "y", "xy")]
-    operators = [_operator(d) for _, d in details]
-    by_cell = np.arange(len(details) * N_BINS).reshape(len(details), N_BINS).T.ravel()
-    operator = vstack(operators).tocsr().astype(np.float32)[by_cell]
-    inside = csr_matrix(vstack([csr_matrix(x.sum(axis=0)) for x in operators]), dtype=np.float32)
-    return Moves(operator, inside, [name for name, _ in details], [d for _, d in details])
+# Moved: the reference under an affine map of the banner.
 
 
 def _moved(reference: Rows) -> Part:
-    moves = _moves()
+    moves = affine.moves()
     inside = moves.inside @ reference
     keep = np.flatnonzero(inside > MIN_INSIDE)
-    p = (moves.operator @ reference).reshape(N_BINS, -1)  # at all cells: some of them alone would not be faster
-    return Part(lambda cells: p[cells][:, keep] / inside[keep], [moves.names[i] for i in keep], [moves.details[i] for i in keep])
+    padded = np.append(reference, np.float32(0))
+
+    def at(cells: Cells) -> Rows:
+        mixed = np.einsum("mfl,mfl->ml", padded.take(moves.sources[cells]), moves.weights[cells])
+        return np.concatenate([padded.take(moves.source[cells]), mixed], axis=1)[:, keep] / inside[keep]
+
+    return Part(at, [moves.names[i] for i in keep], [moves.details[i] for i in keep])
 
 
 # Removed: a region of the reference holds no clicks.

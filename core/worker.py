@@ -19,7 +19,7 @@ import numpy as np
 from core import cascade_run, judging, parallel, ray_engine, results
 from core.across import score_across
 from core.child import asked_of, run, say
-from core.detectors import CATALOGUE, default_names, make
+from core.detectors import CATALOGUE, default_names, load_libraries, make
 from core.errors import InputError
 from core.finishing import SCORE_SHARE, WRITE_SHARE, check, find_strangers, look_deep, write, write_days
 from core.judging import Judged, Mask
@@ -41,8 +41,7 @@ def main(job: Path) -> None:
     parts = parts_of(job)
     if not parts:
         raise InputError("A run needs clicks, however the job holds none. Widen the window or ingest a log.")
-    if deep or asked.get("cascade"):
-        import torch  # noqa: F401 - before processes are forked, which then share it
+    load_libraries([*quick, *deep])
     score = cascade_run.score if asked.get("cascade") else _score_all
     with _engine(job, parts, asked) as engine:
         totals = score(job, parts, quick, deep, asked, engine)

@@ -23,6 +23,7 @@ from core.detectors.autoencoders import CnnAutoencoder, FcnAutoencoder, MultiEnc
 from core.detectors.base import Detector
 from core.detectors.capstone_vote import CapstoneVote
 from core.detectors.chi_squared import ChiSquared
+from core.detectors.classical import Classical
 from core.detectors.cosine import Cosine
 from core.detectors.csi import Csi
 from core.detectors.dbscan import DBSCAN
@@ -74,6 +75,14 @@ CATALOGUE: dict[str, Detector] = {detector.name: detector for detector in _ALL}
 def default_names() -> list[str]:
     """Names of the detectors in the default run, in the catalogue's order."""
     return [name for name, detector in CATALOGUE.items() if detector.default_run]
+
+
+def load_libraries(names: list[str]) -> None:
+    """Loads what these detectors would load late: before processes are forked, which then share it and need not each."""
+    if any(isinstance(CATALOGUE[name], Classical) for name in names):
+        import sklearn.neighbors  # noqa: F401
+    if any(not isinstance(CATALOGUE[name], Classical) and CATALOGUE[name].family not in ("statistical", "template") for name in names):
+        import torch  # noqa: F401
 
 
 def make(name: str, **fields: Any) -> Any:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
+from core.affine import Detail
 from core.detectors.base import Detector, Groups, Reads, Scores
 from core.heatmaps import Heatmaps
 from core.reference import Reference, fit_reference
 from core.settings import n_threads
-from core.templates import ALL, FAMILIES, Bank, Detail, make_bank
+from core.templates import ALL, FAMILIES, Bank, make_bank
 
 CHUNK = 512
 """Banners a product with the bank: its result stays small enough for the cache."""

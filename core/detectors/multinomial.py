@@ -5,13 +5,14 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 from scipy.special import gammaln
 
 from core.detectors.base import Groups, Reads, Scores
 from core.detectors.cells import CellStatistic, cell_sums, pooled
 from core.heatmaps import Heatmaps
 
-N_KNOTS = 96
+N_KNOTS = 32
 MAX_CLICKS = 1e7
 
 
@@ -24,7 +25,7 @@ class Multinomial(CellStatistic):
     better than any other; with it that trap is gone. High = unlikelier than the average banner.
     **Shape** Heatmaps of n banners -> (n,).
     **Source** the capstone's "draw probability"; the average banner has N p clicks in each cell (Gamma function for factorials).
-    **Differs** log N! cancels; log P[N p | p] depends on N and the group alone and is interpolated between knots in log N.
+    **Differs** log N! cancels; log P[N p | p] depends on N and the group alone and is interpolated (cubic spline) between knots in log N.
     """
 
     family: ClassVar[str] = "statistical"
@@ -38,7 +39,8 @@ class Multinomial(CellStatistic):
         super()._fit(X, groups)
         p = pooled(self.reference_, self.size)
         self.knots_ = np.log(np.geomspace(1, MAX_CLICKS, N_KNOTS))
-        self.average_ = np.array([_averages(row, np.exp(self.knots_)) for row in p])
+        averages = np.array([_averages(row, np.exp(self.knots_)) for row in p])
+        self.cubics_ = CubicSpline(self.knots_, averages, axis=1).c  # (4, N_KNOTS - 1, references), the cube's coefficients first
 
     def _score(self, X: Heatmaps, groups: Groups) -> Scores:
         sums = cell_sums(X, self.reference_, self.size)
@@ -49,8 +51,11 @@ class Multinomial(CellStatistic):
 
     def _average_at(self, rows: NDArray[np.int64], log_n: NDArray[np.float64]) -> NDArray[np.float64]:
         k = np.clip(np.searchsorted(self.knots_, log_n) - 1, 0, N_KNOTS - 2)
-        t = (log_n - self.knots_[k]) / (self.knots_[k + 1] - self.knots_[k])
-        return np.asarray((1 - t) * self.average_[rows, k] + t * self.average_[rows, k + 1])
+        t = log_n - self.knots_[k]
+        out = np.zeros(len(rows))
+        for coefficients in self.cubics_:
+            out = out * t + coefficients[k, rows]
+        return out
 
 
 def _averages(p: NDArray[np.float64], n: NDArray[np.float64]) -> NDArray[np.float64]:

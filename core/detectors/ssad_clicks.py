@@ -17,8 +17,9 @@ from core.settings import N_COLS, N_ROWS
 if TYPE_CHECKING:
     from core.features.networks import SsadClicksNet
 
-BATCH = 256
-"""Banners a forward pass, always so many: the last batch is filled up with empty ones, so that a score never depends on its company."""
+BATCH = 64
+"""Banners a forward pass: so few that the maps of the first layers stay in the processor's cache. Always so many, the last batch is filled
+up with empty ones, so that a score never depends on its company."""
 
 
 def channels(counts: csr_matrix, expected: NDArray[np.float32]) -> NDArray[np.float32]:

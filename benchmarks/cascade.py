@@ -1,8 +1,9 @@
 """What a run in tiers loses and saves against one in which every detector looks at every banner, on a synthetic log.
 
-    python -m benchmarks.cascade [--banners 100000] [--seed 0] [--share 2]
+    python -m benchmarks.cascade [--banners 100000] [--seed 0] [--share 2] [--deep]
 
-Both runs go through `core.worker` from the same heatmaps, without slow networks. Seconds are of processor time of the worker and what it
+Both runs go through `core.worker` from the same heatmaps. With `--deep` the slow networks look at every banner, and in tiers at those who
+could still be flagged and at their control sample; without, nobody asks them. Seconds are of processor time of the worker and what it
 starts, so they hold on a busy machine too. A banner is lost where it is broken by the truth, the run without tiers flags it and the one
 in tiers does not; "by the control sample" is the run's own estimate of the same for its tiers, with the 95 % interval that pages show.
 """
@@ -78,15 +79,16 @@ def main() -> None:
     parser.add_argument("--banners", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", type=float, default=0.0, help="percent of the banners that are broken; 0 = as in the demo, 5.6")
+    parser.add_argument("--deep", action="store_true", help="ask the slow networks too")
     asked = parser.parse_args()
     log = make_clicks(asked.seed, plans(asked.banners, asked.share))
     heatmaps = heatmaps_of(log.banner, log.points, log.banner_id, log.grid_id, log.n_products, log.domain)
     broken = set(log.banner_id[log.fault != ""].tolist())
     with tempfile.TemporaryDirectory() as folder:
-        tiered_job = write_job(Path(folder) / "tiers", heatmaps, cascade=True)
+        tiered_job = write_job(Path(folder) / "tiers", heatmaps, cascade=True, deep="candidates" if asked.deep else "none")
         tiered = run(tiered_job)
         tiers = pq.read_table(tiered_job / "out" / "tier").to_pylist()
-        everybody = run(write_job(Path(folder) / "all", heatmaps))
+        everybody = run(write_job(Path(folder) / "all", heatmaps, deep="all" if asked.deep else "none"))
     show(tiers, tiered, everybody, broken, len(heatmaps))
 
 

@@ -53,6 +53,10 @@ class Engine(ABC):
     def prepare(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Makes a new cursor ready: names without a database are the store's."""
 
+    def state(self, cursor: duckdb.DuckDBPyConnection) -> int | None:
+        """A number that every commit changes, whoever made it; None where asking anything costs no more than asking for this."""
+        return None
+
     def gate(self, name: str) -> Gate:
         """The one gate of this name."""
         return self._gates.setdefault(name, self._gates.get(name) or self._make_gate(name))

@@ -82,6 +82,10 @@ class LakeEngine(Engine):
         """A new cursor begins in the connection's own, empty database."""
         cursor.execute(f"USE {self.lake}")
 
+    def state(self, cursor: duckdb.DuckDBPyConnection) -> int | None:
+        """The newest snapshot."""
+        return int(cursor.execute(f"FROM {self.lake}.current_snapshot()").fetchall()[0][0])
+
     def tables_sql(self, sql: str) -> str:
         """Without checks, and with lists in the place of arrays: a lake has neither."""
         plain = re.sub(r"\[\d+\]", "[]", without_checks(re.sub(r"--[^\n]*", "", sql)))

@@ -21,6 +21,7 @@ from core import logs
 from core.engines import Engine, FileEngine, first_line
 from core.errors import StoreError
 from core.lake import LakeEngine
+from core.recall import Recall, Rows
 from core.schema import STEPS, is_migrated, migrate
 from core.store_url import StoreUrl
 
@@ -39,6 +40,7 @@ class Store:
         self.path = self.url.home
         self.engine: Engine = LakeEngine(self.url) if self.url.is_shared else FileEngine(self.url)
         self._con = self.engine.connect(create)
+        self._recall = Recall()
         self._writing = threading.RLock()
         self._depth = 0
         self.ingesting = self.engine.gate("ingest")
@@ -116,11 +118,16 @@ class Store:
             return migrate(cursor, self.engine.tables_sql)
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
-        """Result of one query as dictionaries, drained."""
+        """Result of one query as dictionaries, drained. Asked again before anything was committed, a lake is not troubled again."""
         with self.cursor() as cursor:
-            cursor.execute(sql, parameters or [])
-            names = [column[0] for column in cursor.description or []]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+            def ask() -> Rows:
+                cursor.execute(sql, parameters or [])
+                names = [column[0] for column in cursor.description or []]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+            state = self.engine.state(cursor)
+            return ask() if state is None else self._recall.rows(state, sql, parameters or [], ask)
 
     def backup(self, target: Path) -> int:
         """Writes a consistent copy while others read and write; returns its size in bytes. Never leaves half a file."""

@@ -34,8 +34,8 @@ def versions(store: Store) -> list[Row]:
 
 def in_force(store: Store) -> Row | None:
     """The version in force with when it came into force (`since`); None for the cut without labels."""
-    with store.cursor() as cursor:
-        return _one(cursor, f"SELECT {COLUMNS}, e.happened_at AS since FROM ({LATEST}) e JOIN threshold_version v USING (version_id)")
+    found = store.rows(f"SELECT {COLUMNS}, e.happened_at AS since FROM ({LATEST}) e JOIN threshold_version v USING (version_id)")
+    return found[0] if found else None
 
 
 LATEST = "SELECT version_id, happened_at FROM threshold_event ORDER BY event_id DESC LIMIT 1"

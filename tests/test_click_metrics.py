@@ -112,6 +112,12 @@ def test_features_part_broken_banners_from_others() -> None:
     assert np.median(far[:20]) > 2 * np.median(far[20:])
 
 
+def test_features_of_those_learned_from_are_the_same_made_at_once_or_later() -> None:
+    X = heatmaps(drawn(3, sizes(3, 80), layout()))
+    at_once, later = ClickFeatures(fit_reference(X)), ClickFeatures(fit_reference(X))
+    np.testing.assert_array_equal(at_once.fit_transform(X), later.fit(X).transform(X))
+
+
 def test_one_banner_alone_has_features_of_zero() -> None:
     X = heatmaps(drawn(2, np.array([50]), layout()))
     assert np.isfinite(ClickFeatures(fit_reference(X)).fit(X).transform(X)).all()

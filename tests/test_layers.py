@@ -84,3 +84,15 @@ def test_the_command_line_starts_without_the_heavy_libraries() -> None:
 
 def test_the_proof_would_notice() -> None:
     assert loaded_after({"sklearn.metrics"}) == {"sklearn"}
+
+
+@pytest.mark.parametrize(
+    ("names", "loaded"), [(["multinomial", "likelihood_ratio"], set()), (["knn"], {"sklearn"}), (["ssad_clicks"], {"torch"})]
+)
+def test_detectors_load_before_a_run_forks_what_they_need_and_no_more(names: list[str], loaded: set[str]) -> None:
+    code = (
+        f"import sys\nfrom core.detectors import load_libraries\nload_libraries({names})\nprint(*[n for n in {HEAVY} if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == loaded

@@ -74,3 +74,16 @@ def test_equal_scores_stay_equal_and_finite(n: int) -> None:
 def test_every_family_has_one_vote() -> None:
     z = {"a": np.array([1.0, 0.0]), "b": np.array([3.0, 0.0]), "c": np.array([10.0, 4.0])}
     np.testing.assert_allclose(combine_families(z, {"a": "statistical", "b": "statistical", "c": "template"}), [6.0, 2.0])
+
+
+def test_fewer_knots_make_a_sample_steadier_for_others() -> None:
+    rng = np.random.default_rng(5)
+    clicks = rng.lognormal(5, 0.8, 20_000)
+    scores, groups = rng.normal(size=20_000) * 3 - 0.5 * np.log(clicks), np.zeros(20_000, int)
+    off: dict[int, list[float]] = {60: [], 180: []}
+    for _ in range(10):
+        rows = rng.choice(20_000, 500, replace=False)
+        for per_knot, found in off.items():
+            z = Normaliser(per_knot).fit(scores[rows], groups[rows], clicks[rows]).transform(scores, groups, clicks)
+            found.append(float(np.abs(np.quantile(z, 0.999) - 3.09)))
+    assert np.mean(off[180]) < np.mean(off[60])

@@ -16,12 +16,19 @@ PREFIX = "cosine_"
 
 @dataclass(frozen=True)
 class Distances:
-    """n banners of a run with their distances to the anchors of their layouts by one detector, NaN where left out."""
+    """n banners of a grid with their distances to the anchors of their layouts by one detector, NaN where left out."""
 
     banner_id: NDArray[Any]
+    flagged: NDArray[np.bool_]
+    distance: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The n banners of a run, of all grids, that one detector was asked about: their distances, and how likely each is broken."""
+
     grid_id: NDArray[np.int64]
     p_broken: NDArray[np.float64]
-    flagged: NDArray[np.bool_]
     distance: NDArray[np.float64]
 
 
@@ -31,17 +38,27 @@ def detectors(store: Store, run_id: str) -> list[str]:
     return [row["detector"] for row in store.rows(sql, [scored_by(store, run_id), PREFIX])]
 
 
-def distances(store: Store, run_id: str, detector: str) -> Distances:
-    """All banners of a run, strongest first."""
+def distances(store: Store, run_id: str, detector: str, grid_id: int) -> Distances:
+    """All banners of a grid, strongest first."""
     with store.cursor() as cursor:
         found = cursor.execute(
-            """SELECT r.banner_id, r.grid_id, r.p_broken, r.flagged, s.score AS distance FROM (FROM result WHERE run_id = ?) r
+            """SELECT r.banner_id, r.flagged, s.score AS distance FROM (FROM result WHERE run_id = ? AND grid_id = ?) r
                LEFT JOIN (SELECT banner_id, score FROM score WHERE run_id = ? AND detector = ?) s USING (banner_id) ORDER BY r.position""",
-            [run_id, scored_by(store, run_id), detector],
+            [run_id, grid_id, scored_by(store, run_id), detector],
         ).fetchnumpy()
     distance = np.ma.filled(np.ma.asarray(found["distance"], dtype=np.float64), np.nan)
-    known = {name: np.asarray(found[name]) for name in ("banner_id", "p_broken", "flagged")}
-    return Distances(grid_id=np.asarray(found["grid_id"]).astype(np.int64), distance=distance, **known)
+    return Distances(np.asarray(found["banner_id"]), np.asarray(found["flagged"]), distance)
+
+
+def asked(store: Store, run_id: str, detector: str) -> Asked:
+    """Whoever the detector was asked about; without names, which would not fit into memory for a run of many million banners."""
+    with store.cursor() as cursor:
+        found = cursor.execute(
+            """SELECT r.grid_id, r.p_broken, s.score FROM (SELECT banner_id, grid_id, p_broken FROM result WHERE run_id = ?) r
+               JOIN (SELECT banner_id, score FROM score WHERE run_id = ? AND detector = ? AND isfinite(score)) s USING (banner_id)""",
+            [run_id, scored_by(store, run_id), detector],
+        ).fetchnumpy()
+    return Asked(*(np.asarray(found[name]) for name in ("grid_id", "p_broken", "score")))
 
 
 def of_banner(store: Store, run_id: str, banner_id: str) -> dict[str, float]:

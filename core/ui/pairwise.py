@@ -38,11 +38,10 @@ def view(run: Shown, top: Any, bar: Any) -> None:
         too_few(detectors, top)
         return
     grid, first, second, shot = choose(run, detectors, bar)
-    found, other = (reads.distances(run.path, run.run_id, name) for name in (first, second))
-    rows = found.grid_id == grid
-    names = found.banner_id[rows].astype(str)
-    known = pick_known(run, grid, names, np.isfinite(found.distance[rows]) & np.isfinite(other.distance[rows]))
-    x, y = (side(run, name, grid, rows, names, known) for name in (first, second))
+    found, other = (reads.distances(run.path, run.run_id, name, grid) for name in (first, second))
+    names = found.banner_id.astype(str)
+    known = pick_known(run, grid, names, np.isfinite(found.distance) & np.isfinite(other.distance))
+    x, y = (side(run, name, grid, names, known) for name in (first, second))
     if x.cut is None or y.cut is None:
         with top:
             components.sentence(f"Grid {grid} has no 0-shot cut: too few banners of other grids were scored.")
@@ -55,7 +54,7 @@ def view(run: Shown, top: Any, bar: Any) -> None:
     by_run = shots.quadrants(x.distance, y.distance, x.cut.distance, y.cut.distance)
     by_one = one_shot_quadrants(x, y)
     split = by_one if is_one and by_one is not None else by_run
-    flagged = found.flagged[rows]
+    flagged = found.flagged
     with top:
         components.sentence(text.markdown(sentence(grid, split, flagged, shot if is_one else SHOTS[0])))
     if shot == SHOTS[1] and not is_one:
@@ -105,9 +104,9 @@ def pick_known(run: Shown, grid: int, names: NDArray[Any], asked: NDArray[np.boo
     return shots.pick_known_ok([name for name in known if name in both] or known)
 
 
-def side(run: Shown, detector: str, grid: int, rows: NDArray[np.bool_], names: NDArray[Any], known: str | None) -> Side:
+def side(run: Shown, detector: str, grid: int, names: NDArray[Any], known: str | None) -> Side:
     """One axis."""
-    distance = reads.distances(run.path, run.run_id, detector).distance[rows]
+    distance = reads.distances(run.path, run.run_id, detector, grid).distance
     cut = reads.zero_shot_cut(run.path, run.run_id, detector, grid)
     one = one_shot(run.path, run.run_id, detector, grid, known, run.run, names[np.isfinite(distance) | (names == known)]) if known else None
     return Side(in_words(detector), distance, None if one is None else np.array([one.get(name, np.nan) for name in names]), cut)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core import info, shots
 from core.queries import banner, cosines, embeddings, heatmaps, overview, queue, runs, strangers
-from core.queries.cosines import Distances
+from core.queries.cosines import Asked, Distances
 from core.queries.embeddings import Points
 from core.queries.queue import QueueFilter
 from core.ui import state
@@ -150,14 +150,20 @@ def decided(path: str, token: str) -> dict[str, str]:
     return embeddings.decided(state.at_path(path))
 
 
+@st.cache_resource(max_entries=16, show_spinner=False)
+def distances(path: str, run_id: str, detector: str, grid: int) -> Distances:
+    """Distances to a grid's anchors by one detector; shared between sessions, so nobody writes into it."""
+    return cosines.distances(state.at_path(path), run_id, detector, grid)
+
+
 @st.cache_resource(max_entries=8, show_spinner="Reading cosines once …")
-def distances(path: str, run_id: str, detector: str) -> Distances:
-    """Distances to the anchors by one detector; shared between sessions, so nobody writes into it."""
-    return cosines.distances(state.at_path(path), run_id, detector)
+def asked(path: str, run_id: str, detector: str) -> Asked:
+    """Whoever a detector was asked about; shared between sessions, so nobody writes into it."""
+    return cosines.asked(state.at_path(path), run_id, detector)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def zero_shot_cut(path: str, run_id: str, detector: str, grid: int) -> shots.Cut | None:
     """The cut that the other grids give this one."""
-    found = distances(path, run_id, detector)
+    found = asked(path, run_id, detector)
     return shots.zero_shot_cut(found.distance, found.grid_id, found.p_broken, grid)

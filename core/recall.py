@@ -1,0 +1,46 @@
+"""Answers to queries, kept as long as the store stays in the state that they were asked in.
+
+A page asks some questions several times, and the same ones when it is drawn again. On a lake each costs a look into its catalogue and its
+files, while a single look tells whether anything was committed since.
+"""
+
+import re
+import threading
+from collections.abc import Callable
+from typing import Any
+
+Rows = list[dict[str, Any]]
+
+MOST, MOST_ROWS = 512, 1_000
+"""Answers that are kept, and rows of the longest."""
+READS = re.compile(r"\s*(SELECT|WITH|FROM)\b", re.IGNORECASE)
+VOLATILE = re.compile(
+    r"\b(?:(?:now|random|setseed|uuid\w*|gen_random_uuid|today|nextval|get_current_\w+)\s*\(|current_(?:date|time|timestamp)\b)",
+    re.IGNORECASE,
+)
+
+
+class Recall:
+    """What was answered in the newest state that anybody asked about. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._state: int | None = None
+        self._kept: dict[tuple[str, str], Rows] = {}
+
+    def rows(self, state: int, sql: str, parameters: list[Any], ask: Callable[[], Rows]) -> Rows:
+        """The answer of `ask`, or the one that was given in this state. `state` was looked up before asking, so no answer is older."""
+        if not READS.match(sql) or VOLATILE.search(sql):
+            return ask()
+        key = sql, repr(parameters)
+        with self._lock:
+            if state != self._state:
+                self._state, self._kept = state, {}
+            known = self._kept.get(key)
+        if known is None:
+            known = ask()
+            if len(known) <= MOST_ROWS:
+                with self._lock:
+                    if state == self._state and len(self._kept) < MOST:
+                        self._kept[key] = known
+        return [dict(row) for row in known]

@@ -30,7 +30,7 @@ INSERT INTO run_info SELECT '00000000-0000-7000-8000-000000000001', '2026-11-14 
   count(*) FILTER (flagged), 0.15 * count(*) FILTER (flagged), 0.1, 600, '{}' FROM fact;
 INSERT INTO run_detector SELECT '00000000-0000-7000-8000-000000000001', name, 'features', 'features', 1, 1, $n, NULL FROM (VALUES ('cosine_a'), ('cosine_b')) t(name);
 INSERT INTO score SELECT '00000000-0000-7000-8000-000000000001', banner_id, name, CASE WHEN flagged THEN 0.2 + 0.3 * u ELSE 0.2 * u END, 0, u
-  FROM fact, (VALUES ('cosine_a'), ('cosine_b')) t(name) WHERE flagged OR hash(banner_id) % 10 = 0 ORDER BY banner_id, name;
+  FROM (SELECT f.*, row_number() OVER (PARTITION BY flagged ORDER BY u) AS k FROM fact f), (VALUES ('cosine_a'), ('cosine_b')) t(name) WHERE k <= 10000 ORDER BY banner_id, name;
 INSERT INTO embedding_point SELECT '00000000-0000-7000-8000-000000000003', (position - 1)::INT, banner_id, sin(position), cos(position * 1.7), sin(position),
   cos(position * 1.7), sin(position * 0.3), (position % 9 - 1)::SMALLINT, [sin(position * j) / 8 FOR j IN range(1, 33)]::FLOAT[32] FROM result WHERE position <= 10000 ORDER BY position;
 INSERT INTO embedding_anchor SELECT '00000000-0000-7000-8000-000000000003', 300000 + g, 1, 0.1, 0.1, 0.1, 0.1, 0.1 FROM range(50) t(g);

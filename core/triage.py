@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from core.errors import InputError
 from core.queries.queue import FROM, QueueFilter
+from core.queries.runs import n_flagged
 from core.store import Store
 
 Op = Literal["confirm", "dismiss", "snooze", "reopen"]
@@ -42,7 +43,7 @@ def decide(store: Store, run_id: str, banner_ids: Sequence[str], op: Op, author:
 def _positions(store: Store, run_id: str, wanted: list[str]) -> list[int]:
     """Where the banners stand in the run: a run stands sorted by it, so what follows finds them at once."""
     sql = f"SELECT position FROM result WHERE run_id = ? {{}} AND banner_id IN ({', '.join('?' for _ in wanted) or 'NULL'})"
-    found = store.rows(sql.format("AND flagged"), [run_id, *wanted])
+    found = store.rows(sql.format(f"AND position <= {n_flagged(store, run_id)}"), [run_id, *wanted])
     if len(found) < len(wanted):
         found = store.rows(sql.format(""), [run_id, *wanted])
     return [row["position"] for row in found]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from core.queries.runs import Row, scored_by
+from core.queries.runs import Row, n_flagged, scored_by
 from core.store import Store
 
 
@@ -24,7 +24,7 @@ def similar_ids(store: Store, text: str, limit: int = 8) -> list[str]:
 
 def result(store: Store, run_id: str, banner_id: str) -> Row | None:
     """The run's row of a banner with its triage state; None where the run did not score it."""
-    for among in ("AND r.flagged", ""):  # the few flagged stand together at the front of a run, the others cost a pass over it
+    for among in (f"AND r.position <= {n_flagged(store, run_id)}", ""):  # others than the flagged cost a pass over the run
         found = store.rows(
             f"""SELECT r.* EXCLUDE (run_id, fault_detail), r.fault_detail::VARCHAR AS fault_detail
                 FROM result r WHERE r.run_id = ? {among} AND r.banner_id = ?""",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import InputError
-from core.queries.runs import Row
+from core.queries.runs import Row, n_flagged
 from core.store import Store
 
 PAGE_SIZE = 50
@@ -93,6 +93,8 @@ def neighbours(store: Store, run_id: str, queue: QueueFilter, banner_id: str) ->
     A banner that left the queue by its status keeps its old place, so that one can go on from there.
     """
     where, values = queue.where(run_id)
+    if queue.sort == "strongest":
+        return _beside(store, run_id, where, values, banner_id)
     found = store.rows(
         f"""SELECT * FROM (
               SELECT r.banner_id, lag(r.banner_id) OVER w AS previous, lead(r.banner_id) OVER w AS next,
@@ -102,6 +104,24 @@ def neighbours(store: Store, run_id: str, queue: QueueFilter, banner_id: str) ->
         [*values, run_id, banner_id, banner_id],
     )
     return found[0] if found else None
+
+
+def _beside(store: Store, run_id: str, where: str, values: list[Any], banner_id: str) -> Row | None:
+    """The same where the queue is in the order of positions: nothing needs to be sorted."""
+    own = store.rows(
+        "SELECT position FROM result WHERE run_id = ? AND position <= ? AND banner_id = ? AND flagged",
+        [run_id, n_flagged(store, run_id), banner_id],
+    )
+    if not own:
+        return None
+    at = own[0]["position"]
+    return store.rows(
+        f"""SELECT ? AS banner_id, max_by(r.banner_id, r.position) FILTER (r.position < {at}) AS previous,
+                   min_by(r.banner_id, r.position) FILTER (r.position > {at}) AS next,
+                   count(*) FILTER (r.position < {at}) + 1 AS place, count(*) FILTER (r.position <> {at}) + 1 AS n
+            {FROM} WHERE {where}""",
+        [banner_id, *values],
+    )[0]
 
 
 def export(store: Store, run_id: str, queue: QueueFilter) -> list[Row]:

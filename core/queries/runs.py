@@ -21,6 +21,11 @@ def finished_runs(store: Store, limit: int = 50) -> list[Row]:
     )
 
 
+def n_flagged(store: Store, run_id: str) -> int:
+    """Flagged banners of a run. They have its first positions, in whose order it stands: so far one needs to look for one of them."""
+    return int(store.rows("SELECT count(*) AS n FROM result WHERE run_id = ? AND flagged", [run_id])[0]["n"])
+
+
 def scored_by(store: Store, run_id: str) -> str:
     """The run whose scores stand behind results: itself, unless a threshold version judged it again."""
     found = store.rows("SELECT run_id::VARCHAR AS id FROM verdict WHERE result_id::VARCHAR = ? LIMIT 1", [run_id])

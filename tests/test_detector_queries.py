@@ -132,7 +132,7 @@ def test_who_is_found_by_one_alone(store: Store) -> None:
         for name, banner_id in (("multinomial", "bn-000200"), ("chi_squared", "bn-000201")):
             cursor.execute("UPDATE score SET p_value = 0.9 WHERE banner_id = ?", [banner_id])
             cursor.execute("UPDATE score SET p_value = 1e-9 WHERE banner_id = ? AND detector = ?", [banner_id, name])
-    found = {(r["banner_id"], r["detector"]) for r in detectors.alone(store, shown(store))}
+    found = {(r["banner_id"], r["detector"]) for r in detectors.alone(store, shown(store), detectors.cuts(store, shown(store)))}
     flags = {name: own_flags(store, name) for name in detectors.cuts(store, shown(store))}
     wanted = {
         (banner_id, name)

@@ -132,12 +132,11 @@ def sample(store: Store, run_id: str, cut: dict[str, Cut], n: int = SAMPLE) -> S
     return Sample(tuple(cut), scores, _flags(p_values, cut))
 
 
-def alone(store: Store, run_id: str) -> list[Row]:
+def alone(store: Store, run_id: str, cut: dict[str, Cut]) -> list[Row]:
     """Banners that one detector flags and no other, by detector and p-value: banner_id, detector, p_value, grid_id, n_clicks, fault, and
     whether they are flagged as the run is shown."""
     own = scored_by(store, run_id)
-    found = cuts(store, run_id)
-    known = pa.table({"detector": list(found), "cut": [c.p_value for c in found.values()]})
+    known = pa.table({"detector": list(cut), "cut": [c.p_value for c in cut.values()]})
     with store.cursor() as cursor:
         cursor.register("own_cut", known)
         try:
@@ -160,8 +159,9 @@ def alone(store: Store, run_id: str) -> list[Row]:
 def used(store: Store, run_id: str) -> Row:
     """Which labels there are: n_reviewers; by banner n_broken, n_ok, n_disputed, n_unsure, and n_elsewhere, those that the run lacks."""
     return store.rows(
-        """WITH state AS (
-               SELECT l.*, banner_id IN (SELECT banner_id FROM result WHERE run_id = ?) AS here FROM label_state l)
+        """WITH said AS MATERIALIZED (FROM label_state),
+           known AS (SELECT banner_id FROM result WHERE run_id = ? AND banner_id IN (SELECT banner_id FROM said)),
+           state AS (SELECT said.*, banner_id IN (FROM known) AS here FROM said)
            SELECT (SELECT count(DISTINCT reviewer) FROM label_current) AS n_reviewers,
                count(*) FILTER (here AND label = 'broken') AS n_broken, count(*) FILTER (here AND label = 'ok') AS n_ok,
                count(*) FILTER (here AND label = 'unsure') AS n_unsure, count(*) FILTER (here AND label IS NULL) AS n_disputed,

@@ -59,16 +59,18 @@ def detectors(store: Store, run_id: str) -> list[Row]:
     flagged. Ordered by family and name.
     """
     return store.rows(
-        """WITH judged AS (
-               SELECT s.detector, avg((s.p_value <= 0.05)::INTEGER) FILTER (WHERE r.flagged) AS agree,
-                      count(*) FILTER (WHERE NOT r.flagged AND s.p_value <= 0.001) AS alone
-               FROM score s JOIN result r ON r.banner_id = s.banner_id
-               WHERE s.run_id = ? AND r.run_id = ? GROUP BY s.detector)
+        """WITH said AS (
+               SELECT detector, p_value, banner_id IN (SELECT banner_id FROM result WHERE run_id = ? AND flagged) AS flagged
+               FROM score WHERE run_id = ?),
+           judged AS (
+               SELECT detector, avg((p_value <= 0.05)::INTEGER) FILTER (WHERE flagged) AS agree,
+                      count(*) FILTER (WHERE NOT flagged AND p_value <= 0.001) AS alone
+               FROM said GROUP BY detector)
            SELECT d.detector, d.family, d.reads, d.n_scored, d.n_scored / i.n_banners AS share, d.fit_s, d.score_s,
                   1000 * (d.fit_s + d.score_s) / nullif(d.n_scored, 0) AS ms, d.weights, j.agree, j.alone
            FROM run_detector d JOIN run_info i USING (run_id) LEFT JOIN judged j USING (detector)
            WHERE d.run_id = ? ORDER BY d.family, d.detector""",
-        [scored_by(store, run_id), run_id, scored_by(store, run_id)],
+        [run_id, scored_by(store, run_id), scored_by(store, run_id)],
     )
 
 

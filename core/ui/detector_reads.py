@@ -100,7 +100,7 @@ def alike(path: str, run_id: str, of_flags: bool) -> NDArray[np.float64]:
 @st.cache_data(max_entries=16, show_spinner=False)
 def alone(path: str, run_id: str) -> list[Row]:
     """Banners that one detector flags and no other."""
-    return detectors.alone(state.at_path(path), run_id)
+    return detectors.alone(state.at_path(path), run_id, cuts(path, run_id))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

@@ -136,7 +136,7 @@ def test_found_alone_is_counted_and_opens(full: Open) -> None:
         cursor.execute("UPDATE score SET p_value = 0.9 WHERE banner_id = ?", [HOSTILE])
         cursor.execute("UPDATE score SET p_value = 1e-9 WHERE banner_id = ? AND detector = 'multinomial'", [HOSTILE])
     app = full("detectors", detector="multinomial")
-    found = [r["detector"] for r in detectors.alone(state.store(), run_id())]
+    found = [r["detector"] for r in detectors.alone(state.store(), run_id(), detectors.cuts(state.store(), run_id()))]
     counted = {row[0]: int(row[2]) for row in table(app, "alone")[1:]}
     assert counted == {name: found.count(name) for name in NAMES}
     assert HOSTILE in picks(app, "listed")

@@ -11,7 +11,7 @@ from typing import Any
 
 Rows = list[dict[str, Any]]
 
-MOST, MOST_ROWS = 512, 1_000
+MOST, MOST_ROWS = 256, 200
 """Answers that are kept, and rows of the longest."""
 READS = re.compile(r"\s*(SELECT|WITH|FROM)\b", re.IGNORECASE)
 VOLATILE = re.compile(

@@ -97,7 +97,7 @@ def _mixed(operators: list[csr_matrix], most: int) -> tuple[Cells, Rows]:
     source = np.full((N_BINS, most, len(operators)), N_BINS)
     weight = np.zeros(source.shape, dtype=np.float32)
     for k, operator in enumerate(operators):
-        entries = operator.tocsr()
+        entries = operator.copy()  # it is kept, and others read it
         entries.data[entries.data < ROUNDING] = 0
         entries.eliminate_zeros()
         cell = np.repeat(np.arange(N_BINS), np.diff(entries.indptr))

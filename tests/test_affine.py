@@ -32,3 +32,12 @@ def test_a_move_by_hand(detail: dict[str, float], row: int, col: int) -> None:
     p[10, 20] = 1
     moved = (affine.operator(detail) @ p.ravel()).reshape(40, 40)
     assert moved[row, col] == pytest.approx(1)
+
+
+def test_making_the_moves_leaves_the_operators_as_they_are() -> None:
+    details = affine.moves().details
+    affine._operator_of.cache_clear()
+    before = [affine.operator(detail).nnz for detail in details]
+    affine.moves.cache_clear()
+    affine.moves()
+    assert [affine.operator(detail).nnz for detail in details] == before

@@ -6,6 +6,7 @@ files, while a single look tells whether anything was committed since.
 
 import re
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ Rows = list[dict[str, Any]]
 
 MOST, MOST_ROWS = 256, 200
 """Answers that are kept, and rows of the longest."""
+KEEP_S = 60.0
+"""How long they are kept without any commit: some views look at the clock, since a snooze ends by itself."""
 READS = re.compile(r"\s*(SELECT|WITH|FROM)\b", re.IGNORECASE)
 VOLATILE = re.compile(
     r"\b(?:(?:now|random|setseed|uuid\w*|gen_random_uuid|today|nextval|get_current_\w+)\s*\(|current_(?:date|time|timestamp)\b)",
@@ -26,6 +29,7 @@ class Recall:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._state: int | None = None
+        self._since = 0.0
         self._kept: dict[tuple[str, str], Rows] = {}
 
     def rows(self, state: int, sql: str, parameters: list[Any], ask: Callable[[], Rows]) -> Rows:
@@ -34,8 +38,8 @@ class Recall:
             return ask()
         key = sql, repr(parameters)
         with self._lock:
-            if state != self._state:
-                self._state, self._kept = state, {}
+            if state != self._state or time.monotonic() - self._since > KEEP_S:
+                self._state, self._since, self._kept = state, time.monotonic(), {}
             known = self._kept.get(key)
         if known is None:
             known = ask()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import core.recall
 from core.recall import MOST_ROWS, Recall
 from core.store import Store
 
@@ -23,6 +24,16 @@ class Counted:
 def test_an_answer_holds_as_long_as_the_state() -> None:
     recall, ask = Recall(), Counted()
     assert [recall.rows(state, "SELECT 1", [], ask) for state in (1, 1, 2, 1)] == [[{"n": n}] for n in (1, 1, 2, 3)]
+
+
+def test_no_answer_outlives_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    recall, ask, now = Recall(), Counted(), [1000.0]
+    monkeypatch.setattr(core.recall.time, "monotonic", lambda: now[0])
+    found = []
+    for seconds in (0, 30, 31, 59):
+        now[0] += seconds
+        found.append(recall.rows(1, "SELECT 1", [], ask)[0]["n"])
+    assert found == [1, 1, 2, 2]
 
 
 def test_other_parameters_are_another_question() -> None:

@@ -10,7 +10,7 @@ in tiers does not; "by the control sample" is the run's own estimate of the same
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,7 +31,7 @@ from core.synthetic import DEMO, GridPlan, make_clicks
 
 
 class Outcome(NamedTuple):
-    """One run: its flagged banners, seconds of processor time and wall time, and peak memory in MB."""
+    """One run: its flagged banners, seconds of processor time and wall time, and peak memory in MB of its largest process."""
 
     flagged: set[str]
     processor_s: float
@@ -64,13 +64,15 @@ def write_job(job: Path, heatmaps: Heatmaps, **asked: Any) -> Path:
 
 def run(job: Path) -> Outcome:
     """Runs the worker over a job folder."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, "-m", "core.worker", str(job)], check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    worker = subprocess.Popen([sys.executable, "-m", "core.worker", str(job)], stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(worker.pid, 0)  # of this worker and what it waited for, not of all that ran before it
+    wall_s, worker.returncode = time.perf_counter() - start, os.waitstatus_to_exitcode(status)
+    if worker.returncode:
+        raise RuntimeError(f"The worker over {job} ended with status {worker.returncode}.")
     found = pq.read_table(job / "out" / "result" / "0.parquet", columns=["banner_id", "flagged"])
     flagged = set(found.filter(found["flagged"])["banner_id"].to_pylist())
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Outcome(flagged, spent, time.perf_counter() - start, after.ru_maxrss / 1e3)
+    return Outcome(flagged, used.ru_utime + used.ru_stime, wall_s, used.ru_maxrss / 1e3)
 
 
 def main() -> None:

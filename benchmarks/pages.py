@@ -8,7 +8,7 @@ view was asked for twice before. "another … each time" asks for something that
 
 STORE is a file or a URL of a shared store. Where it is not there, or empty, it is made by SQL: a million banners in 50 grids and 400
 domains, 14 days each (14 million rows of 4 bins), one finished run with 12 detectors, 6 % flagged, two cosines of 20,000 banners (a run
-asks slow detectors about no more), a map of 10,000. Exit status 1 where a view is over the limit.
+asks slow detectors about no more), a map of 10,000, and up to 200 labels. Exit status 1 where a view is over the limit.
 """
 
 import argparse

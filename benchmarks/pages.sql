@@ -28,7 +28,7 @@ INSERT INTO run_day SELECT '00000000-0000-7000-8000-000000000001', g, DATE '2026
   FROM (SELECT grid_id AS g, count(*) AS n, count(*) FILTER (flagged) AS k FROM fact GROUP BY 1), range($days) s(d);
 INSERT INTO run_info SELECT '00000000-0000-7000-8000-000000000001', '2026-11-14 03:00:00', '2026-11-14 03:10:00', '2026-11-01', DATE '2026-11-01' + ($days - 1)::INT, NULL, $n, sum(n_clicks),
   count(*) FILTER (flagged), 0.15 * count(*) FILTER (flagged), 0.1, 600, '{}' FROM fact;
-INSERT INTO run_detector SELECT '00000000-0000-7000-8000-000000000001', name, 'features', 'features', 1, 1, $n, NULL FROM (VALUES ('cosine_a'), ('cosine_b')) t(name);
+INSERT INTO run_detector SELECT '00000000-0000-7000-8000-000000000001', name, 'features', 'features', 1, 1, 20000, NULL FROM (VALUES ('cosine_a'), ('cosine_b')) t(name);
 INSERT INTO score SELECT '00000000-0000-7000-8000-000000000001', banner_id, name, CASE WHEN flagged THEN 0.2 + 0.3 * u ELSE 0.2 * u END, 0, u
   FROM (SELECT f.*, row_number() OVER (PARTITION BY flagged ORDER BY u) AS k FROM fact f), (VALUES ('cosine_a'), ('cosine_b')) t(name) WHERE k <= 10000 ORDER BY banner_id, name;
 INSERT INTO embedding_point SELECT '00000000-0000-7000-8000-000000000003', (position - 1)::INT, banner_id, sin(position), cos(position * 1.7), sin(position),
@@ -36,3 +36,6 @@ INSERT INTO embedding_point SELECT '00000000-0000-7000-8000-000000000003', (posi
 INSERT INTO embedding_anchor SELECT '00000000-0000-7000-8000-000000000003', 300000 + g, 1, 0.1, 0.1, 0.1, 0.1, 0.1 FROM range(50) t(g);
 INSERT INTO embedding SELECT '00000000-0000-7000-8000-000000000003', '00000000-0000-7000-8000-000000000001', 'heatmap', 'pca', NULL, least($n, 10000), $n, least($n, 10000), 8,
   [0.5, 0.3, 0.1], 0.9, NULL, NULL, 5, NULL, '2026-11-14 03:20:00';
+INSERT INTO label_event (event_id, happened_at, batch_id, banner_id, op, label, reviewer, blind, seconds, run_id, source)
+  SELECT uuidv7(), '2026-11-14 04:00:00', uuidv7(), banner_id, 'label', CASE WHEN flagged THEN 'broken' ELSE 'ok' END, 'ana', true, 5.0,
+  '00000000-0000-7000-8000-000000000001', 'page' FROM result WHERE position % 1000 = 0 AND position <= 200000;

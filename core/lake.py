@@ -132,7 +132,9 @@ def _host(home: Path) -> duckdb.DuckDBPyConnection:
     """The process's one DuckDB that lakes are attached to; the first store's disk takes what does not fit into memory."""
     with _hosting:
         if not _hosts:
-            _hosts.append(duckdb.connect(config=config_of(home)))
+            con = duckdb.connect(config=config_of(home))
+            con.execute("SET GLOBAL parquet_metadata_cache = true")  # a lake never changes a file, so what stands at its end can be kept
+            _hosts.append(con)
         return _hosts[0]
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 Rows = list[dict[str, Any]]
+Parameters = list[Any] | dict[str, Any]
+"""Of a query: by place, or by name."""
 
 MOST, MOST_ROWS = 256, 200
 """Answers that are kept, and rows of the longest."""
@@ -32,7 +34,7 @@ class Recall:
         self._since = 0.0
         self._kept: dict[tuple[str, str], Rows] = {}
 
-    def rows(self, state: int, sql: str, parameters: list[Any], ask: Callable[[], Rows]) -> Rows:
+    def rows(self, state: int, sql: str, parameters: Parameters, ask: Callable[[], Rows]) -> Rows:
         """The answer of `ask`, or the one that was given in this state. `state` was looked up before asking, so no answer is older."""
         if not READS.match(sql) or VOLATILE.search(sql):
             return ask()

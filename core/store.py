@@ -21,7 +21,7 @@ from core import logs
 from core.engines import Engine, FileEngine, first_line
 from core.errors import StoreError
 from core.lake import LakeEngine
-from core.recall import Recall, Rows
+from core.recall import Parameters, Recall, Rows
 from core.schema import STEPS, is_migrated, migrate
 from core.store_url import StoreUrl
 
@@ -117,7 +117,7 @@ class Store:
         with self._turn(), self.cursor() as cursor:
             return migrate(cursor, self.engine.tables_sql)
 
-    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
+    def rows(self, sql: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
         """Result of one query as dictionaries, drained. Asked again before anything was committed, a lake is not troubled again."""
         with self.cursor() as cursor:
 

@@ -51,7 +51,7 @@ def _positions(store: Store, run_id: str, wanted: list[str]) -> list[int]:
 
 def decide_all(store: Store, run_id: str, queue: QueueFilter, op: Op, author: str, *, days: int = 7, note: str | None = None) -> Batch:
     """The same for every flagged banner that the filter lets through, on all its pages."""
-    where, values = queue.where(run_id)
+    where, values = queue.where(store, run_id)
     return _write(store, run_id, where, values, op, author, days, note)
 
 

@@ -17,8 +17,9 @@ SCALES = ["counts", "log", "smooth"]
 def header(run: Shown, facts: Row, found: Row | None) -> None:
     """The diagnosis first, then what the banner is and where it stands."""
     name = text.markdown(facts["banner_id"])
-    new = strangers.of_banner(run.store, run.run_id, facts["banner_id"]) if found else None
-    if found is not None and new is not None and new["held_back"]:
+    is_new = found is not None and facts["grid_id"] in reads.new_grids(run.path, run.run_id)
+    new = strangers.of_banner(run.store, run.run_id, facts["banner_id"]) if is_new else None
+    if new is not None and new["held_back"]:
         components.sentence(f"{name} is of an unknown grid: nothing says what is normal there, so it is neither flagged nor in order.")
     elif found is None:
         components.sentence(f"{name} was not scored in this run.")
@@ -62,7 +63,7 @@ def odds(found: Row) -> str:
 def top_row(run: Shown, banner_id: str, found: Row | None) -> None:
     """Find a banner, previous and next of the queue one came from, decisions."""
     chosen = work.queue_of(st.query_params)
-    around = reads.neighbours(run.path, run.run_id, reads.token(run), chosen, banner_id) if found else None
+    around = reads.neighbours(run.path, run.run_id, reads.token(run), chosen, found["position"]) if found else None
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.text_input("Banner id", key="banner", bind="query-params", width=230, type="search")
         if around:
@@ -220,9 +221,10 @@ def measures(seen: Map, hoped: Map | None) -> None:
 def history(run: Shown, banner_id: str) -> None:
     """Decisions, labels and earlier runs."""
     st.markdown("##### History")
-    if evidence.seen_labels(run, banner_id) is None:
+    said = evidence.seen_labels(run, banner_id)
+    if said is None:
         st.caption("Others have labelled it. What they said is shown once you did.")
-    rows = evidence.history_rows(run, banner_id)
+    rows = evidence.history_rows(run, banner_id, said or [])
     if rows:
         st.dataframe(rows, hide_index=True, alt="Decisions, labels and runs")
     else:
@@ -231,7 +233,7 @@ def history(run: Shown, banner_id: str) -> None:
 
 def scored(run: Shown, found: Row, facts: Row) -> None:
     """The page of a scored banner."""
-    seen = maps.as_map(reads.counts(run.path, run.run_id, facts["banner_id"], run.run))
+    seen = maps.as_map(reads.counts(run.path, run.run_id, facts["banner_id"], run.run, found["position"]))
     group = reads.reference(run.path, run.run_id, found["reference_id"])
     hoped = None if group is None else maps.as_map(group[1]) * seen.sum()
     pictures(run, found, seen, hoped)

@@ -39,7 +39,7 @@ def queue_page(run: Shown, chosen: QueueFilter, token: str, n: int) -> tuple[lis
 
 def left(run: Shown, chosen: QueueFilter, rows: list[Row], current: str, n: int, n_pages: int) -> None:
     """The queue with its pages, bulk actions and export."""
-    pictures = reads.thumbnails(run, [r["banner_id"] for r in rows])
+    pictures = reads.thumbnails(run, rows)
     ids = {r["banner_id"] for r in rows}
     ticked = [b for b in components.ticked(work.TABLE) if b in ids]
     table = tables.queue_table(rows, pictures, current, ticked, run.last_day)
@@ -101,7 +101,7 @@ def right(run: Shown, chosen: QueueFilter, row: Row) -> None:
 
 def heatmap(run: Shown, row: Row, mode: str) -> None:
     """The large map; clicks and expected stand on one scale."""
-    seen = maps.as_map(reads.counts(run.path, run.run_id, row["banner_id"], run.run))
+    seen = maps.as_map(reads.counts(run.path, run.run_id, row["banner_id"], run.run, row["position"]))
     found = reads.reference(run.path, run.run_id, row["reference_id"])
     if found is None and mode != "clicks":
         st.info("This run kept no reference for the banner's group, so there is nothing to compare with.")

@@ -27,8 +27,9 @@ def multiply(store: Store, times: int) -> int:
         cursor.execute(f"INSERT INTO banner SELECT banner_id || '-' || k, * EXCLUDE (banner_id, k) FROM banner, {copies}")
         name = "banner_id || '-' || k AS banner_id"
         cursor.execute(f"INSERT INTO heatmap_day SELECT * EXCLUDE (k) REPLACE ({name}) FROM heatmap_day, {copies}")
-        cursor.execute(f"UPDATE result SET position = {times} * (position - 1) + 1")
-        cursor.execute(f"INSERT INTO result SELECT * EXCLUDE (k) REPLACE ({name}, position + k AS position) FROM result, {copies}")
+        for table in ("result", "heatmap"):
+            cursor.execute(f"UPDATE {table} SET position = {times} * (position - 1) + 1")
+            cursor.execute(f"INSERT INTO {table} SELECT * EXCLUDE (k) REPLACE ({name}, position + k AS position) FROM {table}, {copies}")
         cursor.execute(f"UPDATE run_info SET n_banners = {times} * n_banners, n_flagged = {times} * n_flagged")
     return int(store.rows("SELECT count(*) AS n FROM result")[0]["n"])
 

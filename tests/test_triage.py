@@ -111,12 +111,12 @@ def test_hostile_authors_and_notes_are_text(store: Store) -> None:
     assert store.rows("SELECT author, note FROM triage_current") == [{"author": "'; DROP TABLE result; --", "note": "<script>"}]
 
 
-def test_pages_neighbours_and_export_agree(store: Store) -> None:
-    run_id, chosen = run_of(store), QueueFilter(sort="most clicks")
+@pytest.mark.parametrize("sort", ["strongest", "most clicks"])
+def test_pages_neighbours_and_export_agree(store: Store, sort: str) -> None:
+    run_id, chosen = run_of(store), QueueFilter(sort=sort)
     whole = [r["banner_id"] for r in queue.export(store, run_id, chosen)]
-    paged = [r["banner_id"] for k in (1, 2, 3) for r in queue.page(store, run_id, chosen, k, size=5)]
-    assert paged == whole[:15]
-    around = queue.neighbours(store, run_id, chosen, whole[4])
-    assert around is not None
-    assert (around["previous"], around["next"], around["place"], around["n"]) == (whole[3], whole[5], 5, len(whole))
-    assert queue.neighbours(store, run_id, chosen, "nobody") is None
+    paged = [r for k in (1, 2, 3) for r in queue.page(store, run_id, chosen, k, size=5)]
+    assert [r["banner_id"] for r in paged] == whole[:15]
+    around = queue.neighbours(store, run_id, chosen, paged[4]["position"])
+    assert around == {"previous": whole[3], "next": whole[5], "place": 5, "n": len(whole)}
+    assert queue.neighbours(store, run_id, chosen, len(store.rows("FROM result WHERE flagged")) + 1) is None

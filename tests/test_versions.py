@@ -86,6 +86,10 @@ def test_pages_find_what_they_ask_of_a_verdict(store: Store) -> None:
     assert sum(g["flagged"] for g in per_grid) == len(flags(store))
     kept = store.rows("SELECT count(*) AS n FROM heatmap WHERE run_id = ?", [run_id])[0]["n"]
     assert kept == len(flags(store))
+    for results in (run_id, run["scored_id"]):
+        first = store.rows("SELECT position FROM result WHERE run_id = ? AND flagged ORDER BY position", [results])
+        assert [row["position"] for row in first] == list(range(1, runs.n_flagged(store, results) + 1)), "flagged banners come first"
+        assert runs.scored_by(store, results) == run["scored_id"]
 
 
 def test_the_days_of_newly_flagged_banners_are_those_with_clicks(store: Store) -> None:

@@ -15,20 +15,24 @@ PREFIX = "cosine_"
 
 
 @dataclass(frozen=True)
-class Distances:
-    """n banners of a grid with their distances to the anchors of their layouts by one detector, NaN where left out."""
+class Asked:
+    """The n banners of a run, of all grids, that one detector was asked about, strongest first: their distances to their anchors."""
 
-    banner_id: NDArray[Any]
+    banner_id: pa.ChunkedArray
+    """(n,) strings, kept as Arrow has them: a run of many million banners may have asked about many."""
+    grid_id: NDArray[np.int64]
+    position: NDArray[np.int32]
     flagged: NDArray[np.bool_]
+    p_broken: NDArray[np.float64]
     distance: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The n banners of a run, of all grids, that one detector was asked about: their distances, and how likely each is broken."""
+class Pair:
+    """The n banners of a grid that at least one of two detectors was asked about, strongest first; distance (2, n), NaN where not."""
 
-    grid_id: NDArray[np.int64]
-    p_broken: NDArray[np.float64]
+    banner_id: NDArray[Any]
+    flagged: NDArray[np.bool_]
     distance: NDArray[np.float64]
 
 
@@ -38,33 +42,31 @@ def detectors(store: Store, run_id: str) -> list[str]:
     return [row["detector"] for row in store.rows(sql, [scored_by(store, run_id), PREFIX])]
 
 
-def distances(store: Store, run_id: str, detector: str, grid_id: int) -> Distances:
-    """All banners of a grid, strongest first."""
-    with store.cursor() as cursor:
-        found = cursor.execute(
-            """SELECT r.banner_id, r.flagged, s.score AS distance FROM (FROM result WHERE run_id = ? AND grid_id = ?) r
-               LEFT JOIN (SELECT banner_id, score FROM score WHERE run_id = ? AND detector = ?) s USING (banner_id) ORDER BY r.position""",
-            [run_id, grid_id, scored_by(store, run_id), detector],
-        ).fetchnumpy()
-    distance = np.ma.filled(np.ma.asarray(found["distance"], dtype=np.float64), np.nan)
-    return Distances(np.asarray(found["banner_id"]), np.asarray(found["flagged"]), distance)
-
-
 def asked(store: Store, run_id: str, detector: str) -> Asked:
-    """Whoever the detector was asked about; without names, which would not fit into memory for a run of many million banners."""
+    """Whoever the detector was asked about."""
     with store.cursor() as cursor:
         found = cursor.execute(
-            """SELECT r.grid_id, r.p_broken, s.score FROM (SELECT banner_id, grid_id, p_broken FROM result WHERE run_id = ?) r
-               JOIN (SELECT banner_id, score FROM score WHERE run_id = ? AND detector = ? AND isfinite(score)) s USING (banner_id)""",
+            """SELECT banner_id, r.grid_id, r.position, r.flagged, r.p_broken, s.score AS distance
+               FROM (SELECT banner_id, grid_id, position, flagged, p_broken FROM result WHERE run_id = ?) r
+               JOIN (SELECT banner_id, score FROM score WHERE run_id = ? AND detector = ? AND isfinite(score)) s USING (banner_id)
+               ORDER BY r.position""",
             [run_id, scored_by(store, run_id), detector],
-        ).fetchnumpy()
-    return Asked(*(np.asarray(found[name]) for name in ("grid_id", "p_broken", "score")))
+        ).to_arrow_table()
+    return Asked(found["banner_id"], *(found[name].to_numpy() for name in found.column_names[1:]))
 
 
-def of_banner(store: Store, run_id: str, banner_id: str) -> dict[str, float]:
-    """Distance by detector of one banner, of those detectors that scored it."""
-    sql = "SELECT detector, score FROM score WHERE run_id = ? AND banner_id = ? AND starts_with(detector, ?) ORDER BY detector"
-    return {row["detector"]: row["score"] for row in store.rows(sql, [scored_by(store, run_id), banner_id, PREFIX])}
+def pair(first: Asked, second: Asked, grid_id: int) -> Pair:
+    """What two detectors of a run say of the banners of a grid."""
+    both = [(asked, np.flatnonzero(asked.grid_id == grid_id)) for asked in (first, second)]
+    position = np.union1d(*(asked.position[rows] for asked, rows in both))
+    banner_id, flagged = np.empty(len(position), dtype=object), np.zeros(len(position), dtype=bool)
+    distance = np.full((2, len(position)), np.nan)
+    for k, (asked, rows) in enumerate(both):
+        at = np.searchsorted(position, asked.position[rows])
+        banner_id[at] = asked.banner_id.take(pa.array(rows)).to_numpy()
+        flagged[at] = asked.flagged[rows]
+        distance[k, at] = asked.distance[rows]
+    return Pair(banner_id, flagged, distance)
 
 
 def known_ok(store: Store, run_id: str, grid_id: int) -> list[str]:

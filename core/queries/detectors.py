@@ -70,22 +70,21 @@ def cuts(store: Store, run_id: str) -> dict[str, Cut]:
     Banners that a tier cleared count as looked at by those who saw all that it left: it left the odd ones.
     """
     own = scored_by(store, run_id)
+    about = """SELECT fdr, (SELECT coalesce(sum(n_cleared), 0)::BIGINT FROM tier WHERE run_id = $run) AS n_cleared,
+                  (SELECT max_by(n_in, tier) FROM tier WHERE run_id = $run) AS n_left FROM run_info WHERE run_id = $run"""
     rows = store.rows(
-        """WITH own AS (SELECT detector, p_value FROM score WHERE run_id = ?),
-           rate AS (SELECT fdr FROM run_info WHERE run_id = ?),
-           cleared AS (SELECT coalesce(sum(n_cleared), 0) AS n, max_by(n_in, tier) AS n_left FROM tier WHERE run_id = ?),
-           size AS (
-               SELECT detector, count(*) + if(count(*) = any_value(cleared.n_left), any_value(cleared.n), 0) AS n
-               FROM own, cleared GROUP BY detector),
-           low AS (
-               SELECT detector, p_value, fdr, row_number() OVER (PARTITION BY detector ORDER BY p_value) AS place
-               FROM own, rate WHERE p_value <= fdr),
+        """WITH size AS (
+               SELECT detector, count(*) FILTER (p_value <= $fdr) AS n_low, count(*) + if(count(*) = $n_left, $n_cleared, 0) AS n
+               FROM score WHERE run_id = $run GROUP BY detector),
+           low AS (  -- no cut is above the rate times the share at or below it: the others need not be sorted
+               SELECT detector, p_value, n, row_number() OVER (PARTITION BY detector ORDER BY p_value) AS place
+               FROM (SELECT detector, p_value FROM score WHERE run_id = $run AND p_value <= $fdr) JOIN size USING (detector)
+               WHERE p_value <= $fdr * n_low / n),
            cut AS (
-               SELECT detector, max(p_value) AS p_value, max(place) AS n FROM low JOIN size USING (detector)
-               WHERE p_value <= fdr * place / n GROUP BY detector)
+               SELECT detector, max(p_value) AS p_value, max(place) AS n FROM low WHERE p_value <= $fdr * place / n GROUP BY detector)
            SELECT d.detector, c.p_value, coalesce(c.n, 0) AS n FROM run_detector d LEFT JOIN cut c USING (detector)
-           WHERE d.run_id = ? ORDER BY d.family, d.detector""",
-        [own, own, own, own],
+           WHERE d.run_id = $run ORDER BY d.family, d.detector""",
+        {"run": own, **store.rows(about, {"run": own})[0]},
     )
     return {row["detector"]: Cut(float("nan") if row["p_value"] is None else row["p_value"], row["n"]) for row in rows}
 

@@ -51,6 +51,7 @@ class Points:
             "state": states.get(name, "open"),
             "grid_id": int(self.grid_id[row]),
             "flagged": bool(self.flagged[row]),
+            "position": int(self.position[row]),
         }
         return known | {"p_broken": float(self.p_broken[row])}
 

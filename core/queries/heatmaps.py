@@ -1,12 +1,12 @@
 """Dense counts of a few banners, as the window of a run saw them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.queries.runs import Row
+from core.queries.runs import Row, n_flagged
 from core.settings import N_BINS
 from core.store import Store
 
@@ -14,10 +14,15 @@ MAX_LOOKUPS = 120
 """Single look-ups, ids times ingests, up to which they are faster than one pass over all rows."""
 
 
-def counts_of(store: Store, banner_ids: Sequence[str], run: Row | None = None) -> dict[str, NDArray[np.int64]]:
-    """(1600,) counts by banner_id, zeros where there is no click. `run` limits to its window and to what was ingested before it."""
+def counts_of(
+    store: Store, banner_ids: Sequence[str], run: Row | None = None, places: Mapping[str, int] | None = None
+) -> dict[str, NDArray[np.int64]]:
+    """(1600,) counts by banner_id, zeros where there is no click. `run` limits to its window and to what was ingested before it.
+
+    `places`: positions in the run by banner_id, of all of them; what the run kept is found at once by these.
+    """
     dense = {banner_id: np.zeros(N_BINS, dtype=np.int64) for banner_id in banner_ids}
-    kept = _kept(store, dense, run) if run is not None else set()
+    kept = _kept(store, dense, run, places) if run is not None else set()
     ids = [banner_id for banner_id in dense if banner_id not in kept]
     if not ids:
         return dense
@@ -34,12 +39,18 @@ def counts_of(store: Store, banner_ids: Sequence[str], run: Row | None = None) -
     return dense
 
 
-def _kept(store: Store, dense: dict[str, NDArray[np.int64]], run: Row) -> set[str]:
+def _kept(store: Store, dense: dict[str, NDArray[np.int64]], run: Row, places: Mapping[str, int] | None) -> set[str]:
     """Fills in the banners whose heatmap the run kept, those it flagged; returns their ids."""
+    column, values = "banner_id", list[Any](dense)
+    if places is not None:
+        last = n_flagged(store, run["run_id"])
+        column, values = "position", [places[name] for name in dense if places[name] <= last]
+        if not values:
+            return set()
     sql = f"""SELECT banner_id, unnest(bins) AS bin, unnest(counts) AS n FROM heatmap
-        WHERE run_id = ? AND banner_id IN ({", ".join("?" for _ in dense) or "NULL"})"""
+        WHERE run_id = ? AND {column} IN ({", ".join("?" for _ in values) or "NULL"})"""
     with store.cursor() as cursor:
-        found = cursor.execute(sql, [run["run_id"], *dense]).fetchnumpy()
+        found = cursor.execute(sql, [run["run_id"], *values]).fetchnumpy()
     kept = set(found["banner_id"].astype(str).tolist())
     _add(dense, found, sorted(kept))
     return kept

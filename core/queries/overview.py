@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.queries.runs import Row
+from core.queries.runs import Row, n_flagged
 from core.store import Store
 
 
@@ -24,8 +24,8 @@ def grids(store: Store, run_id: str, min_clicks: int, grid: int | None = None, d
     flagged = store.rows(
         f"""SELECT grid_id, fault, count(*) AS n, sum(1 - p_broken) AS false_expected,
                    count(*) FILTER (since = (SELECT last_day FROM shown_run WHERE result_id = ?)) AS new
-            FROM result WHERE {where} AND flagged GROUP BY ALL ORDER BY n DESC, fault""",
-        [run_id, *values],
+            FROM result WHERE {where} AND position <= ? GROUP BY ALL ORDER BY n DESC, fault""",
+        [run_id, *values, n_flagged(store, run_id)],
     )
     return [row | _of_flagged([f for f in flagged if f["grid_id"] == row["grid_id"]]) for row in scored]
 
@@ -66,6 +66,6 @@ def reviewed(store: Store, run_id: str, min_clicks: int, grid: int | None = None
     return store.rows(
         f"""SELECT count(*) FILTER (t.state = 'confirmed') AS confirmed, count(*) FILTER (t.state = 'dismissed') AS dismissed,
                    count(*) FILTER (t.state = 'snoozed') AS snoozed, count(*) FILTER (coalesce(t.state, 'open') = 'open') AS open
-            FROM (SELECT banner_id FROM result WHERE {where} AND flagged) r LEFT JOIN triage_current t USING (banner_id)""",
-        values,
+            FROM (SELECT banner_id FROM result WHERE {where} AND position <= ?) r LEFT JOIN triage_current t USING (banner_id)""",
+        [*values, n_flagged(store, run_id)],
     )[0]

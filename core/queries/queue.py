@@ -39,7 +39,7 @@ class QueueFilter:
         if self.sort not in SORTS:
             raise InputError(f"A queue is sorted by one of {', '.join(SORTS)}, however by {self.sort!r}. Choose one of them.")
 
-    def where(self, run_id: str) -> tuple[str, list[Any]]:
+    def where(self, store: Store, run_id: str) -> tuple[str, list[Any]]:
         """Condition over result `r` and triage_current `t`, and its parameters."""
         limits = {
             "r.grid_id = ?": self.grid,
@@ -51,7 +51,7 @@ class QueueFilter:
             "coalesce(t.state, 'open') = ?": None if self.status == "all" else self.status,
         }
         kept = {text: value for text, value in limits.items() if value is not None}
-        return " AND ".join(["r.run_id = ?", "r.flagged", *kept]), [run_id, *kept.values()]
+        return " AND ".join(["r.run_id = ?", "r.position <= ?", *kept]), [run_id, n_flagged(store, run_id), *kept.values()]
 
 
 FROM = "FROM result r LEFT JOIN triage_current t USING (banner_id)"
@@ -59,7 +59,7 @@ FROM = "FROM result r LEFT JOIN triage_current t USING (banner_id)"
 
 def page(store: Store, run_id: str, queue: QueueFilter, number: int = 1, size: int = PAGE_SIZE) -> list[Row]:
     """Page `number` (1-based) of the queue. Places are found first, then dressed: a run stands sorted by position."""
-    where, values = queue.where(run_id)
+    where, values = queue.where(store, run_id)
     cut = store.rows(
         f"SELECT r.position, coalesce(t.state, 'open') AS state {FROM} WHERE {where} ORDER BY {SORTS[queue.sort]} LIMIT ? OFFSET ?",
         [*values, size, (number - 1) * size],
@@ -70,7 +70,7 @@ def page(store: Store, run_id: str, queue: QueueFilter, number: int = 1, size: i
     dressed = store.rows(
         f"""SELECT banner_id, grid_id, n_products, domain, n_clicks, p_value, p_broken, position, n_agree, n_detectors, reference_id, fault,
                    fault_size, sentence, since
-            FROM result WHERE run_id = ? AND flagged AND position BETWEEN ? AND ? AND position IN ({", ".join("?" for _ in places)})""",
+            FROM result WHERE run_id = ? AND position BETWEEN ? AND ? AND position IN ({", ".join("?" for _ in places)})""",
         [run_id, min(places), max(places), *places],
     )
     by_place = {row["position"]: row for row in dressed}
@@ -79,54 +79,40 @@ def page(store: Store, run_id: str, queue: QueueFilter, number: int = 1, size: i
 
 def totals(store: Store, run_id: str, queue: QueueFilter) -> Row:
     """Banners in the filtered queue, expected false alarms among them, and flagged banners of the run in all."""
-    where, values = queue.where(run_id)
-    return store.rows(
-        f"""SELECT count(*) AS n, coalesce(sum(1 - r.p_broken), 0) AS false_expected,
-                   (SELECT count(*) FROM result WHERE run_id = ? AND flagged) AS flagged {FROM} WHERE {where}""",
-        [run_id, *values],
-    )[0]
+    where, values = queue.where(store, run_id)
+    sums = f"SELECT count(*) AS n, coalesce(sum(1 - r.p_broken), 0) AS false_expected {FROM} WHERE {where}"
+    return store.rows(sums, values)[0] | {"flagged": n_flagged(store, run_id)}
 
 
-def neighbours(store: Store, run_id: str, queue: QueueFilter, banner_id: str) -> Row | None:
-    """Where a banner stands in the queue: previous and next banner_id, its place (1-based) and n; None where it is not flagged.
+def neighbours(store: Store, run_id: str, queue: QueueFilter, position: int) -> Row | None:
+    """Where the banner at a position of the run stands in the queue: previous and next banner_id, its place (1-based) and n.
 
-    A banner that left the queue by its status keeps its old place, so that one can go on from there.
+    None where it is not flagged. A banner that left the queue by its status keeps its old place, so that one can go on from there.
     """
-    where, values = queue.where(run_id)
-    if queue.sort == "strongest":
-        return _beside(store, run_id, where, values, banner_id)
-    found = store.rows(
-        f"""SELECT * FROM (
-              SELECT r.banner_id, lag(r.banner_id) OVER w AS previous, lead(r.banner_id) OVER w AS next,
-                     row_number() OVER w AS place, count(*) OVER () AS n
-              {FROM} WHERE ({where}) OR (r.run_id = ? AND r.flagged AND r.banner_id = ?) WINDOW w AS (ORDER BY {SORTS[queue.sort]}))
-            WHERE banner_id = ?""",
-        [*values, run_id, banner_id, banner_id],
-    )
-    return found[0] if found else None
-
-
-def _beside(store: Store, run_id: str, where: str, values: list[Any], banner_id: str) -> Row | None:
-    """The same where the queue is in the order of positions: nothing needs to be sorted."""
-    own = store.rows(
-        "SELECT position FROM result WHERE run_id = ? AND position <= ? AND banner_id = ? AND flagged",
-        [run_id, n_flagged(store, run_id), banner_id],
-    )
-    if not own:
+    if position > n_flagged(store, run_id):
         return None
-    at = own[0]["position"]
+    where, values = queue.where(store, run_id)
+    if queue.sort == "strongest":  # the order of positions: nothing needs to be sorted
+        return store.rows(
+            f"""SELECT max_by(r.banner_id, r.position) FILTER (r.position < {position:d}) AS previous,
+                       min_by(r.banner_id, r.position) FILTER (r.position > {position:d}) AS next,
+                       count(*) FILTER (r.position < {position:d}) + 1 AS place, count(*) FILTER (r.position <> {position:d}) + 1 AS n
+                {FROM} WHERE {where}""",
+            values,
+        )[0]
     return store.rows(
-        f"""SELECT ? AS banner_id, max_by(r.banner_id, r.position) FILTER (r.position < {at}) AS previous,
-                   min_by(r.banner_id, r.position) FILTER (r.position > {at}) AS next,
-                   count(*) FILTER (r.position < {at}) + 1 AS place, count(*) FILTER (r.position <> {at}) + 1 AS n
-            {FROM} WHERE {where}""",
-        [banner_id, *values],
+        f"""SELECT previous, next, place, n FROM (
+              SELECT r.position, lag(r.banner_id) OVER w AS previous, lead(r.banner_id) OVER w AS next,
+                     row_number() OVER w AS place, count(*) OVER () AS n
+              {FROM} WHERE ({where}) OR (r.run_id = ? AND r.position = ?) WINDOW w AS (ORDER BY {SORTS[queue.sort]}))
+            WHERE position = ?""",
+        [*values, run_id, position, position],
     )[0]
 
 
 def export(store: Store, run_id: str, queue: QueueFilter) -> list[Row]:
     """The whole filtered queue, for a file."""
-    where, values = queue.where(run_id)
+    where, values = queue.where(store, run_id)
     return store.rows(
         f"""SELECT r.banner_id, r.grid_id, r.n_products, r.domain, r.n_clicks, r.p_value, r.p_broken, r.combined, r.fault, r.fault_size,
                    r.sentence, r.since, r.n_agree, r.n_detectors, coalesce(t.state, 'open') AS state, t.author, t.note

@@ -1,10 +1,21 @@
 """Runs as pages see them."""
 
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from core.store import Store
 
 Row = dict[str, Any]
+
+
+class Results(NamedTuple):
+    """What never changes about results: the run whose scores stand behind them, and how many banners they flag."""
+
+    scored_id: str
+    n_flagged: int
+
+
+_known: WeakKeyDictionary[Store, dict[str, Results]] = WeakKeyDictionary()
 
 
 def finished_runs(store: Store, limit: int = 50) -> list[Row]:
@@ -23,13 +34,25 @@ def finished_runs(store: Store, limit: int = 50) -> list[Row]:
 
 def n_flagged(store: Store, run_id: str) -> int:
     """Flagged banners of a run. They have its first positions, in whose order it stands: so far one needs to look for one of them."""
-    return int(store.rows("SELECT count(*) AS n FROM result WHERE run_id = ? AND flagged", [run_id])[0]["n"])
+    return _results(store, run_id).n_flagged
 
 
 def scored_by(store: Store, run_id: str) -> str:
     """The run whose scores stand behind results: itself, unless a threshold version judged it again."""
-    found = store.rows("SELECT run_id::VARCHAR AS id FROM verdict WHERE result_id::VARCHAR = ? LIMIT 1", [run_id])
-    return str(found[0]["id"]) if found else run_id
+    return _results(store, run_id).scored_id
+
+
+def _results(store: Store, run_id: str) -> Results:
+    """Of a run or a verdict, looked up once; an id that no finished run has flags nobody."""
+    kept = _known.setdefault(store, {})
+    if run_id not in kept:
+        sql = """SELECT run_id::VARCHAR AS scored_id, n_flagged FROM run_info WHERE run_id = ?
+                 UNION ALL SELECT run_id::VARCHAR, n_flagged FROM verdict WHERE result_id = ? LIMIT 1"""
+        found = store.rows(sql, [run_id, run_id])
+        if not found:
+            return Results(run_id, 0)
+        kept[run_id] = Results(**found[0])
+    return kept[run_id]
 
 
 def shown_of(store: Store, run_id: str) -> str:
@@ -60,7 +83,7 @@ def detectors(store: Store, run_id: str) -> list[Row]:
     """
     return store.rows(
         """WITH said AS (
-               SELECT detector, p_value, banner_id IN (SELECT banner_id FROM result WHERE run_id = ? AND flagged) AS flagged
+               SELECT detector, p_value, banner_id IN (SELECT banner_id FROM result WHERE run_id = ? AND position <= ?) AS flagged
                FROM score WHERE run_id = ?),
            judged AS (
                SELECT detector, avg((p_value <= 0.05)::INTEGER) FILTER (WHERE flagged) AS agree,
@@ -70,7 +93,7 @@ def detectors(store: Store, run_id: str) -> list[Row]:
                   1000 * (d.fit_s + d.score_s) / nullif(d.n_scored, 0) AS ms, d.weights, j.agree, j.alone
            FROM run_detector d JOIN run_info i USING (run_id) LEFT JOIN judged j USING (detector)
            WHERE d.run_id = ? ORDER BY d.family, d.detector""",
-        [run_id, scored_by(store, run_id), scored_by(store, run_id)],
+        [run_id, n_flagged(store, run_id), scored_by(store, run_id), scored_by(store, run_id)],
     )
 
 
@@ -98,5 +121,5 @@ def facets(store: Store, run_id: str) -> dict[str, list[Any]]:
         key: [r["v"] for r in store.rows(f"SELECT DISTINCT {column} AS v FROM result WHERE run_id = ? ORDER BY v", [run_id])]
         for key, column in names.items()
     }
-    faults = "SELECT DISTINCT fault AS v FROM result WHERE run_id = ? AND flagged AND fault IS NOT NULL ORDER BY v"
-    return {**found, "faults": [r["v"] for r in store.rows(faults, [run_id])]}
+    faults = "SELECT DISTINCT fault AS v FROM result WHERE run_id = ? AND position <= ? AND fault IS NOT NULL ORDER BY v"
+    return {**found, "faults": [r["v"] for r in store.rows(faults, [run_id, n_flagged(store, run_id)])]}

@@ -52,7 +52,7 @@ def m002_runs() -> str:
         p_value DOUBLE NOT NULL,
         p_broken DOUBLE NOT NULL,         -- 1 - local false discovery rate, 0..1
         flagged BOOLEAN NOT NULL,
-        position INTEGER NOT NULL,        -- 1 = strongest of the run
+        position INTEGER NOT NULL,        -- 1 = strongest of the run; the flagged ones have the first
         n_agree SMALLINT NOT NULL,        -- detectors whose own p_value is at most 0.05 …
         n_detectors SMALLINT NOT NULL,    -- … of so many
         fault VARCHAR,                    -- best fault family, NULL where no template beats the reference

@@ -60,7 +60,7 @@ def _pictures(run: Shown, rows: list[Row], key: str, title: str, height: int) ->
         st.markdown(title)
         file(rows, f"heatproof-{key.replace('_', '-')}.csv", f"{key}_csv", f"All {len(rows):,} of them")
     shown = rows[:MOST_TILES]
-    drawn = reads.thumbnails(run, [r["banner_id"] for r in shown])
+    drawn = reads.thumbnails(run, shown)
     tiles = [{"banner_id": r["banner_id"], "state": "open", "flagged": False, "note": _note(r)} for r in shown]
     components.pick_table(gallery.tiles(tiles, drawn), key, on_pick=lambda: _open(key), height=height, token=key)
     if len(rows) > len(shown):

@@ -126,7 +126,7 @@ def banners(run: Shown, rows: list[Row], chosen: str, which: str) -> None:
             icon=":material/download:", on_click="ignore", type="tertiary", help=f"All {len(rows):,} of them",
         )  # fmt: skip
     shown = rows[:MOST_TILES]
-    pictures = reads.thumbnails(run, [r["banner_id"] for r in shown])
+    pictures = reads.thumbnails(run, shown)
     tiles = [{"banner_id": r["banner_id"], "state": "open", "flagged": r["flagged"], "note": _note(r, which)} for r in shown]
     components.pick_table(gallery.tiles(tiles, pictures), "listed", on_pick=_open, height=380, token=f"{chosen} {which}")
     more = "" if len(rows) == len(shown) else f" The first {len(shown)}; all {len(rows):,} are in the CSV."

@@ -34,7 +34,7 @@ def show(run: Shown) -> None:
     west, east = st.columns([0.34, 0.66], gap="medium")
     with west:
         shown = differ[:MOST]
-        thumbnails = reads.thumbnails(run, [row["banner_id"] for row in shown])
+        thumbnails = reads.thumbnails(run, shown)
         components.pick_table(dispute_table(shown, thumbnails, at["banner_id"]), TABLE, on_pick=pick, height=620)
         if len(differ) > MOST:
             st.caption(f"The first {MOST} of {len(differ):,}.")

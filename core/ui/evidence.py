@@ -109,8 +109,8 @@ def measure_rows(seen: Map, hoped: Map) -> list[Row]:
     ]
 
 
-def history_rows(run: Shown, banner_id: str) -> list[Row]:
-    """Decisions and runs, newest first, in words."""
+def history_rows(run: Shown, banner_id: str, said: list[Row]) -> list[Row]:
+    """Decisions, the labels `said` and runs, newest first, in words."""
     decided = [
         (
             r["happened_at"],
@@ -120,8 +120,8 @@ def history_rows(run: Shown, banner_id: str) -> list[Row]:
         )
         for r in banner.history(run.store, banner_id)
     ]
-    said = [(r["happened_at"], r["label"] + (f": {text.fault(r['fault'])}" if r["fault"] else ""), r["reviewer"], r["note"] or "")
-            for r in seen_labels(run, banner_id) or []]  # fmt: skip
+    labelled = [(r["happened_at"], r["label"] + (f": {text.fault(r['fault'])}" if r["fault"] else ""), r["reviewer"], r["note"] or "")
+            for r in said]  # fmt: skip
     scored = [(r["finished_at"], "flagged", "run", f"{r['n_clicks']:,} clicks") for r in banner.flagged_in(run.store, banner_id)]
-    rows = sorted([*decided, *said, *scored], key=lambda r: r[0], reverse=True)
+    rows = sorted([*decided, *labelled, *scored], key=lambda r: r[0], reverse=True)
     return [{"when": text.ago(at), "what": what, "who": who, "note": note, "at": text.absolute(at)} for at, what, who, note in rows]

@@ -52,11 +52,11 @@ def on_the_map(about: Row | None, points: Points | None, row: int | None, name: 
 
 def beside_the_anchor(run: Shown, found: Row) -> None:
     """Cosine similarity to the anchor of its layout, a bar a feature."""
-    detectors = cosines.detectors(run.store, run.run_id)
+    detectors = reads.cosine_detectors(run.path, run.run_id)
     if not detectors:
         components.empty("No cosine in this run", "No deep detector was asked.", page="pages/data.py", label="Score again on the Data page")
         return
-    own = cosines.of_banner(run.store, run.run_id, found["banner_id"])
+    own = {r["detector"]: r["score"] for r in reads.scores(run.path, run.run_id, found["banner_id"]) if r["detector"] in detectors}
     cuts = {d: reads.zero_shot_cut(run.path, run.run_id, d, found["grid_id"]) for d in detectors}
     nan = float("nan")
     rows = [
@@ -82,7 +82,7 @@ def known(run: Shown, about: Row | None, points: Points | None, row: int | None)
             st.caption(f"**{title}**: none known yet. {step}: banners of the map with that decision appear here, nearest first.")
             continue
         st.caption(f"**{title}**")
-        pictures = reads.thumbnails(run, [r["banner_id"] for r in rows])
+        pictures = reads.thumbnails(run, rows)
         noted = [r | {"note": f"{r['distance']:.2f} · {r['grid_id']}"} for r in rows]
         components.pick_table(
             gallery.tiles(noted, pictures, across=N_KNOWN), f"known_{decision}", on_pick=partial(go_to, f"known_{decision}")

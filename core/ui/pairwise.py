@@ -33,15 +33,16 @@ class Side:
 
 def view(run: Shown, top: Any, bar: Any) -> None:
     """The whole view; its sentence goes to `top`, its controls to `bar`."""
-    detectors = cosines.detectors(run.store, run.run_id)
+    detectors = reads.cosine_detectors(run.path, run.run_id)
     if len(detectors) < 2:
         too_few(detectors, top)
         return
     grid, first, second, shot = choose(run, detectors, bar)
-    found, other = (reads.distances(run.path, run.run_id, name, grid) for name in (first, second))
-    names = found.banner_id.astype(str)
-    known = pick_known(run, grid, names, np.isfinite(found.distance) & np.isfinite(other.distance))
-    x, y = (side(run, name, grid, names, known) for name in (first, second))
+    one, two = (reads.asked(run.path, run.run_id, name) for name in (first, second))
+    found = cosines.pair(one, two, grid)
+    names, flagged = found.banner_id, found.flagged
+    known = pick_known(run, grid, names, np.isfinite(found.distance[0]) & np.isfinite(found.distance[1]))
+    x, y = (side(run, name, grid, names, distance, known) for name, distance in zip((first, second), found.distance, strict=True))
     if x.cut is None or y.cut is None:
         with top:
             components.sentence(f"Grid {grid} has no 0-shot cut: too few banners of other grids were scored.")
@@ -54,7 +55,6 @@ def view(run: Shown, top: Any, bar: Any) -> None:
     by_run = shots.quadrants(x.distance, y.distance, x.cut.distance, y.cut.distance)
     by_one = one_shot_quadrants(x, y)
     split = by_one if is_one and by_one is not None else by_run
-    flagged = found.flagged
     with top:
         components.sentence(text.markdown(sentence(grid, split, flagged, shot if is_one else SHOTS[0])))
     if shot == SHOTS[1] and not is_one:
@@ -63,7 +63,7 @@ def view(run: Shown, top: Any, bar: Any) -> None:
     with west:
         figure(run, (x, y), names, flagged, split, is_one=is_one, grid=grid)
     with east:
-        counted((x.name, y.name), by_run, by_one, flagged)
+        counted((x.name, y.name), by_run, by_one, flagged, n_of_grid(run, grid))
         rest(x.cut, y.cut, known if by_one is not None else None)
         if selection.ids():
             picked.chosen_panel(run, selection.ids())
@@ -92,6 +92,11 @@ def most_flagged(run: Shown, grids: list[int]) -> int:
     return int(max(counted_rows, key=lambda r: r["flagged"])["grid_id"]) if counted_rows else grids[0]
 
 
+def n_of_grid(run: Shown, grid: int) -> int:
+    """Banners of a grid that the run scored."""
+    return sum(int(r["n"]) for r in reads.grids(run.path, run.run_id, 0, None, None) if r["grid_id"] == grid)
+
+
 def in_words(detector: str) -> str:
     """efficientnet lite0."""
     return text.fault(detector.removeprefix(cosines.PREFIX))
@@ -104,11 +109,11 @@ def pick_known(run: Shown, grid: int, names: NDArray[Any], asked: NDArray[np.boo
     return shots.pick_known_ok([name for name in known if name in both] or known)
 
 
-def side(run: Shown, detector: str, grid: int, names: NDArray[Any], known: str | None) -> Side:
+def side(run: Shown, detector: str, grid: int, names: NDArray[Any], distance: Vector, known: str | None) -> Side:
     """One axis."""
-    distance = reads.distances(run.path, run.run_id, detector, grid).distance
     cut = reads.zero_shot_cut(run.path, run.run_id, detector, grid)
-    one = one_shot(run.path, run.run_id, detector, grid, known, run.run, names[np.isfinite(distance) | (names == known)]) if known else None
+    asked = names[np.isfinite(distance) & (names != known)]
+    one = one_shot(run.path, run.run_id, detector, grid, known, run.run, np.append(asked, known)) if known else None
     return Side(in_words(detector), distance, None if one is None else np.array([one.get(name, np.nan) for name in names]), cut)
 
 
@@ -200,8 +205,8 @@ def notes(split: Quadrants, names: tuple[str, str]) -> list[tuple[float, float, 
     return [(x, y, f"<b>{int(mask.sum()):,}</b> {words}") for x, y, mask, words in corners]
 
 
-def counted(names: tuple[str, str], by_run: Quadrants, by_one: Quadrants | None, flagged: NDArray[np.bool_]) -> None:
-    """Quadrants of both shots side by side."""
+def counted(names: tuple[str, str], by_run: Quadrants, by_one: Quadrants | None, flagged: NDArray[np.bool_], n: int) -> None:
+    """Quadrants of both shots side by side, and how many of the grid's n banners are in none."""
     labels = {"both": "beyond both", "only_first": f"only {names[0]}", "only_second": f"only {names[1]}", "neither": "within both"}
     rows = []
     for key, label in labels.items():
@@ -211,9 +216,10 @@ def counted(names: tuple[str, str], by_run: Quadrants, by_one: Quadrants | None,
         row |= {"1-shot": text.number(None if other is None else other.sum())}
         rows.append(row | {"▲ flagged 1-shot": text.number(None if other is None else (other & flagged).sum())})
     st.dataframe(rows, hide_index=True, alt="Banners by quadrant")
-    if by_run.left_out.any():
-        n = text.plural(int(by_run.left_out.sum()), "banner")
-        st.caption(f"{n} of this grid left out of one of the two: not asked, since a flag was out of reach.")
+    left_out = n - int((~by_run.left_out).sum())
+    if left_out:
+        words = text.plural(left_out, "banner")
+        st.caption(f"{words} of this grid left out of one of the two: not asked, since a flag was out of reach.")
 
 
 def rest(x: shots.Cut, y: shots.Cut, known: str | None) -> None:

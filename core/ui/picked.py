@@ -37,7 +37,7 @@ def chosen_panel(run: Shown, ids: list[str], positions: list[int] | None = None)
         table(rows)
         return
     shown = rows[:MOST_TILES]
-    pictures = reads.thumbnails(run, [r["banner_id"] for r in shown])
+    pictures = reads.thumbnails(run, shown)
     noted = [r | {"note": f"{text.likely(r['p_broken'])} · {r['grid_id']}"} for r in shown]
     html = gallery.tiles(noted, pictures, st.session_state.get("alike"))
     components.pick_table(html, "tiles", on_pick=pick_tile, height=400, token=str(len(ids)))
@@ -79,7 +79,7 @@ def actions(run: Shown, rows: list[Row]) -> str:
 def open_in_triage(run: Shown, strongest: Row, grids: set[int]) -> None:
     """The queue, of one grid where the selection is of one, on the page where the banner stands."""
     chosen = QueueFilter(grid=grids.pop() if len(grids) == 1 else None, status="all")
-    around = queue.neighbours(run.store, run.run_id, chosen, strongest["banner_id"])
+    around = queue.neighbours(run.store, run.run_id, chosen, strongest["position"])
     page = {"page": str((around["place"] - 1) // PAGE_SIZE + 1)} if around else {}
     for key in ("at", "page", *work.PARAMS):
         st.session_state.pop(key, None)
@@ -157,7 +157,7 @@ def alike(run: Shown, points: Points, about: Row, found: str | None) -> None:
         return
     others = [r | {"note": f"{r['distance']:.2f} · {r['grid_id']}"} for r in points.nearest(row, states, limit=N_ALIKE)]
     tiles = [points.facts(row, states) | {"note": "this one"}, *others]
-    pictures = reads.thumbnails(run, [r["banner_id"] for r in tiles])
+    pictures = reads.thumbnails(run, tiles)
     components.pick_table(gallery.tiles(tiles, pictures, name), "neighbours", on_pick=pick_alike)
     what = text.fault(about["feature"])
     st.caption(f"Nearest first, with the distance between their {what} features (0: the same; 1.41: nothing in common) and the grid.")

@@ -1,6 +1,7 @@
 """Cached reads. A finished run never changes, so most are keyed by store path, run and filter; what depends on decisions also by
 a token that changes with each of them, and lives for a minute since a snooze ends by itself."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from core import info, shots
 from core.queries import banner, cosines, embeddings, heatmaps, overview, queue, runs, strangers
-from core.queries.cosines import Asked, Distances
+from core.queries.cosines import Asked
 from core.queries.embeddings import Points
 from core.queries.queue import QueueFilter
 from core.ui import state
@@ -80,15 +81,16 @@ def totals(path: str, run_id: str, token: str, chosen: QueueFilter) -> Row:
 
 
 @st.cache_data(max_entries=256, ttl=60, show_spinner=False)
-def neighbours(path: str, run_id: str, token: str, chosen: QueueFilter, banner_id: str) -> Row | None:
+def neighbours(path: str, run_id: str, token: str, chosen: QueueFilter, position: int) -> Row | None:
     """Previous and next in the queue."""
-    return queue.neighbours(state.at_path(path), run_id, chosen, banner_id)
+    return queue.neighbours(state.at_path(path), run_id, chosen, position)
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
-def counts(path: str, run_id: str, banner_id: str, _run: Row) -> NDArray[np.int64]:
-    """(1600,) counts of a banner in the run's window."""
-    return heatmaps.counts_of(state.at_path(path), [banner_id], _run)[banner_id]
+def counts(path: str, run_id: str, banner_id: str, _run: Row, _position: int | None = None) -> NDArray[np.int64]:
+    """(1600,) counts of a banner in the run's window; found faster where its position in the run is known."""
+    places = None if _position is None else {banner_id: _position}
+    return heatmaps.counts_of(state.at_path(path), [banner_id], _run, places)[banner_id]
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -120,11 +122,12 @@ def _thumbnails() -> Thumbnails:
     return Thumbnails()
 
 
-def thumbnails(run: Shown, banner_ids: list[str]) -> dict[str, str]:
-    """Pictures of banners by id."""
-    return _thumbnails().of(
-        f"{run.path} {run.run_id}", banner_ids, state.is_dark(), lambda ids: heatmaps.counts_of(run.store, ids, run.run)
-    )
+def thumbnails(run: Shown, rows: list[Row]) -> dict[str, str]:
+    """Pictures of banners by id, from rows with their banner_id, and with their position in this run where all are in it."""
+    places = {r["banner_id"]: r["position"] for r in rows if r.get("position") is not None}
+    known = places if len(places) == len(rows) else None
+    read = partial(heatmaps.counts_of, run.store, run=run.run, places=known)
+    return _thumbnails().of(f"{run.path} {run.run_id}", [r["banner_id"] for r in rows], state.is_dark(), read)
 
 
 def token(run: Shown) -> str:
@@ -150,10 +153,10 @@ def decided(path: str, token: str) -> dict[str, str]:
     return embeddings.decided(state.at_path(path))
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
-def distances(path: str, run_id: str, detector: str, grid: int) -> Distances:
-    """Distances to a grid's anchors by one detector; shared between sessions, so nobody writes into it."""
-    return cosines.distances(state.at_path(path), run_id, detector, grid)
+@st.cache_data(max_entries=64, show_spinner=False)
+def cosine_detectors(path: str, run_id: str) -> list[str]:
+    """Cosine detectors of a run."""
+    return cosines.detectors(state.at_path(path), run_id)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading cosines once …")

@@ -25,6 +25,8 @@ class Shown:
     path: str
     run_id: str
     run: dict[str, Any]
+    every: list[dict[str, Any]]
+    """Every finished run that can be shown, this one too, newest first."""
 
     @property
     def last_day(self) -> Any:
@@ -75,7 +77,7 @@ def shown() -> Shown | None:
         return None
     wanted = st.session_state.get("run") or st.query_params.get("run") or NEWEST
     run = next((r for r in found if run_label(r) == wanted), found[0])
-    return Shown(opened, str(opened.url), run["run_id"], run)
+    return Shown(opened, str(opened.url), run["run_id"], run, found)
 
 
 def run_label(run: dict[str, Any]) -> str:
@@ -91,7 +93,7 @@ def sidebar_foot(run: Shown | None) -> None:
         if run is not None:
             st.selectbox(
                 "Run shown",
-                [NEWEST, *(run_label(r) for r in runs.finished_runs(opened))],
+                [NEWEST, *(run_label(r) for r in run.every)],
                 key="run",
                 bind="query-params",
                 help="Finished runs, by the time they finished (UTC).",

@@ -101,11 +101,11 @@ def first_page() -> None:
     components.untick(TABLE)
 
 
-def decide(run: Shown, chosen: QueueFilter, banner_id: str, op: triage.Op) -> None:
-    """Writes one decision and moves on to the banner that followed."""
-    around = queue.neighbours(run.store, run.run_id, chosen, banner_id)
-    batch = writes.decide(run.run_id, [banner_id], op, days=snooze_days(), note=_note())
-    _say(batch, text.markdown(banner_id))
+def decide(run: Shown, chosen: QueueFilter, row: dict[str, Any], op: triage.Op) -> None:
+    """Writes one decision about the banner of a result row, and moves on to the banner that followed."""
+    around = queue.neighbours(run.store, run.run_id, chosen, row["position"])
+    batch = writes.decide(run.run_id, [row["banner_id"]], op, days=snooze_days(), note=_note())
+    _say(batch, text.markdown(row["banner_id"]))
     if batch.n_banners and around:
         go_to(around["next"] or around["previous"], around["place"] + (chosen.status == "all" and bool(around["next"])))
 
@@ -175,11 +175,11 @@ def buttons(run: Shown, chosen: QueueFilter, row: dict[str, Any], *, opens: bool
         for label, op, key, why in choices:
             holds = row["state"] == after[op] and op != "snooze"
             writes.button(
-                "triage", label, decide, (run, chosen, name, op), key=f"{op}_{name}", shortcut=key, help=why, disabled=holds,
+                "triage", label, decide, (run, chosen, row, op), key=f"{op}_{name}", shortcut=key, help=why, disabled=holds,
                 type="primary" if op == "confirm" else "secondary",
             )  # fmt: skip
         if row["state"] != "open":
-            args = (run, chosen, name, "reopen")
+            args = (run, chosen, row, "reopen")
             writes.button("triage", "Reopen", decide, args, key=f"reopen_{name}", help="Back into the open queue")
         opened = opens and st.button("Open", key="open_banner", shortcut="E", help="Everything about this banner, on a page of its own")
         writes.button("triage", "Undo", undo, (run,), key="undo", shortcut="Z", help="Takes your last decision back")

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core import logs
 from core.errors import HeatproofError
-from core.ui import components, endpoints, identity, nav, state
+from core.ui import components, endpoints, heap, identity, nav, state
 
 
 def draw() -> None:
@@ -25,6 +25,7 @@ def draw() -> None:
     except HeatproofError as error:
         endpoints.page_failed(error)
         components.failed(error)
+    heap.settle()
 
 
 if __name__ == "__main__":

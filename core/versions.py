@@ -34,8 +34,11 @@ def versions(store: Store) -> list[Row]:
 
 def in_force(store: Store) -> Row | None:
     """The version in force with when it came into force (`since`); None for the cut without labels."""
-    found = store.rows(f"SELECT {COLUMNS}, e.happened_at AS since FROM ({LATEST}) e JOIN threshold_version v USING (version_id)")
-    return found[0] if found else None
+    newest = store.rows(LATEST)
+    if not newest or newest[0]["version_id"] is None:  # asked first: a lake is slow to say of a wide table that it holds nothing
+        return None
+    found = store.rows(f"SELECT {COLUMNS} FROM threshold_version WHERE version_id = ?", [newest[0]["version_id"]])
+    return found[0] | {"since": newest[0]["happened_at"]}
 
 
 LATEST = "SELECT version_id, happened_at FROM threshold_event ORDER BY event_id DESC LIMIT 1"

@@ -5,7 +5,7 @@ import math
 import streamlit as st
 
 from core.queries import queue
-from core.queries.queue import PAGE_SIZE, QueueFilter
+from core.queries.queue import PAGE_SIZE, QueueFilter, Standing
 from core.queries.runs import Row
 from core.ui import charts, components, maps, nav, reads, report, state, tables, text, work, writes
 from core.ui.state import Shown
@@ -13,14 +13,15 @@ from core.ui.state import Shown
 MODES = ["clicks", "difference", "expected"]
 
 
-def first_line(n: Row, chosen: QueueFilter) -> str:
+def first_line(whole: Standing, flagged: int) -> str:
     """86 flagged banners open, about 9 of them expected to be false alarms."""
-    which = "" if chosen.status == "all" else f" {chosen.status}"
-    filtered = "" if n["n"] == n["flagged"] else f" of {n['flagged']:,} in this run"
-    words = f"{text.plural(n['n'], 'flagged banner')}{which}{filtered}"
-    if n["n"] and chosen.status in ("open", "all"):
-        about = f"about {n['false_expected']:.0f}" if n["false_expected"] >= 0.5 else "hardly one"
-        words += f", {about} of them expected to be {'a false alarm' if round(n['false_expected']) == 1 else 'false alarms'}"
+    n, status, expected = len(whole), whole.queue.status, whole.false_expected
+    which = "" if status == "all" else f" {status}"
+    filtered = "" if n == flagged else f" of {flagged:,} in this run"
+    words = f"{text.plural(n, 'flagged banner')}{which}{filtered}"
+    if n and status in ("open", "all"):
+        about = f"about {expected:.0f}" if expected >= 0.5 else "hardly one"
+        words += f", {about} of them expected to be {'a false alarm' if round(expected) == 1 else 'false alarms'}"
     return words + "."
 
 
@@ -120,20 +121,20 @@ def triage_page(run: Shown) -> None:
     top = st.container()
     chosen = work.filters(run)
     token = reads.token(run)
-    n = reads.totals(run.path, run.run_id, token, chosen)
+    whole, flagged = reads.standing(run.path, run.run_id, token, chosen), run.run["n_flagged"]
     with top:
-        components.sentence(text.markdown(first_line(n, chosen)))
-    if not n["n"]:
-        nothing(n["flagged"], chosen)
+        components.sentence(text.markdown(first_line(whole, flagged)))
+    if not len(whole):
+        nothing(flagged, chosen)
         writes.button("triage", "Undo", work.undo, (run,), key="undo", shortcut="Z")
         return
-    rows, n_pages = queue_page(run, chosen, token, n["n"])
+    rows, n_pages = queue_page(run, chosen, token, len(whole))
     at = st.session_state.get("at") or st.query_params.get("at")
     row = next((r for r in rows if r["banner_id"] == at), rows[0])
     st.query_params["at"] = row["banner_id"]
     west, east = st.columns([0.56, 0.44], gap="medium")
     with west:
-        left(run, chosen, rows, row["banner_id"], n["n"], n_pages)
+        left(run, chosen, rows, row["banner_id"], len(whole), n_pages)
     with east:
         right(run, chosen, row)
 

@@ -82,7 +82,7 @@ def test_sums_tell_one_changed_value(tmp_path: Path) -> None:
 def test_old_bins_go_and_what_was_found_in_them_stays(filled: Filled) -> None:
     store = filled(120)
     run = runs.finished_runs(store)[0]
-    flagged = queue.page(store, run["run_id"], QueueFilter())
+    flagged = queue.page(store, run["run_id"], queue.standing(store, run["run_id"], QueueFilter()))
     name = flagged[0]["banner_id"]
     seen = heatmaps.counts_of(store, [name], run)[name]
     item = claims.next_item(store, run["run_id"], "ana")

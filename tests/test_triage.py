@@ -17,7 +17,7 @@ def store(filled: Filled) -> Store:
 
 def open_ids(store: Store, **limits: object) -> list[str]:
     run_id = runs.finished_runs(store)[0]["run_id"]
-    return [r["banner_id"] for r in queue.page(store, run_id, QueueFilter(**limits))]  # type: ignore[arg-type]
+    return [r["banner_id"] for r in queue.page(store, run_id, queue.standing(store, run_id, QueueFilter(**limits)))]  # type: ignore[arg-type]
 
 
 def run_of(store: Store) -> str:
@@ -81,13 +81,13 @@ def test_a_snooze_ends_by_itself(store: Store) -> None:
 
 def test_the_whole_filter_is_one_action(store: Store) -> None:
     chosen = QueueFilter(grid=333346)
-    n = queue.totals(store, run_of(store), chosen)["n"]
+    n = len(queue.standing(store, run_of(store), chosen))
     assert n > 2
     assert triage.decide_all(store, run_of(store), chosen, "confirm", "ana").n_banners == n
-    assert queue.totals(store, run_of(store), chosen)["n"] == 0
-    assert queue.totals(store, run_of(store), QueueFilter(grid=333519))["n"] > 0
+    assert len(queue.standing(store, run_of(store), chosen)) == 0
+    assert len(queue.standing(store, run_of(store), QueueFilter(grid=333519))) > 0
     triage.undo(store, "ana")
-    assert queue.totals(store, run_of(store), chosen)["n"] == n
+    assert len(queue.standing(store, run_of(store), chosen)) == n
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,19 @@ def test_hostile_authors_and_notes_are_text(store: Store) -> None:
 def test_pages_neighbours_and_export_agree(store: Store, sort: str) -> None:
     run_id, chosen = run_of(store), QueueFilter(sort=sort)
     whole = [r["banner_id"] for r in queue.export(store, run_id, chosen)]
-    paged = [r for k in (1, 2, 3) for r in queue.page(store, run_id, chosen, k, size=5)]
+    standing = queue.standing(store, run_id, chosen)
+    assert len(standing) == len(whole)
+    paged = [r for k in (1, 2, 3) for r in queue.page(store, run_id, standing, k, size=5)]
+    assert [r["place"] for r in paged] == list(range(1, 16))
     assert [r["banner_id"] for r in paged] == whole[:15]
-    around = queue.neighbours(store, run_id, chosen, paged[4]["position"])
+    around = queue.neighbours(store, run_id, standing, paged[4]["position"])
     assert around == {"previous": whole[3], "next": whole[5], "place": 5, "n": len(whole)}
-    assert queue.neighbours(store, run_id, chosen, len(store.rows("FROM result WHERE flagged")) + 1) is None
+    first, last = (queue.neighbours(store, run_id, standing, int(standing.position[k])) for k in (0, -1))
+    assert first is not None
+    assert last is not None
+    assert (first["previous"], first["next"], last["previous"], last["next"]) == (None, whole[1], whole[-2], None)
+    assert queue.neighbours(store, run_id, standing, len(store.rows("FROM result WHERE flagged")) + 1) is None
+    triage.decide(store, run_id, [whole[4]], "confirm", "ana")
+    left = queue.standing(store, run_id, chosen)
+    assert len(left) == len(whole) - 1
+    assert queue.neighbours(store, run_id, left, paged[4]["position"]) == around, "it keeps its old place"

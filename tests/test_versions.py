@@ -72,7 +72,7 @@ def test_pages_find_what_they_ask_of_a_verdict(store: Store) -> None:
     publish(store, target_grids=TARGETS)
     run = runs.finished_runs(store)[0]
     run_id, first = run["run_id"], flags(store)[0]
-    rows = queue.page(store, run_id, QueueFilter(status="all"))
+    rows = queue.page(store, run_id, queue.standing(store, run_id, QueueFilter(status="all")))
     assert [r["banner_id"] for r in rows] == flags(store)[:50]
     assert all(r["since"] is not None for r in rows)
     assert banner.scores(store, run_id, first)

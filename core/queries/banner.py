@@ -83,10 +83,7 @@ def history(store: Store, banner_id: str) -> list[Row]:
     )
 
 
-def flagged_in(store: Store, banner_id: str, limit: int = 20) -> list[Row]:
-    """Finished runs that flagged a banner, newest first. Asks `evidence`, which stands sorted by banner."""
-    return store.rows(
-        """SELECT i.finished_at, e.n_clicks FROM (SELECT run_id, sum(n_clicks)::BIGINT AS n_clicks FROM evidence WHERE banner_id = ?
-           GROUP BY run_id) e JOIN shown_run i ON i.result_id = e.run_id ORDER BY i.finished_at DESC LIMIT ?""",
-        [banner_id, limit],
-    )
+def flagged_in(store: Store, banner_id: str) -> dict[str, int]:
+    """The banner's clicks by the id of the results that flag it. Asks `evidence`, which stands sorted by banner."""
+    sql = "SELECT run_id::VARCHAR AS run_id, sum(n_clicks)::BIGINT AS n_clicks FROM evidence WHERE banner_id = ? GROUP BY ALL"
+    return {row["run_id"]: row["n_clicks"] for row in store.rows(sql, [banner_id])}

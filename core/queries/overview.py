@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.queries.runs import Row, n_flagged
+from core.queries.runs import Row, n_flagged, scored_by
 from core.store import Store
 
 
@@ -23,9 +23,9 @@ def grids(store: Store, run_id: str, min_clicks: int, grid: int | None = None, d
     scored = store.rows(f"SELECT grid_id, count(*) AS n FROM result WHERE {where} GROUP BY grid_id ORDER BY grid_id", values)
     flagged = store.rows(
         f"""SELECT grid_id, fault, count(*) AS n, sum(1 - p_broken) AS false_expected,
-                   count(*) FILTER (since = (SELECT last_day FROM shown_run WHERE result_id = ?)) AS new
+                   count(*) FILTER (since = (SELECT last_day FROM run_info WHERE run_id = ?)) AS new
             FROM result WHERE {where} AND position <= ? GROUP BY ALL ORDER BY n DESC, fault""",
-        [run_id, *values, n_flagged(store, run_id)],
+        [scored_by(store, run_id), *values, n_flagged(store, run_id)],
     )
     return [row | _of_flagged([f for f in flagged if f["grid_id"] == row["grid_id"]]) for row in scored]
 

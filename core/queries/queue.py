@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.errors import InputError
 from core.queries.runs import Row, n_flagged
 from core.store import Store
@@ -57,57 +60,60 @@ class QueueFilter:
 FROM = "FROM result r LEFT JOIN triage_current t USING (banner_id)"
 
 
-def page(store: Store, run_id: str, queue: QueueFilter, number: int = 1, size: int = PAGE_SIZE) -> list[Row]:
-    """Page `number` (1-based) of the queue. Places are found first, then dressed: a run stands sorted by position."""
+@dataclass(frozen=True)
+class Standing:
+    """Who stands in a queue: positions (n,) in the run, in the queue's order, and how many of them are expected to be false alarms."""
+
+    queue: QueueFilter
+    position: NDArray[np.int32]
+    false_expected: float
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+
+def standing(store: Store, run_id: str, queue: QueueFilter, also: int | None = None) -> Standing:
+    """The whole filtered queue as it stands now; with `also`, as if the banner at that position belonged to it."""
     where, values = queue.where(store, run_id)
-    cut = store.rows(
-        f"SELECT r.position, coalesce(t.state, 'open') AS state {FROM} WHERE {where} ORDER BY {SORTS[queue.sort]} LIMIT ? OFFSET ?",
-        [*values, size, (number - 1) * size],
-    )
-    if not cut:
+    if also is not None:
+        where, values = f"({where}) OR (r.run_id = ? AND r.position = ?)", [*values, run_id, also]
+    with store.cursor() as cursor:
+        sql = f"SELECT r.position, 1 - r.p_broken AS doubt {FROM} WHERE {where} ORDER BY {SORTS[queue.sort]}"
+        found = cursor.execute(sql, values).fetchnumpy()
+    return Standing(queue, np.asarray(found["position"]), float(np.asarray(found["doubt"]).sum()))
+
+
+def page(store: Store, run_id: str, whole: Standing, number: int = 1, size: int = PAGE_SIZE) -> list[Row]:
+    """Page `number` (1-based) of a queue: what the run and the analysts say of its banners, and their `place` in it."""
+    start = (number - 1) * size
+    places = {position: start + k for k, position in enumerate(whole.position[start : start + size].tolist(), 1)}
+    if not places:
         return []
-    places = [row["position"] for row in cut]
-    dressed = store.rows(
+    rows = store.rows(
         f"""SELECT banner_id, grid_id, n_products, domain, n_clicks, p_value, p_broken, position, n_agree, n_detectors, reference_id, fault,
-                   fault_size, sentence, since
-            FROM result WHERE run_id = ? AND position BETWEEN ? AND ? AND position IN ({", ".join("?" for _ in places)})""",
+                   fault_size, sentence, since, coalesce(t.state, 'open') AS state
+            FROM (FROM result WHERE run_id = ? AND position BETWEEN ? AND ? AND position IN ({", ".join("?" for _ in places)})) r
+            LEFT JOIN (SELECT banner_id, state FROM triage_current) t USING (banner_id)""",
         [run_id, min(places), max(places), *places],
     )
-    by_place = {row["position"]: row for row in dressed}
-    return [by_place[c["position"]] | {"state": c["state"], "place": (number - 1) * size + k} for k, c in enumerate(cut, 1)]
+    return sorted((row | {"place": places[row["position"]]} for row in rows), key=lambda row: row["place"])
 
 
-def totals(store: Store, run_id: str, queue: QueueFilter) -> Row:
-    """Banners in the filtered queue, expected false alarms among them, and flagged banners of the run in all."""
-    where, values = queue.where(store, run_id)
-    sums = f"SELECT count(*) AS n, coalesce(sum(1 - r.p_broken), 0) AS false_expected {FROM} WHERE {where}"
-    return store.rows(sums, values)[0] | {"flagged": n_flagged(store, run_id)}
-
-
-def neighbours(store: Store, run_id: str, queue: QueueFilter, position: int) -> Row | None:
-    """Where the banner at a position of the run stands in the queue: previous and next banner_id, its place (1-based) and n.
+def neighbours(store: Store, run_id: str, whole: Standing, position: int) -> Row | None:
+    """Where the banner at a position of the run stands in a queue: previous and next banner_id, its place (1-based) and n.
 
     None where it is not flagged. A banner that left the queue by its status keeps its old place, so that one can go on from there.
     """
     if position > n_flagged(store, run_id):
         return None
-    where, values = queue.where(store, run_id)
-    if queue.sort == "strongest":  # the order of positions: nothing needs to be sorted
-        return store.rows(
-            f"""SELECT max_by(r.banner_id, r.position) FILTER (r.position < {position:d}) AS previous,
-                       min_by(r.banner_id, r.position) FILTER (r.position > {position:d}) AS next,
-                       count(*) FILTER (r.position < {position:d}) + 1 AS place, count(*) FILTER (r.position <> {position:d}) + 1 AS n
-                {FROM} WHERE {where}""",
-            values,
-        )[0]
-    return store.rows(
-        f"""SELECT previous, next, place, n FROM (
-              SELECT r.position, lag(r.banner_id) OVER w AS previous, lead(r.banner_id) OVER w AS next,
-                     row_number() OVER w AS place, count(*) OVER () AS n
-              {FROM} WHERE ({where}) OR (r.run_id = ? AND r.position = ?) WINDOW w AS (ORDER BY {SORTS[queue.sort]}))
-            WHERE position = ?""",
-        [*values, run_id, position, position],
-    )[0]
+    if position not in whole.position:
+        whole = standing(store, run_id, whole.queue, also=position)
+    at = int(np.flatnonzero(whole.position == position)[0])
+    before, after = (whole.position[k : k + 1].tolist() if k >= 0 else [] for k in (at - 1, at + 1))
+    sql = f"SELECT position, banner_id FROM result WHERE run_id = ? AND position IN ({', '.join('?' for _ in before + after) or 'NULL'})"
+    name = {row["position"]: row["banner_id"] for row in store.rows(sql, [run_id, *before, *after])}
+    beside = {key: name[places[0]] if places else None for key, places in (("previous", before), ("next", after))}
+    return beside | {"place": at + 1, "n": len(whole)}
 
 
 def export(store: Store, run_id: str, queue: QueueFilter) -> list[Row]:

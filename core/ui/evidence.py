@@ -110,7 +110,7 @@ def measure_rows(seen: Map, hoped: Map) -> list[Row]:
 
 
 def history_rows(run: Shown, banner_id: str, said: list[Row]) -> list[Row]:
-    """Decisions, the labels `said` and runs, newest first, in words."""
+    """Decisions, the labels `said` and the runs that flag it, newest first, in words."""
     decided = [
         (
             r["happened_at"],
@@ -122,6 +122,7 @@ def history_rows(run: Shown, banner_id: str, said: list[Row]) -> list[Row]:
     ]
     labelled = [(r["happened_at"], r["label"] + (f": {text.fault(r['fault'])}" if r["fault"] else ""), r["reviewer"], r["note"] or "")
             for r in said]  # fmt: skip
-    scored = [(r["finished_at"], "flagged", "run", f"{r['n_clicks']:,} clicks") for r in banner.flagged_in(run.store, banner_id)]
+    clicks = banner.flagged_in(run.store, banner_id)
+    scored = [(r["finished_at"], "flagged", "run", f"{clicks[r['run_id']]:,} clicks") for r in run.every if r["run_id"] in clicks]
     rows = sorted([*decided, *labelled, *scored], key=lambda r: r[0], reverse=True)
     return [{"when": text.ago(at), "what": what, "who": who, "note": note, "at": text.absolute(at)} for at, what, who, note in rows]

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from core import triage
-from core.queries import embeddings, queue
+from core.queries import embeddings
 from core.queries.embeddings import Points
 from core.queries.queue import PAGE_SIZE, QueueFilter
 from core.queries.runs import Row
@@ -79,7 +79,7 @@ def actions(run: Shown, rows: list[Row]) -> str:
 def open_in_triage(run: Shown, strongest: Row, grids: set[int]) -> None:
     """The queue, of one grid where the selection is of one, on the page where the banner stands."""
     chosen = QueueFilter(grid=grids.pop() if len(grids) == 1 else None, status="all")
-    around = queue.neighbours(run.store, run.run_id, chosen, strongest["position"])
+    around = reads.neighbours(run.path, run.run_id, reads.token(run), chosen, strongest["position"])
     page = {"page": str((around["place"] - 1) // PAGE_SIZE + 1)} if around else {}
     for key in ("at", "page", *work.PARAMS):
         st.session_state.pop(key, None)

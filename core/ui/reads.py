@@ -12,7 +12,7 @@ from core import info, shots
 from core.queries import banner, cosines, embeddings, heatmaps, overview, queue, runs, strangers
 from core.queries.cosines import Asked
 from core.queries.embeddings import Points
-from core.queries.queue import QueueFilter
+from core.queries.queue import QueueFilter, Standing
 from core.ui import state
 from core.ui.state import Shown
 from core.ui.thumbnails import Thumbnails
@@ -68,22 +68,22 @@ def reviewed(path: str, run_id: str, token: str, min_clicks: int, grid: int | No
     return overview.reviewed(state.at_path(path), run_id, min_clicks, grid, domain)
 
 
+@st.cache_resource(max_entries=16, ttl=60, show_spinner=False)
+def standing(path: str, run_id: str, token: str, chosen: QueueFilter) -> Standing:
+    """The whole queue; shared between sessions, so nobody writes into it."""
+    return queue.standing(state.at_path(path), run_id, chosen)
+
+
 @st.cache_data(max_entries=256, ttl=60, show_spinner=False)
 def page(path: str, run_id: str, token: str, chosen: QueueFilter, number: int) -> list[Row]:
     """A page of the queue."""
-    return queue.page(state.at_path(path), run_id, chosen, number)
-
-
-@st.cache_data(max_entries=256, ttl=60, show_spinner=False)
-def totals(path: str, run_id: str, token: str, chosen: QueueFilter) -> Row:
-    """Size of the queue."""
-    return queue.totals(state.at_path(path), run_id, chosen)
+    return queue.page(state.at_path(path), run_id, standing(path, run_id, token, chosen), number)
 
 
 @st.cache_data(max_entries=256, ttl=60, show_spinner=False)
 def neighbours(path: str, run_id: str, token: str, chosen: QueueFilter, position: int) -> Row | None:
     """Previous and next in the queue."""
-    return queue.neighbours(state.at_path(path), run_id, chosen, position)
+    return queue.neighbours(state.at_path(path), run_id, standing(path, run_id, token, chosen), position)
 
 
 @st.cache_data(max_entries=512, show_spinner=False)

@@ -6,7 +6,6 @@ from typing import Any
 import streamlit as st
 
 from core import triage
-from core.queries import queue
 from core.queries.queue import PAGE_SIZE, SORTS, STATUSES, QueueFilter
 from core.ui import components, reads, text, writes
 from core.ui.state import Shown
@@ -103,7 +102,7 @@ def first_page() -> None:
 
 def decide(run: Shown, chosen: QueueFilter, row: dict[str, Any], op: triage.Op) -> None:
     """Writes one decision about the banner of a result row, and moves on to the banner that followed."""
-    around = queue.neighbours(run.store, run.run_id, chosen, row["position"])
+    around = reads.neighbours(run.path, run.run_id, reads.token(run), chosen, row["position"])
     batch = writes.decide(run.run_id, [row["banner_id"]], op, days=snooze_days(), note=_note())
     _say(batch, text.markdown(row["banner_id"]))
     if batch.n_banners and around:

@@ -15,7 +15,8 @@ def pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """A flagged banner without any bins, and the sentence about it."""
     path = tmp_path / "p.duckdb"
     with filled_store(path, 120) as store:
-        row = queue.page(store, runs.finished_runs(store)[0]["run_id"], QueueFilter())[0]
+        run_id = runs.finished_runs(store)[0]["run_id"]
+        row = queue.page(store, run_id, queue.standing(store, run_id, QueueFilter()))[0]
         with store.transaction() as cursor:
             cursor.execute("DELETE FROM heatmap_day WHERE banner_id = ?", [row["banner_id"]])
     monkeypatch.setenv("HEATPROOF_STORE", str(path))

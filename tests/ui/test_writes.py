@@ -46,7 +46,7 @@ def run_id() -> str:
 
 
 def flagged(k: int) -> str:
-    return str(queue.page(state.store(), run_id(), QueueFilter(status="all"))[k]["banner_id"])
+    return str(queue.page(state.store(), run_id(), queue.standing(state.store(), run_id(), QueueFilter(status="all")))[k]["banner_id"])
 
 
 def absent() -> list[Path]:

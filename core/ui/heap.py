@@ -11,7 +11,8 @@ _n_modules = 0
 def settle() -> None:
     """Leaves libraries out of garbage collection once they are loaded: Streamlit asks for a full one after every run of a page.
 
-    Some 50 ms a run otherwise, during which nobody is served. Pages load libraries late, so it is done again when there are new ones.
+    That holds up everybody for longer than most pages take (`benchmarks.pages` shows it). Pages load libraries late, so it is done again
+    when there are new ones.
     """
     global _n_modules
     with _lock:

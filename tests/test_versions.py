@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from core import calibrate, labels, versions
 from core.calibrate import Request
 from core.errors import InputError
 from core.evaluate import evaluate
-from core.queries import banner, overview, queue, runs
+from core.queries import banner, heatmaps, overview, queue, runs
 from core.queries.queue import QueueFilter
 from core.store import Store
 from tests.conftest import Filled
@@ -90,6 +91,17 @@ def test_pages_find_what_they_ask_of_a_verdict(store: Store) -> None:
         first = store.rows("SELECT position FROM result WHERE run_id = ? AND flagged ORDER BY position", [results])
         assert [row["position"] for row in first] == list(range(1, runs.n_flagged(store, results) + 1)), "flagged banners come first"
         assert runs.scored_by(store, results) == run["scored_id"]
+
+
+def test_clicks_are_the_same_whether_found_by_place_or_by_name(store: Store) -> None:
+    publish(store, method="budget", value=120.0)
+    run = runs.finished_runs(store)[0]
+    rows = store.rows("SELECT banner_id, position FROM result WHERE run_id = ? ORDER BY position % 7, position LIMIT 40", [run["run_id"]])
+    places = {row["banner_id"]: row["position"] for row in rows}
+    assert min(places.values()) <= runs.n_flagged(store, run["run_id"]) < max(places.values()), "flagged ones and others"
+    by_name, by_place = heatmaps.counts_of(store, [*places], run), heatmaps.counts_of(store, [*places], run, places)
+    assert all(by_name[name].sum() > 0 for name in places)
+    assert all(np.array_equal(by_name[name], by_place[name]) for name in places)
 
 
 def test_the_days_of_newly_flagged_banners_are_those_with_clicks(store: Store) -> None:

@@ -14,7 +14,7 @@ LAYERS: list[set[str]] = [
     {"cascade", "reading", "child", "parallel", "ray_engine", "finishing", "look", "cascade_run"},
     {"worker", "map_worker", "latent_worker", "audit_worker", "selection_worker"},
     {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"}
-    | {"store_url", "gates", "engines", "recall", "lake", "copying", "retention", "probe"},
+    | {"clock", "store_url", "gates", "engines", "recall", "lake", "copying", "retention", "probe"},
     {"run", "job", "intake", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
     | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged", "gauges"}
     | {"train_job", "train_worker", "latent", "handle", "audit_job", "model_selection", "audit_verbs", "selection_verbs", "store_verbs"},

@@ -6,10 +6,9 @@ none, since whoever runs it holds the file anyway. Who somebody is, `sign_in` an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, get_args
 
-from core import logs
+from core import clock, logs
 from core.errors import ForbiddenError
 from core.store import Store
 
@@ -83,9 +82,10 @@ def require(store: Store, person: Person, action: Action, detail: str | None = N
     why = refusal(person, action)
     if why is None:
         return person
-    now = datetime.now(UTC).replace(tzinfo=None)
     with store.transaction() as cursor:
-        cursor.execute("INSERT INTO refusal VALUES (uuidv7(), ?, ?, ?, ?, ?)", [now, person.name, person.role, action, detail])
+        at = clock.moment(cursor, "refusal")
+        values = [clock.event_id(at), at, person.name, person.role, action, detail]
+        cursor.execute("INSERT INTO refusal VALUES (?, ?, ?, ?, ?, ?)", values)
     logs.event("refused", action=action, role=person.role)
     raise ForbiddenError(why)
 

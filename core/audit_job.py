@@ -11,7 +11,6 @@ import shutil
 import sys
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core import job
+from core import clock, job
 from core.audit import FIGURES, N_TREES, check_labels
 from core.errors import HeatproofError, RunCancelledError, RunError
 from core.gates import Gate
@@ -136,7 +135,6 @@ def _make(store: Store, handle: AuditHandle, folder: Path, report: Progress) -> 
     settings = {"n_trees": handle.n_trees, "max_steps": handle.max_steps, "labels_token": token, "detectors": names}
     about = {
         "run_id": handle.run_id,
-        "finished_at": datetime.now(UTC).replace(tzinfo=None),
         "n_broken": int(found.broken.sum()),
         "n_ok": int((~found.broken).sum()),
         "n_named": audits.n_named(store, found.banner_id[found.broken]),
@@ -145,7 +143,7 @@ def _make(store: Store, handle: AuditHandle, folder: Path, report: Progress) -> 
         "settings": to_json(settings | {"weights": summary["weights"], "seconds_represented": summary["seconds_represented"]}),
     }
     with store.transaction() as cursor:
-        _import(cursor, about, summary["findings"])
+        _import(cursor, {**about, "finished_at": clock.moment(cursor, "audit")}, summary["findings"])
     report(1.0, "done")
 
 

@@ -5,19 +5,18 @@ once. Each showing has a batch_id that the answer carries (`core.labels.label`),
 """
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import duckdb
 
-from core import labels
+from core import clock, labels
 from core.errors import InputError
 from core.queries import review
+from core.queries.past import CLAIM_LASTS
 from core.queries.pools import Candidate, pools_of
 from core.queries.review import Mode
 from core.store import Store
-
-LASTS = timedelta(minutes=10)
 
 
 class Item(NamedTuple):
@@ -110,7 +109,7 @@ def _show(
 ) -> Item:
     item = Item(str(uuid.uuid4()), banner.banner_id, reviewer.strip(), run_id, banner.grid_id, banner.position, mode, reason,
                 reason == "control", grid, seed)  # fmt: skip
-    _write(cursor, item, "show", datetime.now(UTC).replace(tzinfo=None) + LASTS)
+    _write(cursor, item, "show", clock.now() + CLAIM_LASTS)
     return item
 
 
@@ -121,13 +120,14 @@ def _end(store: Store, item: Item, op: str) -> None:
         last = "SELECT op FROM claim_event WHERE batch_id = ? ORDER BY rowid DESC LIMIT 1"
         ended = cursor.execute(last, [item.batch_id]).fetchall()
         if ended and ended != [(op,)] and not cursor.execute(answered, [item.batch_id]).fetchall():
-            _write(cursor, item, op, datetime.now(UTC).replace(tzinfo=None))
+            _write(cursor, item, op, clock.now())
 
 
 def _write(cursor: duckdb.DuckDBPyConnection, item: Item, op: str, expires_at: datetime) -> None:
+    at = clock.moment(cursor, "claim_event", "label_event")
     cursor.execute(
-        f"INSERT INTO claim_event VALUES (uuidv7(), {', '.join('?' * 14)})",
-        [datetime.now(UTC).replace(tzinfo=None), item.batch_id, op, item.banner_id, item.reviewer, item.run_id, item.grid_id, item.position,
+        f"INSERT INTO claim_event VALUES ({', '.join('?' * 15)})",
+        [clock.event_id(at), at, item.batch_id, op, item.banner_id, item.reviewer, item.run_id, item.grid_id, item.position,
          item.mode, item.reason, item.control, item.from_grid, item.seed, expires_at],
     )  # fmt: skip
 

@@ -12,13 +12,12 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from core import job
+from core import clock, job
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.handle import Handle
 from core.job import Progress
@@ -189,6 +188,6 @@ def _import(
         "aligned_to": aligned_to,
         "seconds": seconds,
         "settings": to_json(summary["settings"]),
-        "finished_at": datetime.now(UTC).replace(tzinfo=None),
+        "finished_at": clock.moment(cursor, "embedding"),
     }
     cursor.execute(f"INSERT INTO embedding ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))

@@ -3,6 +3,7 @@
 A gate opens again when its holder leaves it or dies: none outlives a killed process.
 """
 
+import contextlib
 import fcntl
 import os
 import threading
@@ -110,10 +111,10 @@ class PostgresGate(Gate):
             function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
             answer = cursor.execute(f"FROM postgres_query('{self._base}', 'SELECT {function}({self._key})')").fetchall()
         except BaseException:
-            cursor.close()
+            abandon(cursor)
             raise
         if not wait and answer != [(True,)]:
-            cursor.close()
+            abandon(cursor)
             return False
         self._held = cursor
         return True
@@ -121,7 +122,14 @@ class PostgresGate(Gate):
     def _leave(self) -> None:
         assert self._held is not None
         cursor, self._held = self._held, None
-        try:
-            cursor.execute("ROLLBACK")
-        finally:
-            cursor.close()
+        abandon(cursor)
+
+
+def abandon(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Closes a cursor without keeping anything of its transaction.
+
+    It is rolled back first: of a server that is gone, closing alone would end the whole process.
+    """
+    with contextlib.suppress(duckdb.Error):  # no transaction, or its server has dropped it and its locks
+        cursor.execute("ROLLBACK")
+    cursor.close()

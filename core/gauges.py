@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from core import run, versions
+from core import clock, run, versions
 from core.errors import HeatproofError
 from core.queries import health, operations, runs
 from core.schema import STEPS
@@ -103,8 +103,8 @@ def run_metrics(store: Store) -> Families:
     yield by("runs", "Scoring runs by state; interrupted: their process is gone.", "state", {name: states.get(name, 0) for name in STATES})
     row = operations.newest_run(store)
     if row is not None:
-        now = datetime.now(UTC).replace(tzinfo=None)
-        yield gauge("last_run_age_seconds", "Seconds since the newest finished run ended.", (now - row["finished_at"]).total_seconds())
+        age_s = max((clock.now() - row["finished_at"]).total_seconds(), 0.0)  # the machine's clock may have been set back since
+        yield gauge("last_run_age_seconds", "Seconds since the newest finished run ended.", age_s)
         yield gauge("last_run_finished_timestamp_seconds", "When the newest finished run ended.", _epoch(row["finished_at"]))
         yield gauge("last_run_seconds", "How long the newest finished run took.", row["seconds"])
         yield gauge("last_run_banners", "Banners that the newest finished run scored.", row["n_banners"])

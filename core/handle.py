@@ -41,11 +41,13 @@ class Handle:
         self.done, self.what = done, what
 
     def end(self, state: State, error: str | None = None) -> None:
-        """Marks the end; called once, by the job itself."""
-        if self._gate is not None:
-            self._gate.release()
+        """Marks the end; called once, by the job itself. The state is set first, so that a failing release never leaves a job running."""
         self.state, self.error = state, error
-        self._ended.set()
+        try:
+            if self._gate is not None:
+                self._gate.release()
+        finally:
+            self._ended.set()
 
     @property
     def is_cancelled(self) -> bool:

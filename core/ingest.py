@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from core import logs
+from core import clock, logs
 from core.clicks import Judge, Match, Work, find_files, hash_bytes, match, open_source
 from core.clicks.source import undamaged
 from core.clicks.work import Progress
@@ -210,10 +210,12 @@ def _write(store: Store, work: Work, judge: Judge, content_hash: str, started: d
             columns = "?::UUID, ?, line, reason, value, raw"
             work.rows(f"INSERT INTO reject SELECT {columns} FROM click_reject ORDER BY line", [ingest_id, str(source.path)])
         begun.take_turn()  # from here to the commit nobody starts a run: what finished before one began, it sees
+        with store.cursor() as others:
+            finished = clock.moment(others, "ingest", "run_event")
         counts = [source.n_bytes, judge.n_rows, judge.n_accepted, sum(judge.rejected.values()), n_banners, first, last]
         work.rows(
             f"INSERT INTO ingest VALUES ({', '.join('?' * 13)})",
-            [ingest_id, str(source.path), content_hash, *counts, to_json(found.fields), started, now()],
+            [ingest_id, str(source.path), content_hash, *counts, to_json(found.fields), started, finished],
         )
     return FileResult(
         str(source.path),
@@ -228,7 +230,7 @@ def _write(store: Store, work: Work, judge: Judge, content_hash: str, started: d
         _text(last),
         found.layout,
         found.fields,
-        round((now() - started).total_seconds(), 3),
+        round(max((now() - started).total_seconds(), 0.0), 3),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
+from core import clock
 from core.errors import InputError
 from core.export import write_rows
 from core.label_rows import Row, read_rows
@@ -91,7 +92,8 @@ def import_labels(store: Store, path: Path) -> LabelImport:
             f"A label file has the columns {', '.join(REQUIRED)}, however {path.name} has no {', '.join(missing)}. Rename or add them."
         )
     result = LabelImport(str(path), len(rows), ignored=[name for name in names if name not in REQUIRED + OPTIONAL])
-    now = datetime.now(UTC).replace(tzinfo=None)
+    with store.cursor() as cursor:
+        now = clock.moment(cursor, "label_event")
     readable: list[tuple[Row, Said]] = []
     for row in rows:
         try:
@@ -210,10 +212,11 @@ def _insert(cursor: duckdb.DuckDBPyConnection, new: list[Said], source: str) -> 
         return
     types = [pa.string()] * 4 + [pa.timestamp("us"), pa.bool_(), pa.float64(), pa.string(), pa.string()]
     columns = [pa.array(column, kind) for column, kind in zip(zip(*new, strict=True), types, strict=True)]
+    at = clock.moment(cursor, "label_event")
     cursor.register("label_file", pa.table(columns, names=list(Said._fields)))
     cursor.execute(
-        """INSERT INTO label_event SELECT uuidv7(), labelled_at, ?::UUID, banner_id, op, label, reviewer, blind, seconds, note, fault,
-           NULL, NULL, ? FROM label_file ORDER BY labelled_at""",
+        f"""INSERT INTO label_event SELECT {clock.id_sql(at)}, labelled_at, ?::UUID, banner_id, op, label, reviewer, blind, seconds, note,
+            fault, NULL, NULL, ? FROM label_file ORDER BY labelled_at""",
         [str(uuid.uuid4()), f"file {source}"],
     )
     cursor.unregister("label_file")

@@ -8,12 +8,11 @@ banner and hands it in with the answer: a key pressed twice, or an answer sent a
 import math
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 import duckdb
 
-from core import logs
+from core import clock, logs
 from core.errors import InputError
 from core.store import Store
 from core.templates import FAMILIES
@@ -152,23 +151,15 @@ def _write(store: Store, op: str, banner_id: str, label: str, reviewer: str, bat
 def _insert(
     cursor: duckdb.DuckDBPyConnection, op: str, banner_id: str, label: str | None, reviewer: str, batch_id: str, about: dict[str, Any]
 ) -> Event:
-    event_id = str(cursor.execute("SELECT uuidv7()").fetchall()[0][0])
-    now = _now_or_later(cursor, reviewer.strip(), banner_id)
+    at = clock.moment(cursor, "label_event", "claim_event")
+    event_id = clock.event_id(at)
     names = ("blind", "seconds", "note", "fault", "run_id", "undo_of")
     rest = [about.get(name) if about.get(name) != "" else None for name in names]
     cursor.execute(
         f"INSERT INTO label_event VALUES ({', '.join('?' * 14)})",
-        [event_id, now, batch_id, banner_id, op, label, reviewer.strip(), *rest, PAGE],
+        [event_id, at, batch_id, banner_id, op, label, reviewer.strip(), *rest, PAGE],
     )
     return Event(event_id, batch_id, banner_id, op, label or "")
-
-
-def _now_or_later(cursor: duckdb.DuckDBPyConnection, reviewer: str, banner_id: str) -> datetime:
-    """Now, or just after the newest event of reviewer or banner: a clock that was set back must not make a new answer an old one."""
-    now = datetime.now(UTC).replace(tzinfo=None)
-    sql = "SELECT max(happened_at) FROM label_event WHERE reviewer = ? OR banner_id = ?"
-    newest = cursor.execute(sql, [reviewer, banner_id]).fetchall()[0][0]
-    return now if newest is None else max(now, newest + timedelta(microseconds=1))
 
 
 def _last(cursor: duckdb.DuckDBPyConnection, reviewer: str) -> Event | None:

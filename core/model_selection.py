@@ -11,13 +11,12 @@ import shutil
 import sys
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from core import job
+from core import clock, job
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.gates import Gate
 from core.handle import Handle, gate_of
@@ -87,10 +86,11 @@ def use(store: Store, selection: Selection, candidate: int | None, name: str) ->
         if not 0 <= candidate < len(selection.candidates):
             raise InputError(f"A selection has candidates 0 to {len(selection.candidates) - 1}, however it was {candidate}. Choose again.")
         row = selection.candidates[candidate]
-    values = [datetime.now(UTC).replace(tzinfo=None), name, None if candidate is None else selection.about["selection_id"], row["name"]]
+    values = [name, None if candidate is None else selection.about["selection_id"], row["name"], row["detector"]]
+    fields = None if row["fields"] is None else to_json(row["fields"])
     with store.transaction() as cursor:
-        fields = None if row["fields"] is None else to_json(row["fields"])
-        cursor.execute("INSERT INTO model_choice VALUES (uuidv7(), ?, ?, ?, ?, ?, ?)", [*values, row["detector"], fields])
+        at = clock.moment(cursor, "model_choice")
+        cursor.execute("INSERT INTO model_choice VALUES (?, ?, ?, ?, ?, ?, ?)", [clock.event_id(at), at, *values, fields])
 
 
 def _open(store: Store, run_id: str, ratio: float, max_steps: int | None) -> SelectionHandle:
@@ -151,7 +151,6 @@ def _make(store: Store, handle: SelectionHandle, folder: Path, report: Progress)
     report(0.98, "taking the report into the store")
     about = {
         "run_id": handle.run_id,
-        "finished_at": datetime.now(UTC).replace(tzinfo=None),
         "ratio": handle.ratio,
         **{name: summary[name] for name in ("n_train", "n_test", "n_broken", "n_ok")},
         "seconds": time.monotonic() - began,
@@ -159,7 +158,7 @@ def _make(store: Store, handle: SelectionHandle, folder: Path, report: Progress)
         "report": to_json({name: summary[name] for name in ("candidates", "selectors", "ensemble")}),
     }
     with store.transaction() as cursor:
-        _import(cursor, about)
+        _import(cursor, {**about, "finished_at": clock.moment(cursor, "model_selection")})
     report(1.0, "done")
 
 

@@ -10,19 +10,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
 
-from core import intake, job, logs, verdicts, versions
+from core import clock, intake, job, logs, verdicts, versions
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.gates import Gate
 from core.handle import Handle, gate_of
 from core.job import Deep, EngineName, GridCount, Progress, Request, RunSummary
 from core.store import Store, to_json
 
+APART = timedelta(seconds=1)
+"""Least time between the ends of two runs: pages tell runs apart by the second in which they finished."""
 _handles: dict[Path, "RunHandle"] = {}
 _opening = threading.Lock()
 
@@ -145,12 +147,13 @@ def _open(store: Store, request: Request) -> RunHandle:
             raise RunError(f"A store has one run at a time, however {going.run_id} is at {going.done:.0%}. Wait for it or cancel it.")
         run_id = str(store.rows("SELECT uuidv7() AS run_id")[0]["run_id"])
         handle = RunHandle(run_id, request, gate_of(store, "run", "A store has one run at a time"))
-        job.remove_leftovers(_runs_folder(store))
         _handles[key] = handle
     try:
+        job.remove_leftovers(_runs_folder(store))
         with store.transaction() as cursor:
-            handle.started_at = _now()  # in turn: an ingest is whole in the store before this moment, or finishes after it
-            _event(cursor, handle.run_id, "started", {**request.window, "detectors": request.detectors})
+            # in turn: an ingest is whole in the store before this moment, or finishes after it
+            handle.started_at = clock.moment(cursor, "run_event", "ingest")
+            _event(cursor, handle.run_id, handle.started_at, "started", {**request.window, "detectors": request.detectors})
     except BaseException as error:
         handle.end("failed", str(error))
         raise
@@ -230,16 +233,19 @@ def _import(
         with store.cursor() as now:
             if versions.in_force_id(now) != seen:
                 raise _OvertakenError
-        return _judged(cursor, _finish(cursor, handle, summary, time.monotonic() - began))
+            finished_at = max(clock.moment(now, "run_event"), clock.moment(now, "run_info", step=APART))
+        return _judged(cursor, _finish(cursor, handle, finished_at, summary, time.monotonic() - began))
 
 
-def _finish(cursor: duckdb.DuckDBPyConnection, handle: RunHandle, summary: dict[str, Any], seconds: float) -> RunSummary:
+def _finish(
+    cursor: duckdb.DuckDBPyConnection, handle: RunHandle, finished_at: datetime, summary: dict[str, Any], seconds: float
+) -> RunSummary:
     """Writes the totals and the `finished` event."""
-    _event(cursor, handle.run_id, "finished", {})
+    _event(cursor, handle.run_id, finished_at, "finished", {})
     row = {
         "run_id": handle.run_id,
         "started_at": handle.started_at,
-        "finished_at": _now(),
+        "finished_at": finished_at,
         "first_day": summary["first_day"],
         "last_day": summary["last_day"],
         "grids": handle.request.grids,
@@ -284,22 +290,19 @@ def _judged(cursor: duckdb.DuckDBPyConnection, summary: RunSummary) -> RunSummar
 
 
 def _end(store: Store, handle: RunHandle, state: Literal["failed", "cancelled"], error: str) -> None:
-    """Writes the end of a run that did not finish. The handle ends even where the store cannot take the event."""
+    """Writes the end of a run that did not finish. The handle ends even where the store cannot take the event, which is logged."""
     try:
         with store.transaction() as cursor:
-            _event(cursor, handle.run_id, state, {"error": error})
+            _event(cursor, handle.run_id, clock.moment(cursor, "run_event"), state, {"error": error})
+    except (HeatproofError, duckdb.Error) as unwritten:  # the next start finds the run as interrupted
+        logs.failure("run_end_unwritten", unwritten, run_id=handle.run_id)
     finally:
         handle.end(state, error)
 
 
-def _event(cursor: duckdb.DuckDBPyConnection, run_id: str, state: str, detail: dict[str, Any]) -> None:
-    cursor.execute("INSERT INTO run_event VALUES (?, ?, ?, ?)", [run_id, _now(), state, to_json(detail)])
+def _event(cursor: duckdb.DuckDBPyConnection, run_id: str, at: datetime, state: str, detail: dict[str, Any]) -> None:
+    cursor.execute("INSERT INTO run_event VALUES (?, ?, ?, ?)", [run_id, at, state, to_json(detail)])
 
 
 def _runs_folder(store: Store) -> Path:
     return store.path.with_name(store.path.stem + ".runs")
-
-
-def _now() -> datetime:
-    """Now, as the naive UTC that the tables hold."""
-    return datetime.now(UTC).replace(tzinfo=None)

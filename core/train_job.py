@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import threading
+import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,14 +53,14 @@ class TrainHandle(Handle):
         self.request = request
         self.losses: list[tuple[float, float]] = []
         self.about: dict[str, str] = {}
-        self._first: tuple[float, datetime] | None = None
+        self._first: tuple[float, float] | None = None
 
     def report(self, done: float, what: str) -> None:
         """Takes in a line of progress, and the loss where it names one."""
         super().report(done, what)
         found = LOSS.search(what)
         if found and self._first is None:
-            self._first = done, _now()  # what was done before it, a stopped training did
+            self._first = done, time.monotonic()  # what was done before it, a stopped training did
         if found and (not self.losses or done - self.losses[-1][0] >= 1 / MOST_LOSSES):
             self.losses.append((done, float(found[1])))
 
@@ -68,7 +69,7 @@ class TrainHandle(Handle):
         """Seconds that are left at the pace so far; None before there is one."""
         if self._first is None or self.done <= self._first[0]:
             return None
-        return (1 - self.done) / (self.done - self._first[0]) * (_now() - self._first[1]).total_seconds()
+        return (1 - self.done) / (self.done - self._first[0]) * (time.monotonic() - self._first[1])
 
 
 def start(store: Store, request: TrainRequest) -> TrainHandle:
@@ -197,7 +198,3 @@ def _where_it_goes_on(store: Store, handle: TrainHandle) -> str:
 
 def _time_of(file: Path) -> datetime:
     return datetime.fromtimestamp(file.stat().st_mtime, UTC).replace(tzinfo=None)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

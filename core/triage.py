@@ -6,9 +6,10 @@ key pressed twice decides once.
 
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
+from core import clock
 from core.errors import InputError
 from core.queries.queue import FROM, QueueFilter
 from core.queries.runs import n_flagged
@@ -62,11 +63,11 @@ def undo(store: Store, author: str) -> Batch | None:
         return None
     batch_id = str(uuid.uuid4())
     with store.transaction() as cursor:
+        at = clock.moment(cursor, "triage_event")
         cursor.execute(
-            """INSERT INTO triage_event
-               SELECT uuidv7(), (now() AT TIME ZONE 'UTC')::TIMESTAMP, ?, run_id, banner_id, 'undo', ?, NULL, NULL, batch_id
-               FROM triage_event WHERE batch_id = ?""",
-            [batch_id, author, last.batch_id],
+            f"""INSERT INTO triage_event SELECT {clock.id_sql(at)}, ?, ?, run_id, banner_id, 'undo', ?, NULL, NULL, batch_id
+                FROM triage_event WHERE batch_id = ?""",
+            [at, batch_id, author, last.batch_id],
         )
     return last._replace(batch_id=batch_id)
 
@@ -85,17 +86,17 @@ def last_action(store: Store, author: str) -> Batch | None:
 def _write(store: Store, run_id: str, where: str, values: list[Any], op: Op, author: str, days: int, note: str | None) -> Batch:
     _check(op, author, days)
     batch_id = str(uuid.uuid4())
-    now = datetime.now(UTC).replace(tzinfo=None)
-    until = now + timedelta(days=days) if op == "snooze" else None
+    until = clock.now() + timedelta(days=days) if op == "snooze" else None
     changes: str = "coalesce(t.state, 'open') <> ?"
     state: list[Any] = [STATE_AFTER[op]]
     if until is not None:  # a snooze may be made longer
         changes, state = f"({changes} OR t.until < ?)", [STATE_AFTER[op], until - timedelta(minutes=1)]
     with store.transaction() as cursor:
+        at = clock.moment(cursor, "triage_event")
         cursor.execute(
             f"""INSERT INTO triage_event
-                SELECT uuidv7(), ?, ?, ?, r.banner_id, ?, ?, ?, ?, NULL {FROM} WHERE {where} AND {changes}""",
-            [now, batch_id, run_id, op, author.strip(), note or None, until, *values, *state],
+                SELECT {clock.id_sql(at)}, ?, ?, ?, r.banner_id, ?, ?, ?, ?, NULL {FROM} WHERE {where} AND {changes}""",
+            [at, batch_id, run_id, op, author.strip(), note or None, until, *values, *state],
         )
         n = cursor.execute("SELECT count(*) FROM triage_event WHERE batch_id = ?", [batch_id]).fetchall()[0][0]
     return Batch(batch_id, op, n)

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from core import clock
 from core.calibration import Rule
 from core.learned import HIDDEN, Inputs, diagnosis_columns, evidence_of
 from core.newly_flagged import add_evidence
@@ -123,8 +124,8 @@ def show(cursor: duckdb.DuckDBPyConnection, run_id: str, version_id: str | None)
     else:
         scored = read_scored(cursor, run_id)
         found = write(cursor, scored, judge(scored, chain(cursor, version_id)))
-    sql = "INSERT INTO verdict VALUES (uuidv7(), (now() AT TIME ZONE 'UTC')::TIMESTAMP, ?, ?, ?, ?, ?)"
-    cursor.execute(sql, [run_id, version_id, *found[:3]])
+    at = clock.moment(cursor, "verdict")
+    cursor.execute("INSERT INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?)", [clock.event_id(at), at, run_id, version_id, *found[:3]])
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from core import clock
 from core.errors import InputError
 from core.store import Store, to_json
 
@@ -80,11 +81,10 @@ def write_version(cursor: duckdb.DuckDBPyConnection, about: Row) -> Row:
     row = _one(cursor, "SELECT uuidv7()::VARCHAR AS version_id, coalesce(max(number), 0) + 1 AS number FROM threshold_version")
     assert row is not None
     values = {**about, **row, "base_id": in_force_id(cursor), "rule": to_json(about["rule"]), "expected": to_json(about["expected"])}
+    values["made_at"] = clock.moment(cursor, "threshold_event")
     names = ", ".join(values)
     places = ", ".join("?" for _ in values)
-    cursor.execute(
-        f"INSERT INTO threshold_version ({names}, made_at) VALUES ({places}, (now() AT TIME ZONE 'UTC')::TIMESTAMP)", [*values.values()]
-    )
+    cursor.execute(f"INSERT INTO threshold_version ({names}) VALUES ({places})", [*values.values()])
     write_event(cursor, "publish", row["version_id"], about["author"], about["reason"])
     return row
 
@@ -92,8 +92,9 @@ def write_version(cursor: duckdb.DuckDBPyConnection, about: Row) -> Row:
 def write_event(cursor: duckdb.DuckDBPyConnection, op: str, version_id: str | None, author: str, reason: str) -> None:
     """Puts a version into force. Raises InputError without author or reason."""
     _signed(author, reason)
-    sql = "INSERT INTO threshold_event VALUES (uuidv7(), (now() AT TIME ZONE 'UTC')::TIMESTAMP, ?, ?, ?, ?)"
-    cursor.execute(sql, [op, version_id, author.strip(), reason.strip()])
+    at = clock.moment(cursor, "threshold_event")
+    values = [clock.event_id(at), at, op, version_id, author.strip(), reason.strip()]
+    cursor.execute("INSERT INTO threshold_event VALUES (?, ?, ?, ?, ?, ?)", values)
 
 
 def _signed(author: str, reason: str) -> None:

@@ -26,7 +26,7 @@ def test_nobody_gets_what_is_on_another_screen_until_it_runs_out(store: Store, m
     held = [claim(store, f"r{k % 4}").banner_id for k in range(40)]
     assert len(set(held)) == 40
     assert not {row["banner_id"] for row in heads(store, 400)} & set(held)
-    monkeypatch.setattr(claims, "LASTS", timedelta(seconds=-1))
+    monkeypatch.setattr(claims, "CLAIM_LASTS", timedelta(seconds=-1))
     late = claim(store, mode="uncertain")
     assert late.banner_id in {row["banner_id"] for row in heads(store, 400, "ben", mode="uncertain")}
 

@@ -7,14 +7,13 @@ import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, tzinfo
+from datetime import timedelta
 from pathlib import Path
-from typing import Self
 
 import duckdb
 import pytest
 
-from core import labels
+from core import clock, labels
 from core.errors import InputError
 from core.store import Store
 from tests.conftest import Place
@@ -124,19 +123,15 @@ def test_an_answer_sent_twice_counts_once_and_never_for_another_banner(store: St
 def test_a_clock_that_was_set_back_makes_no_answer_an_old_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     say(store, "bn0001", "ok")
 
-    class Earlier(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> Self:
-            return super().now(tz) - timedelta(hours=1)
-
-    monkeypatch.setattr(labels, "datetime", Earlier)
+    real = clock.now
+    monkeypatch.setattr(clock, "now", lambda: real() - timedelta(hours=1))
     say(store, "bn0001", "broken")
     assert held(store) == {("bn0001", "ana"): "broken"}
     assert labels.undo(store, "ana") is not None
     assert held(store) == {("bn0001", "ana"): "ok"}
     monkeypatch.undo()
     labels.adjudicate(store, "bn0001", "unsure", "cleo")
-    monkeypatch.setattr(labels, "datetime", Earlier)
+    monkeypatch.setattr(clock, "now", lambda: real() - timedelta(hours=1))
     labels.adjudicate(store, "bn0001", "broken", "dan")
     assert state(store, "bn0001") == ("broken", "adjudicated")
 

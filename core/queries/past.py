@@ -18,6 +18,8 @@ from weakref import WeakKeyDictionary
 from core.queries.pools import Candidate
 from core.store import Store
 
+CLAIM_LASTS = timedelta(minutes=10)
+"""How long a banner that is shown to a reviewer is not shown to another."""
 SKIP_LASTS = timedelta(hours=12)
 """How long a reviewer is not shown again what they skipped."""
 
@@ -102,9 +104,9 @@ class Past:
         return self._places.get(run_id, {}).get(banner_id)
 
     def is_claimed(self, banner_id: str, now: datetime) -> bool:
-        """Whether a banner is on a screen."""
+        """Whether a banner is on a screen. A claim that outlasts a new one was made before the clock was set back, and holds no longer."""
         claim = self.claims.get(banner_id)
-        return claim is not None and claim.until > now
+        return claim is not None and now < claim.until <= now + CLAIM_LASTS
 
     def is_skipped(self, reviewer: str, banner_id: str, now: datetime) -> bool:
         """Whether this reviewer skipped it lately."""

@@ -7,10 +7,11 @@ its first 20 banners tell a model something: broken ones and others, of every gr
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import md5
 from typing import Literal, NamedTuple, get_args
 
+from core import clock
 from core.errors import InputError
 from core.queries.past import Past, Shown, past_of
 from core.queries.pools import Candidate, Pools, pools_of
@@ -93,7 +94,7 @@ class _Queue:
     def __init__(self, store: Store, past: Past, pools: Pools, run_id: str, reviewer: str, seed: int, grid: int | None) -> None:
         self.store, self.past, self.pools = store, past, pools
         self.run_id, self.reviewer, self.seed, self.only = run_id, reviewer, seed, grid
-        self.now = datetime.now(UTC).replace(tzinfo=None)
+        self.now = clock.now()
         self.grids = [g for g in pools.grids if grid in (None, g)]
         self.shown = past.shown.get((reviewer, run_id), Shown())
         self.counts = Counter(self.shown.by_grid)

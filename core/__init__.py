@@ -4,7 +4,7 @@ LAYERS is read by a test: a module may import from its own layer and from those 
 """
 
 LAYERS: list[set[str]] = [
-    {"settings", "errors", "logs"},
+    {"settings", "errors", "logs", "disk_space"},
     {"clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images", "augment"},
     {"reference", "features", "anchors", "embeddings", "affine", "templates", "detectors", "normalise", "combine", "thresholds"}
     | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"}
@@ -14,7 +14,7 @@ LAYERS: list[set[str]] = [
     {"cascade", "reading", "child", "parallel", "ray_engine", "finishing", "look", "cascade_run"},
     {"worker", "map_worker", "latent_worker", "audit_worker", "selection_worker"},
     {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"}
-    | {"clock", "store_url", "gates", "engines", "recall", "lake", "copying", "retention", "probe"},
+    | {"clock", "putting_back", "backup", "store_url", "gates", "engines", "recall", "lake", "copying", "retention", "probe"},
     {"run", "job", "intake", "embed", "train", "evaluate", "export", "ingest", "preview", "console", "demo", "info", "__main__"}
     | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged", "gauges"}
     | {"train_job", "train_worker", "latent", "handle", "audit_job", "model_selection", "audit_verbs", "selection_verbs", "store_verbs"},

@@ -259,9 +259,11 @@ def export_scores(
 def backup(
     file: Annotated[Path, typer.Argument(help="The copy; may not exist yet.")], store: StoreOption = None, as_json: JsonOption = False
 ) -> None:
-    """Write a consistent copy of the store."""
+    """Write a consistent copy of the store, and prove it by reading it whole."""
+    from core.backup import backup as copy_into
+
     with existing_store(store) as opened:
-        n_bytes = opened.backup(file)
+        n_bytes = copy_into(opened, file)
     if as_json:
         console.show_json({"file": file, "bytes": n_bytes})
     else:

@@ -68,7 +68,7 @@ def _copy(source: Store, reader: duckdb.DuckDBPyConnection, writer: duckdb.DuckD
             writer.unregister("rows_to_copy")
         here, there = summed(reader, name), summed(writer, name)
         if here != there:
-            raise StoreError(f"A copy holds the same rows, however {name} has {_difference(here, there)}. Nothing was kept; try again.")
+            raise StoreError(f"A copy holds the same rows, however {name} has {difference(here, there)}. Nothing was kept; try again.")
         copied.append(here)
     return copied
 
@@ -87,7 +87,8 @@ def _plain(column: str, kind: str) -> str:
     return f'"{column}"::{kind.split("[")[0]}[]' if kind.endswith("]") else f'"{column}"'
 
 
-def _difference(here: Table, there: Table) -> str:
+def difference(here: Table, there: Table) -> str:
+    """What two tables that should hold the same rows differ in."""
     if here.n_rows != there.n_rows:
         return f"{here.n_rows} and {there.n_rows} rows"
     return f"other values in {', '.join(name for name, value in here.sums.items() if there.sums.get(name) != value)}"

@@ -5,13 +5,16 @@ Everything else, tables and queries, is the same on all of them.
 
 import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from pathlib import Path
+from typing import ClassVar
 
 import duckdb
 
 from core import settings
 from core.errors import StoreBusyError, StoreError
 from core.gates import Gate, ThreadGate
+from core.putting_back import finish
 from core.store_url import StoreUrl
 
 Config = dict[str, str | bool | int | float | list[str]]
@@ -65,20 +68,32 @@ class Engine(ABC):
 class FileEngine(Engine):
     """A DuckDB file, which one process owns: others cannot even read it."""
 
+    _open: ClassVar[Counter[Path]] = Counter()
+    """Files that this process has open, and how often."""
+
     def connect(self, create: bool) -> duckdb.DuckDBPyConnection:
-        """Opens the file. Raises StoreBusyError where another process has it."""
+        """Opens the file, once a restore that was killed is ended. Raises StoreBusyError where another process has it."""
         path = Path(self.url.where)
+        finish(path)
         if not create and not path.exists():
             raise missing(self.url)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return duckdb.connect(str(path), config=config_of(path))
+            con = duckdb.connect(str(path), config=config_of(path))
         except duckdb.Error as error:
             raise _open_error(path, error) from error
+        self._open[path.resolve()] += 1
+        return con
 
     def close(self, con: duckdb.DuckDBPyConnection) -> None:
         """Closes the file."""
         con.close()
+        self._open[Path(self.url.where).resolve()] -= 1
+
+    @classmethod
+    def is_open(cls, path: Path) -> bool:
+        """Whether this process has the file open."""
+        return cls._open[path.resolve()] > 0
 
     def tables_sql(self, sql: str) -> str:
         """Without the layout that only a lake has."""
@@ -116,6 +131,11 @@ def missing(url: StoreUrl) -> StoreError:
     return StoreError(
         f"This needs a store, however {url.shown} does not exist. Make one by `ingest FILE` or `demo`, or name it by --store."
     )
+
+
+def quoted(text: str) -> str:
+    """A text as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def first_line(error: Exception) -> str:

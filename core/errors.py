@@ -7,7 +7,9 @@ is the only type that `app.py` and `__main__` turn into a message; anything else
     ├── InputError        a file, column or option that cannot be used
     ├── IngestCancelledError   somebody asked an ingest to stop
     ├── StoreError        the DuckDB file cannot be opened, read or restored
-    │   └── StoreBusyError    another process holds it
+    │   ├── StoreBusyError    another process holds it
+    │   └── StoreAwayError    the server of its catalogue does not answer; the same again works once it does
+    ├── DiskFullError     a disk has no room for what is to be written
     ├── ForbiddenError    the person's role does not allow it
     ├── RunError          a scoring run failed
     │   └── RunCancelledError      … because somebody asked for it
@@ -33,6 +35,14 @@ class StoreError(HeatproofError):
 
 class StoreBusyError(StoreError):
     """Another process holds the store."""
+
+
+class StoreAwayError(StoreError):
+    """The server of a shared store's catalogue does not answer; what is asked again once it does is answered."""
+
+
+class DiskFullError(HeatproofError):
+    """A disk has no room for what is to be written; what was acknowledged before is kept."""
 
 
 class ForbiddenError(HeatproofError):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from core.engines import Engine, config_of, first_line, missing
+from core.engines import Engine, config_of, first_line, missing, quoted
 from core.errors import StoreError
 from core.gates import FileGate, Gate, PostgresGate
 from core.store_url import REMOTE, StoreUrl
@@ -57,7 +57,7 @@ class LakeEngine(Engine):
                 _make_catalogue(Path(url.where))
             con.execute(self._attach(create))
             if url.kind == "postgres":
-                con.execute(f"ATTACH {_quoted(url.where)} AS {self.gate_base} (TYPE postgres, READ_ONLY)")
+                con.execute(f"ATTACH {quoted(url.where)} AS {self.gate_base} (TYPE postgres, READ_ONLY)")
         except duckdb.Error as error:
             self.close(con)
             if not create and "does not exist - and creating a new" in str(error):
@@ -117,10 +117,10 @@ class LakeEngine(Engine):
     def _attach(self, create: bool) -> str:
         kind, where = self.url.kind, self.url.where
         data = self.url.data if REMOTE.match(self.url.data) else str(Path(self.url.data).resolve())
-        options = f"DATA_PATH {_quoted(data.rstrip('/') + '/')}, CREATE_IF_NOT_EXISTS {str(create).lower()}"
+        options = f"DATA_PATH {quoted(data.rstrip('/') + '/')}, CREATE_IF_NOT_EXISTS {str(create).lower()}"
         if kind == "sqlite":
             options += f", META_BUSY_TIMEOUT {BUSY_S * 1000}"
-        return f"ATTACH {_quoted(f'ducklake:{kind}:{where}')} AS {self.lake} ({options})"
+        return f"ATTACH {quoted(f'ducklake:{kind}:{where}')} AS {self.lake} ({options})"
 
     def _make_gate(self, name: str) -> Gate:
         if self.url.kind == "postgres":
@@ -144,7 +144,7 @@ def load(con: duckdb.DuckDBPyConnection, name: str) -> None:
     if wheel is not None and wheel.origin is not None:
         file = Path(wheel.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
         if file.exists():
-            con.execute(f"LOAD {_quoted(str(file))}")
+            con.execute(f"LOAD {quoted(str(file))}")
             return
     try:
         con.execute(f"INSTALL {name}")
@@ -172,7 +172,3 @@ def _make_catalogue(path: Path) -> None:
     with closing(sqlite3.connect(path, timeout=BUSY_S)) as catalogue:
         if catalogue.execute("PRAGMA journal_mode").fetchone() != ("wal",):
             catalogue.execute("PRAGMA journal_mode = wal")
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

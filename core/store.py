@@ -1,11 +1,10 @@
 """The store: one DuckDB file, owned by one process, or a lake that several share (`core.store_url`).
 
-`Store` opens it, migrates it, hands out cursors (one a call, never shared), runs write transactions one at a time,
-and makes and restores backups. What is in the tables is `schema`; what pages ask of them is `queries`; how engines differ, `engines`.
+`Store` opens it, migrates it, hands out cursors (one a call, never shared) and runs write transactions one at a time. What is in the
+tables is `schema`; what pages ask of them, `queries`; how engines differ, `engines`; copies that can be put back, `backup`.
 """
 
 import json
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,11 +17,11 @@ from typing import Any, Self
 import duckdb
 
 from core import logs
-from core.engines import Engine, FileEngine, first_line
+from core.engines import Engine, FileEngine
 from core.errors import StoreError
 from core.lake import LakeEngine
 from core.recall import Parameters, Recall, Rows
-from core.schema import STEPS, is_migrated, migrate
+from core.schema import is_migrated, migrate
 from core.store_url import StoreUrl
 
 
@@ -82,21 +81,21 @@ class Store:
         So what a transaction reads first is still true when it commits, by any cursor. `cursor` is used where given, so that its
         temporary tables can be copied from; it stays open.
         """
-        with self._turn(), nullcontext(cursor) if cursor else self.cursor() as cursor, _committed(cursor):
+        with self.turn(), nullcontext(cursor) if cursor else self.cursor() as cursor, _committed(cursor):
             yield cursor
 
     @contextmanager
     def bulk(self, cursor: duckdb.DuckDBPyConnection | None = None) -> Iterator["Bulk"]:
         """A transaction that appends much. It takes its turn when asked to, where the engine lets writers append side by side."""
         with ExitStack() as turns, nullcontext(cursor) if cursor else self.cursor() as cursor:
-            begun = Bulk(cursor, lambda: turns.enter_context(self._turn()))
+            begun = Bulk(cursor, lambda: turns.enter_context(self.turn()))
             if not self.engine.side_by_side:
                 begun.take_turn()
             with _committed(cursor):
                 yield begun
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def turn(self) -> Iterator[None]:
         """This thread's turn to write. Re-entrant."""
         with self._writing:
             if not self._depth:
@@ -114,7 +113,7 @@ class Store:
         with self.cursor() as cursor:
             if is_migrated(cursor):
                 return []
-        with self._turn(), self.cursor() as cursor:
+        with self.turn(), self.cursor() as cursor:
             return migrate(cursor, self.engine.tables_sql)
 
     def rows(self, sql: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
@@ -129,36 +128,9 @@ class Store:
             state = self.engine.state(cursor)
             return ask() if state is None else self._recall.rows(state, sql, parameters or [], ask)
 
-    def backup(self, target: Path) -> int:
-        """Writes a consistent copy while others read and write; returns its size in bytes. Never leaves half a file."""
-        if target.exists():
-            raise StoreError(f"A backup never overwrites, however {target} exists. Name another file.")
-        if self.url.is_shared:
-            from core.copying import copy  # here: it opens stores
-
-            copy(self, target)
-            return self._backed_up(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(target.name + ".part")
-        part.unlink(missing_ok=True)
-        with self._writing, self.cursor() as cursor:
-            source = cursor.execute("SELECT current_database()").fetchall()[0][0]
-            cursor.execute(f"ATTACH {_quoted(part)} AS backup_target")
-            try:
-                cursor.execute(f'COPY FROM DATABASE "{source}" TO backup_target')
-            finally:
-                cursor.execute("DETACH backup_target")
-        part.rename(target)
-        return self._backed_up(target)
-
-    def _backed_up(self, target: Path) -> int:
-        n_bytes = target.stat().st_size
-        logs.event("backup_finished", store=self.url.shown, file=str(target), bytes=n_bytes)
-        return n_bytes
-
     def compact(self) -> None:
         """Tidies up on disk while others read; writers wait."""
-        with self._turn(), self.cursor() as cursor:
+        with self.turn(), self.cursor() as cursor:
             self.engine.compact(cursor)
 
     def tables(self) -> list[str]:
@@ -181,38 +153,6 @@ class Store:
         }
 
 
-def restore(backup: Path, where: Path | str) -> None:
-    """Puts a backup in the place of the DuckDB file `where`, which no process may hold. The old file is kept beside it.
-
-    Raises StoreError where the backup is not a store, StoreBusyError where the store is in use.
-    """
-    path = StoreUrl.file_of(where, "Restoring replaces")
-    if not backup.exists():
-        raise StoreError(f"Restoring needs a backup file, however {backup} does not exist. Check the path.")
-    try:
-        with duckdb.connect(str(backup), read_only=True) as con:
-            names = {name for (name,) in con.execute("SELECT name FROM migration").fetchall()}
-    except duckdb.Error as error:
-        raise StoreError(
-            f"Restoring needs a Heatproof store, however {backup} is none ({first_line(error)}). Name another file."
-        ) from error
-    unknown = names - {function.__name__ for function in STEPS}
-    if unknown:
-        raise StoreError(f"{backup} was written by a newer Heatproof (steps {sorted(unknown)}). Update, then restore.")
-    if path.exists():
-        with Store(path):
-            pass  # takes the lock once, so that a store in use is refused, and folds the write-ahead log into the file
-    part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(backup, part)
-    if path.exists():
-        kept = path.with_name(path.name + ".before-restore")
-        kept.unlink(missing_ok=True)
-        kept.hardlink_to(path)  # so that the swap below is one atomic step
-    part.replace(path)
-    logs.event("restore_finished", store=str(path), file=str(backup))
-
-
 @dataclass(frozen=True)
 class Bulk:
     """The cursor of a long transaction. After `take_turn` no other transaction is in between until it is committed."""
@@ -230,10 +170,6 @@ def _committed(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
         cursor.execute("ROLLBACK")
         raise
     cursor.execute("COMMIT")
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def to_json(value: Any) -> str:

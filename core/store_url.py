@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import InputError
+from core.putting_back import plan_of
 
 Kind = Literal["file", "sqlite", "postgres"]
 REMOTE = re.compile(r"^[a-z0-9]{2,}://", re.IGNORECASE)
@@ -89,7 +90,7 @@ class StoreUrl:
 
     def exists(self) -> bool:
         """Whether it is there, as far as the disk tells; a database server is asked when it is opened."""
-        return self.kind == "postgres" or Path(self.where).exists()
+        return self.kind == "postgres" or Path(self.where).exists() or plan_of(Path(self.where)).exists()
 
 
 def _masked(text: str) -> str:

@@ -56,12 +56,14 @@ def prune(
 def restore(
     file: Annotated[Path, typer.Argument(help="A copy that `backup` wrote.")], store: StoreOption = None, as_json: JsonOption = False
 ) -> None:
-    """Put a copy in the store's place; the store that was there is kept beside it as *.before-restore."""
-    from core.store import restore as put_back
+    """Put a copy in the store's place, once it is proved; what was there, readable or not, stays beside it as *.before-restore-TIME."""
+    from core.backup import restore as put_back
 
     path = store or settings.store_url()
-    put_back(file, path)
+    aside = put_back(file, path)
     if as_json:
-        console.show_json({"store": path, "from": file})
-    else:
-        console.out.print(f"{path} is now the copy {file}")
+        console.show_json({"store": path, "from": file, "aside": aside})
+        return
+    console.out.print(f"{path} is now the copy {file}")
+    if aside is not None:
+        console.out.print(f"What was there is kept as {aside}, with its write-ahead log where it had one.")

@@ -149,7 +149,8 @@ def test_backup_and_restore_go_round(path: Path, tmp_path: Path, monkeypatch: py
     with Store(path) as store:
         assert store.info()["rows"] == before
         assert run.last_finished(store)["n_flagged"] == 22
-    with Store(tmp_path / "s.duckdb.before-restore") as store:
+    (kept,) = tmp_path.glob("s.duckdb.before-restore-*")
+    with Store(kept) as store:
         assert store.rows("SELECT count(*) AS n FROM run_info") == [{"n": 2}]
 
 

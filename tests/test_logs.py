@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from core import access, calibrate, copying, labels, logs, retention, run, settings
 from core.__main__ import app
 from core.access import Person
+from core.backup import backup, restore
 from core.errors import ForbiddenError, InputError, RunError
 from core.ingest import ingest
-from core.store import Store, restore
+from core.store import Store
 from tests.stores import filled_store
 from tests.unscored_store import fill, use_fake_worker
 
@@ -103,7 +104,7 @@ def test_a_stores_life_leaves_its_events(lines: Lines, tmp_path: Path, monkeypat
         with pytest.raises(ForbiddenError):
             access.require(store, Person("ben@example.org", "viewer", "sign-in"), "ingest", "/logs")
         copying.copy(store, tmp_path / "b.duckdb")
-        n_bytes = store.backup(tmp_path / "c.duckdb")
+        n_bytes = backup(store, tmp_path / "c.duckdb")
         retention.prune(store, 1)
     restore(tmp_path / "c.duckdb", tmp_path / "b.duckdb")
     found = [{key: value for key, value in line.items() if key not in ("time", "level", "seconds")} for line in lines()]

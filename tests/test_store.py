@@ -7,8 +7,9 @@ import duckdb
 import pytest
 
 from core import schema
+from core.backup import backup, restore
 from core.errors import StoreError
-from core.store import Store, restore
+from core.store import Store
 from tests.unscored_store import fill
 
 
@@ -61,7 +62,7 @@ def test_a_backup_is_consistent_while_others_write(tmp_path: Path) -> None:
         writer = threading.Thread(target=write)
         writer.start()
         try:
-            sizes = [store.backup(tmp_path / f"b{i}.duckdb") for i in range(3)]
+            sizes = [backup(store, tmp_path / f"b{i}.duckdb") for i in range(3)]
         finally:
             stop.set()
             writer.join()

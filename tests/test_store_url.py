@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from core import schema
+from core.backup import restore
 from core.engines import FileEngine
 from core.errors import InputError, StoreError
 from core.lake import LakeEngine, without_checks
-from core.store import Store, restore
+from core.store import Store
 from core.store_url import StoreUrl
 
 POSTGRES = "ducklake:postgres:host=db dbname=heat password=s3cret data_path=/srv/heat"

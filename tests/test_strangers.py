@@ -9,6 +9,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from core import calibrate, run, verdicts
+from core.backup import backup
 from core.calibrate import Request
 from core.judging import Judged, hold_back
 from core.queries import overview, strangers
@@ -186,7 +187,7 @@ def test_the_overview_says_what_is_new() -> None:
 def test_the_pages_name_new_grids(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from streamlit.testing.v1 import AppTest
 
-    store.backup(tmp_path / "copy.duckdb")
+    backup(store, tmp_path / "copy.duckdb")
     monkeypatch.setenv("HEATPROOF_STORE", str(tmp_path / "copy.duckdb"))
     app = AppTest.from_file(str(Path(__file__).parents[1] / "app.py"), default_timeout=30)
     app.switch_page("pages/banner.py")

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import access, audit_job, calibrate, claims, embed, labels, latent, model_selection, train_job, triage
+from core import access, audit_job, backup, calibrate, claims, embed, labels, latent, model_selection, train_job, triage
 from core import run as runner
 from core.access import Action
 from core.calibrate import Preview
@@ -255,9 +255,9 @@ def cancel_run() -> None:
 
 
 def back_up(target: Path) -> int:
-    """Writes a backup; returns its size in bytes. Errors as of `Store.backup`."""
+    """Writes a backup; returns its size in bytes. Errors as of `backup.backup`."""
     store, _ = allowed("backup", str(target))
-    return store.backup(target)
+    return backup.backup(store, target)
 
 
 def _cancel(job: Any) -> None:

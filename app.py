@@ -6,7 +6,7 @@ Streamlit imports this file once, to find the server to run, and then runs it as
 import streamlit as st
 
 from core import logs
-from core.errors import HeatproofError
+from core.errors import HeatproofError, StoreAwayError
 from core.ui import components, endpoints, heap, identity, nav, state
 
 
@@ -25,6 +25,8 @@ def draw() -> None:
     except HeatproofError as error:
         endpoints.page_failed(error)
         components.failed(error)
+        if isinstance(error, StoreAwayError):
+            state.come_back()
     heap.settle()
 
 

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
-from core import console, logs, settings
+from core import console, disk_space, logs, settings
 from core.audit_verbs import audit
 from core.calibrate_verbs import calibrate, versions_app
-from core.console import JsonOption, RunOption, StoreOption, existing_store, grid_ids
+from core.console import MOST_NUMBER, MOST_SEED, JsonOption, RunOption, StoreOption, existing_store, finite, grid_ids
 from core.errors import HeatproofError, InputError
 from core.label_verbs import labels_app
 from core.selection_verbs import select
@@ -19,20 +20,44 @@ from core.store_verbs import prune, restore, store_app
 
 
 class Verbs(TyperGroup):
-    """Turns an error that is meant for the user into its message and exit code 2; a bug keeps its traceback."""
+    """Turns an error that is meant for the user into its message and exit code 2; a bug keeps its traceback.
+
+    With --json every outcome is one JSON object on stdout: an error is {"error": message}, beside the message on stderr.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Remembers whether JSON was asked for: an option that cannot be read ends a verb before its own options are known."""
+        ctx.meta["heatproof.json"] = "--json" in args
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
+        """Runs the verb."""
         from core.job import WorkerCrashedError
 
         try:
-            return super().invoke(ctx)
+            with disk_space.named():
+                return super().invoke(ctx)
         except WorkerCrashedError as error:
             console.err.print(error.log)
-            console.err.print(f"Error: {error}")
+            self._tell(ctx, str(error))
             raise typer.Exit(1) from error
         except (HeatproofError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
-            console.err.print(f"Error: {error}")
+            self._tell(ctx, str(error))
             raise typer.Exit(2) from error
+        except TyperException as error:  # of the options: its message goes to stderr by itself
+            self._tell_json(ctx, str(error))
+            raise
+        except Exception as error:
+            self._tell_json(ctx, f"{type(error).__name__}: {error}")
+            raise
+
+    def _tell(self, ctx: Any, message: str) -> None:
+        console.err.print(f"Error: {message}")
+        self._tell_json(ctx, message)
+
+    def _tell_json(self, ctx: Any, message: str) -> None:
+        if ctx.meta.get("heatproof.json"):
+            console.show_json({"error": message})
 
 
 app = typer.Typer(cls=Verbs, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -66,7 +91,7 @@ def export_main() -> None:
 @app.command()
 def demo(
     store: StoreOption = None,
-    seed: Annotated[int, typer.Option(help="Another seed, another log.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Another seed, another log.")] = 0,
     no_score: Annotated[bool, typer.Option("--no-score", help="Only take the log in.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -143,8 +168,8 @@ def score(
             last_day=last_day.date() if last_day else None,
             deep=deep,
             cascade=cascade,
-            budget=None if budget is None else budget / 100,
-            budget_s=budget_seconds,
+            budget=None if (percent := finite(budget, "--budget")) is None else percent / 100,
+            budget_s=finite(budget_seconds, "--budget-seconds"),
             engine=engine,
             ray_address=ray_address,
             progress=progress,
@@ -179,8 +204,8 @@ def embed(
 def train(
     name: Annotated[str, typer.Argument(help="The network: cluster_count, cluster_location, simclr, ssad_clicks or vit_small.")],
     synthetic: Annotated[bool, typer.Option("--synthetic", help="On synthetic grids, as the shipped weights were.")] = False,
-    steps: Annotated[int | None, typer.Option(help="Batches. (default: as the shipped weights)")] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, other batches.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, max=MOST_NUMBER, help="Batches. (default: as the shipped weights)")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Another seed, other batches.")] = 0,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the weights go. (default: beside the store)")] = None,
     backbone: Annotated[
         str | None,

@@ -27,7 +27,8 @@ from core.job import Progress
 from core.queries import audits, detectors, drift, runs
 from core.queries.detectors import Labelled
 from core.run import last_finished
-from core.store import Store, to_json
+from core.store import Store
+from core.strict_json import to_json
 
 WORKER = (sys.executable, "-m", "core.audit_worker")
 COSINE = "cosine_"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from core import console
-from core.console import JsonOption, RunOption, StoreOption, existing_store
+from core.console import MOST_NUMBER, MOST_SEED, JsonOption, RunOption, StoreOption, existing_store
 
 GridsOption = Annotated[list[str] | None, typer.Option(metavar="GRID_ID", help="Grids, parted by commas; repeatable. (default: all)")]
 AuthorOption = Annotated[str | None, typer.Option(help="Your name. (default: your login)")]
@@ -20,7 +20,9 @@ def versions_main() -> None:
 
 
 def calibrate(
-    shots: Annotated[int, typer.Option(min=0, help="Labelled banners taken of every target grid; 1 is one known to be in order.")] = 0,
+    shots: Annotated[
+        int, typer.Option(min=0, max=MOST_NUMBER, help="Labelled banners taken of every target grid; 1 is one known to be in order.")
+    ] = 0,
     source_grids: GridsOption = None,
     target_grids: GridsOption = None,
     scope: Annotated[str, typer.Option(help="combined, or the one detector to judge by.")] = "combined",
@@ -29,7 +31,7 @@ def calibrate(
         typer.Option(help="f1; cost (of a miss in false alarms); youden; precision, fpr, fdr and manual (0..1); budget (banners)."),
     ] = "f1",
     value: Annotated[float | None, typer.Option(help="What the method asks for. (default: 10, .9, .01, .1, 100, .5)")] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, other shots.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Another seed, other shots.")] = 0,
     publish: Annotated[bool, typer.Option("--publish", help="Put it into force as a version.")] = False,
     reason: Annotated[str, typer.Option(help=REASON)] = "",
     author: AuthorOption = None,
@@ -42,7 +44,7 @@ def calibrate(
     from core.settings import login_name
 
     sources, targets = (tuple(grids) if (grids := console.grid_ids(given)) else None for given in (source_grids, target_grids))
-    request = calibrating.Request(scope, sources, targets, shots, method, value, seed)
+    request = calibrating.Request(scope, sources, targets, shots, method, console.finite(value, "--value"), seed)
     with existing_store(store) as opened:
         seen = calibrating.prepare(opened, request, run)
         number = calibrating.publish(opened, seen, author or login_name(), reason) if publish else None
@@ -123,7 +125,9 @@ def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
 @versions_app.command("rollback")
 def rollback(
-    number: Annotated[int, typer.Argument(min=0, metavar="NUMBER", help="The version to go back to; 0 is the cut without labels.")],
+    number: Annotated[
+        int, typer.Argument(min=0, max=MOST_NUMBER, metavar="NUMBER", help="The version to go back to; 0 is the cut without labels.")
+    ],
     reason: Annotated[str, typer.Option(help=REASON)] = "",
     author: AuthorOption = None,
     store: StoreOption = None,

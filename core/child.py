@@ -15,6 +15,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
 
+from core import disk_space
 from core.errors import HeatproofError
 
 PR_SET_PDEATHSIG = 1
@@ -51,7 +52,8 @@ def asked_of(job: Path) -> dict[str, Any]:
 def run(main: Callable[[Path], None]) -> None:
     """Runs `main` with the job folder that the command line names."""
     try:
-        main(Path(sys.argv[1]))
+        with disk_space.named():
+            main(Path(sys.argv[1]))
     except HeatproofError as error:
         print(json.dumps({"error": str(error)}), flush=True)
         sys.exit(2)

@@ -1,6 +1,7 @@
 """What all verbs share: the options --store and --json, results on stdout, progress and messages on stderr."""
 
-import json
+import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from rich.table import Table
 
 from core import settings
 from core.errors import InputError
-from core.store import Store, to_json
+from core.store import Store
+from core.strict_json import to_json
 
 StoreOption = Annotated[
     str | None,
@@ -22,6 +24,10 @@ StoreOption = Annotated[
 ]
 RunOption = Annotated[str | None, typer.Option("--run", help="Id of a finished run, or its beginning. (default: the latest)")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for machines.")]
+
+MOST_SEED = 2**31 - 1
+MOST_NUMBER = 2**31 - 1
+"""Largest value of an option that counts something: what is computed from it stays within 64 bits."""
 
 WIDE = 120
 """Columns of a table that goes into a file or a pipe."""
@@ -42,14 +48,23 @@ def grid_ids(given: list[str] | None) -> list[int] | None:
     """Grid ids from options that may each hold several, parted by commas; None for none. Raises InputError for what is no number."""
     texts = [text.strip() for part in given or [] for text in part.split(",") if text.strip()]
     for text in texts:
-        if not text.lstrip("-").isdecimal():
-            raise InputError(f"A grid_id is a whole number, however {text!r} is not. Write for example --grid 333519,333346.")
+        if not re.fullmatch(r"-?[0-9]{1,40}", text):
+            raise InputError(f"A grid_id is a whole number: {text!r} is none. Write for example --grid 333519,333346.")
+        if not -(2**63) <= int(text) < 2**63:
+            raise InputError(f"A grid_id has at most 64 bits: {text} has more. Write for example --grid 333519,333346.")
     return [int(text) for text in texts] or None
 
 
+def finite(value: float | None, option: str) -> float | None:
+    """The value of an option that takes a number. Raises InputError for infinity and for what is no number."""
+    if value is not None and not math.isfinite(value):
+        raise InputError(f"{option} takes a finite number: {value} is none. Give another, or leave it out.")
+    return value
+
+
 def show_json(value: Any) -> None:
-    """One JSON object on stdout."""
-    typer.echo(json.dumps(json.loads(to_json(value)), indent=2, ensure_ascii=False))
+    """One JSON object on stdout, which any strict parser reads."""
+    typer.echo(to_json(value, indent=2))
 
 
 def show_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:

@@ -23,7 +23,8 @@ from core.handle import Handle
 from core.job import Progress
 from core.queries import embeddings, runs
 from core.run import last_finished
-from core.store import Store, to_json
+from core.store import Store
+from core.strict_json import to_json
 
 METHODS = ("pca", "mvu")
 MAX_POINTS = 10_000

@@ -12,7 +12,7 @@ from typing import ClassVar
 import duckdb
 
 from core import settings
-from core.errors import StoreBusyError, StoreError
+from core.errors import StoreAwayError, StoreBusyError, StoreError
 from core.gates import Gate, ThreadGate
 from core.putting_back import finish
 from core.store_url import StoreUrl
@@ -58,6 +58,10 @@ class Engine(ABC):
 
     def state(self, cursor: duckdb.DuckDBPyConnection) -> int | None:
         """A number that every commit changes, whoever made it; None where asking anything costs no more than asking for this."""
+        return None
+
+    def away(self, error: duckdb.Error) -> StoreAwayError | None:
+        """The message about a catalogue's server that does not answer, where that led to this error; None for any other."""
         return None
 
     def gate(self, name: str) -> Gate:

@@ -95,13 +95,16 @@ class FileGate(Gate):
 class PostgresGate(Gate):
     """Between machines, by an advisory lock that PostgreSQL drops with the transaction or connection that took it.
 
-    `cursor` gives a new cursor of a connection to which the database is attached under the name `base`.
+    `cursor` gives a new cursor of a connection to which the database is attached under the name `base`; `away` tells an error of a
+    server that does not answer as one for the user.
     """
 
-    def __init__(self, name: str, base: str, cursor: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+    def __init__(
+        self, name: str, base: str, cursor: Callable[[], duckdb.DuckDBPyConnection], away: Callable[[duckdb.Error], Exception | None]
+    ) -> None:
         super().__init__()
         self._key = crc32(f"heatproof {name}".encode())
-        self._base, self._cursor = base, cursor
+        self._base, self._cursor, self._away = base, cursor, away
         self._held: duckdb.DuckDBPyConnection | None = None
 
     def _take(self, wait: bool) -> bool:
@@ -110,8 +113,10 @@ class PostgresGate(Gate):
             cursor.execute("BEGIN")
             function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
             answer = cursor.execute(f"FROM postgres_query('{self._base}', 'SELECT {function}({self._key})')").fetchall()
-        except BaseException:
+        except BaseException as error:
             abandon(cursor)
+            if isinstance(error, duckdb.Error) and (away := self._away(error)) is not None:
+                raise away from error
             raise
         if not wait and answer != [(True,)]:
             abandon(cursor)

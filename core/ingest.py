@@ -22,7 +22,8 @@ from core.clicks import Judge, Match, Work, find_files, hash_bytes, match, open_
 from core.clicks.source import undamaged
 from core.clicks.work import Progress
 from core.errors import InputError
-from core.store import Store, to_json
+from core.store import Store
+from core.strict_json import to_json
 
 KNOWN = "SELECT banner_id, grid_id, n_products, domain FROM banner"
 SEEN = "SELECT (high::UHUGEINT << 64) + low AS click_key FROM click_seen"

@@ -10,12 +10,14 @@ import re
 import sqlite3
 import threading
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
+from core import clock
 from core.engines import Engine, config_of, first_line, missing, quoted
-from core.errors import StoreError
+from core.errors import StoreAwayError, StoreError
 from core.gates import FileGate, Gate, PostgresGate
 from core.store_url import REMOTE, StoreUrl
 
@@ -23,7 +25,13 @@ READERS_S = 3600
 """How long a file stays after the last state that it belongs to: a reader that began then may still be reading it."""
 BUSY_S = 60
 """How long SQLite waits for another process before it says that its database is locked."""
-
+AWAY = re.compile(
+    r"unable to connect to postgres|connection to server|server closed the connection|no connection to the server|terminating connection"
+    r"|connection (?:has been |was )?(?:closed|reset|refused|timed out)|could not (?:receive|send) data|broken pipe|the database system is"
+    r'|failed to execute query "(?:BEGIN|ROLLBACK|COMMIT)[^"]*":\s*$',
+    re.IGNORECASE,
+)
+"""What DuckDB and libpq say where no server answers."""
 
 _hosts: list[duckdb.DuckDBPyConnection] = []
 _hosting = threading.Lock()
@@ -39,6 +47,7 @@ class LakeEngine(Engine):
     def __init__(self, url: StoreUrl) -> None:
         super().__init__(url)
         self.side_by_side = url.kind == "postgres"
+        self._away_since: datetime | None = None
         number = next(_numbers)
         self.lake, self.gate_base = f"lake{number}", f"gate{number}"
 
@@ -60,6 +69,8 @@ class LakeEngine(Engine):
                 con.execute(f"ATTACH {quoted(url.where)} AS {self.gate_base} (TYPE postgres, READ_ONLY)")
         except duckdb.Error as error:
             self.close(con)
+            if (away := self.away(error)) is not None:
+                raise away from error
             if not create and "does not exist - and creating a new" in str(error):
                 raise missing(url) from error
             raise StoreError(
@@ -84,7 +95,19 @@ class LakeEngine(Engine):
 
     def state(self, cursor: duckdb.DuckDBPyConnection) -> int | None:
         """The newest snapshot."""
-        return int(cursor.execute(f"FROM {self.lake}.current_snapshot()").fetchall()[0][0])
+        newest = int(cursor.execute(f"FROM {self.lake}.current_snapshot()").fetchall()[0][0])
+        self._away_since = None
+        return newest
+
+    def away(self, error: duckdb.Error) -> StoreAwayError | None:
+        """Of PostgreSQL: the server was stopped, is starting, or cannot be reached."""
+        if self.url.kind != "postgres" or not AWAY.search(str(error)):
+            return None
+        self._away_since = self._away_since or clock.now()
+        return StoreAwayError(
+            f"A shared store needs its catalogue: the one at {self.url.host} does not answer since {self._away_since:%H:%M} UTC. "
+            "See that its server runs: pages come back by themselves, a command is given again."
+        )
 
     def tables_sql(self, sql: str) -> str:
         """Without checks, and with lists in the place of arrays: a lake has neither."""
@@ -124,7 +147,7 @@ class LakeEngine(Engine):
 
     def _make_gate(self, name: str) -> Gate:
         if self.url.kind == "postgres":
-            return PostgresGate(name, self.gate_base, _host(self.url.home).cursor)
+            return PostgresGate(name, self.gate_base, _host(self.url.home).cursor, self.away)
         return FileGate(Path(f"{self.url.where}.{name}.lock"))
 
 

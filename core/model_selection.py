@@ -24,7 +24,8 @@ from core.job import Progress
 from core.queries import audits, runs, selections
 from core.queries.selections import Selection
 from core.run import last_finished
-from core.store import Store, to_json
+from core.store import Store
+from core.strict_json import to_json
 
 WORKER = (sys.executable, "-m", "core.selection_worker")
 RATIO = 0.05

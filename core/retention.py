@@ -1,7 +1,7 @@
 """Old bins go, what was found in them stays: flags, diagnoses, daily evidence, references and the heatmaps of flagged banners."""
 
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from core import logs
@@ -31,11 +31,11 @@ def prune(store: Store, keep_days: int) -> Pruned:
     Digests of click ids and rejected rows go with the ingests that brought older days only. Raises InputError for less than a day.
     """
     if keep_days < 1:
-        raise InputError(f"A store keeps 1 day or more, however {keep_days} were asked for. Give --keep-days a larger number.")
+        raise InputError(f"A store keeps 1 day or more: {keep_days} were asked for. Give --keep-days a larger number.")
     before = store.engine.n_bytes()
     with store.ingesting:  # else an ingest in work could have looked at a digest that is gone when it commits
         newest = store.rows("SELECT max(day) AS day FROM heatmap_day")[0]["day"]
-        first_kept = None if newest is None else newest - timedelta(days=keep_days - 1)
+        first_kept = None if newest is None else date.fromordinal(max(newest.toordinal() - keep_days + 1, 1))
         rows = {} if first_kept is None else _delete(store, first_kept)
         store.compact()
     done = Pruned(first_kept, rows, before, store.engine.n_bytes())

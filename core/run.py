@@ -21,7 +21,8 @@ from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.gates import Gate
 from core.handle import Handle, gate_of
 from core.job import Deep, EngineName, GridCount, Progress, Request, RunSummary
-from core.store import Store, to_json
+from core.store import Store
+from core.strict_json import to_json
 
 APART = timedelta(seconds=1)
 """Least time between the ends of two runs: pages tell runs apart by the second in which they finished."""

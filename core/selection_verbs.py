@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from core import console
-from core.console import JsonOption, RunOption, StoreOption, existing_store
+from core.console import MOST_NUMBER, JsonOption, RunOption, StoreOption, existing_store
 from core.errors import InputError
 
 AssumedOption = Annotated[
@@ -15,7 +15,7 @@ UseOption = Annotated[
     str | None,
     typer.Option("--use", metavar="NAME", help="A candidate, or the one that this selector takes: runs take it too from now on."),
 ]
-StepsOption = Annotated[int | None, typer.Option("--steps", min=1, help="Steps of every training. (default: 200)")]
+StepsOption = Annotated[int | None, typer.Option("--steps", min=1, max=MOST_NUMBER, help="Steps of every training. (default: 200)")]
 
 
 def select(

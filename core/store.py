@@ -4,11 +4,10 @@
 tables is `schema`; what pages ask of them, `queries`; how engines differ, `engines`; copies that can be put back, `backup`.
 """
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +15,10 @@ from typing import Any, Self
 
 import duckdb
 
-from core import logs
+from core import disk_space, logs
 from core.engines import Engine, FileEngine
 from core.errors import StoreError
+from core.gates import abandon
 from core.lake import LakeEngine
 from core.recall import Parameters, Recall, Rows
 from core.schema import is_migrated, migrate
@@ -66,13 +66,29 @@ class Store:
 
     @contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor of its own for one call. Drain every result before the block ends."""
-        cursor = self._con.cursor()
-        try:
-            self.engine.prepare(cursor)
-            yield cursor
-        finally:
-            cursor.close()
+        """A cursor of its own for one call. Drain every result before the block ends.
+
+        Raises StoreAwayError where the catalogue's server does not answer, DiskFullError where a disk has no room.
+        """
+        with self._explained():
+            cursor = self._con.cursor()
+            try:
+                self.engine.prepare(cursor)
+                yield cursor
+            finally:
+                abandon(cursor)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turns what DuckDB says of a server that is away, and of a full disk, into errors for the user."""
+        with disk_space.named():
+            try:
+                yield
+            except duckdb.Error as error:
+                away = self.engine.away(error)
+                if away is None:
+                    raise
+                raise away from error
 
     @contextmanager
     def transaction(self, cursor: duckdb.DuckDBPyConnection | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -99,7 +115,8 @@ class Store:
         """This thread's turn to write. Re-entrant."""
         with self._writing:
             if not self._depth:
-                self.engine.gate("write").acquire()
+                with self._explained():
+                    self.engine.gate("write").acquire()
             self._depth += 1
             try:
                 yield
@@ -167,11 +184,7 @@ def _committed(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        cursor.execute("ROLLBACK")
+        with suppress(duckdb.Error):  # a server that is gone has dropped the transaction itself; what led here is to be told
+            cursor.execute("ROLLBACK")
         raise
     cursor.execute("COMMIT")
-
-
-def to_json(value: Any) -> str:
-    """JSON for a JSON column."""
-    return json.dumps(value, default=str, ensure_ascii=False)

@@ -9,6 +9,7 @@
 stands in the text is never shown.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ class StoreUrl:
                 "A store on PostgreSQL keeps its bins in a folder or bucket that all machines see, "
                 f"however {_masked(str(text))} names none. Add data_path=… at its end."
             )
-        return cls("postgres", re.sub(r"^(postgres(?:ql)?):/+", r"\1://", where), data)  # a Path may have made one slash of two
+        return cls("postgres", re.sub(r"^(postgres(?:ql)?):/(?!/)", r"\1://", where), data)  # a Path may have made one slash of two
 
     def __str__(self) -> str:
         """The text that `parse` reads, password included."""
@@ -65,6 +66,14 @@ class StoreUrl:
     def name(self) -> str:
         """A few words for the foot of a page."""
         return Path(self.where).name if self.kind != "postgres" else _masked(self.where)
+
+    @property
+    def host(self) -> str:
+        """Where the catalogue's server runs, as the URL names it, else as libpq's variables do."""
+        named = re.search(r"(?:^|\s)host(?:addr)?\s*=\s*('[^']*'|\S+)", self.where)
+        netloc = re.match(r"postgres(?:ql)?://(?:[^@/]*@)?([^/?]+)", self.where)
+        found = named[1].strip("'") if named else netloc[1] if netloc else ""
+        return found or os.environ.get("PGHOST") or "this machine"
 
     @property
     def is_shared(self) -> bool:

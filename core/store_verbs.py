@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from core import console, settings
-from core.console import JsonOption, StoreOption, existing_store
+from core.console import MOST_NUMBER, JsonOption, StoreOption, existing_store
 
 store_app = typer.Typer(no_args_is_help=True)
 
@@ -36,7 +36,9 @@ def copy_store(
 
 
 def prune(
-    keep_days: Annotated[int, typer.Option(metavar="N", help="Days of clicks to keep, counted back from the newest.")],
+    keep_days: Annotated[
+        int, typer.Option(min=1, max=MOST_NUMBER, metavar="N", help="Days of clicks to keep, counted back from the newest.")
+    ],
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -101,10 +101,10 @@ def _check(method: str, value: float, broken: Mask) -> None:
     if method == "youden" and (not broken.any() or broken.all()):
         what = "broken" if broken.any() else "ok"
         raise InputError(f"Youden's cut needs labels of both kinds, however all {len(broken)} say {what}. Label more, or cut by f1.")
-    needed = int(np.ceil(1 / value)) if method in ("fpr", "fdr") else 0
+    needed = float(np.ceil(1 / value)) if method in ("fpr", "fdr") else 0.0
     if (~broken).sum() < needed:
         had = int((~broken).sum())
-        raise InputError(f"A {method} of {value:g} needs {needed} banners labelled ok, however there are {had}. Label more, or cut by f1.")
+        raise InputError(f"A {method} of {value:g} needs {needed:,.0f} banners labelled ok: there are {had}. Label more, or cut by f1.")
 
 
 def expected_f1(order: Vector) -> Vector:

@@ -10,7 +10,8 @@ import duckdb
 
 from core import clock
 from core.errors import InputError
-from core.store import Store, to_json
+from core.store import Store
+from core.strict_json import to_json
 
 Row = dict[str, Any]
 

@@ -40,6 +40,15 @@ class Cluster:
             command = ["runuser", "-u", "postgres", "--", *command]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
 
+    def start(self) -> None:
+        """Starts it, and waits until it answers."""
+        options = f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off -c max_connections=200"
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+
+    def stop(self) -> None:
+        """Stops it at once: its connections break off."""
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
+
     def sql(self, text: str, database: str = "postgres") -> None:
         """Runs one statement."""
         self.run("psql", "-q", "-h", str(self.folder), "-U", USER, "-d", database, "-c", text)
@@ -63,12 +72,11 @@ def cluster() -> Iterator[Cluster]:
             shutil.chown(folder, "postgres")
         found = Cluster(folder, programs)
         found.run("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", USER, "--no-sync", "-E", "UTF8", "--locale=C")
-        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
-        found.run("pg_ctl", "-D", str(folder / "data"), "-w", "-l", str(folder / "log"), "-o", options, "start")
+        found.start()
         try:
             yield found
         finally:
-            found.run("pg_ctl", "-D", str(folder / "data"), "-m", "immediate", "stop")
+            found.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

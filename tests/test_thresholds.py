@@ -65,7 +65,7 @@ def test_fpr_and_fdr_cut_by_them() -> None:
         ("precision", 1.5, "between 0 and 1, however it is 1.5"),
         ("cost", -1.0, "above 0, however it is -1"),
         ("budget", 0.0, "above 0"),
-        ("fpr", 0.01, "needs 100 banners labelled ok, however there are 7"),
+        ("fpr", 0.01, "needs 100 banners labelled ok: there are 7"),
     ],
 )
 def test_what_a_method_cannot_work_with_is_said(method: str, value: float | None, message: str) -> None:

@@ -15,6 +15,8 @@ from core.ui import identity, palette, text, versions_words
 from core.ui.palette import Theme
 
 NEWEST = "newest"
+AWAY_S = 3.0
+"""How often a page asks again for a store whose server does not answer."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,16 @@ def sidebar_foot(run: Shown | None) -> None:
             st.caption(cut, help=meaning)
         identity.foot()
         st.caption(f"Store: {text.markdown(opened.url.name)}", help=text.markdown(opened.url.shown))
+
+
+@st.fragment(run_every=AWAY_S)
+def come_back() -> None:
+    """Draws the page again as soon as the store answers."""
+    try:
+        store().rows("SELECT count(*) AS n FROM migration")
+    except HeatproofError:
+        return
+    st.rerun()
 
 
 def act(function: Callable[..., Any], *args: Any) -> None:

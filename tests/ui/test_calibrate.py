@@ -135,7 +135,7 @@ def test_what_cannot_be_learned_is_said_and_the_controls_stay(full: Open) -> Non
     app = full("calibrate", by="FPR", fpr="0.001")
     add_labels(state.store(), 60)
     app.run()
-    assert "needs 1000 banners labelled ok, however there are" in plain(app.error[0].value)
+    assert "needs 1,000 banners labelled ok: there are" in plain(app.error[0].value)
     assert any(group.key == "by" for group in app.get("button_group"))
 
 

@@ -56,6 +56,8 @@ def _found(seen: Any, number: int | None) -> dict[str, Any]:
     """All that was found, in plain types."""
     import numpy as np  # here, so that other verbs start without it
 
+    from core.thresholds import why_none
+
     c = seen.calibration
     added, dropped = seen.flips()
 
@@ -69,7 +71,10 @@ def _found(seen: Any, number: int | None) -> dict[str, Any]:
         "request": seen.request,
         "n_labels": int((~np.isin(c.source.rows, c.shots.rows)).sum()),
         "n_shots": len(c.shots.rows),
-        "cut": c.rule.cut,
+        "cut": c.rule.cut if np.isfinite(c.rule.cut) else None,
+        "note": None
+        if np.isfinite(c.rule.cut)
+        else why_none(seen.request.method, seen.request.value, len(c.p), int((~c.source.broken).sum())),
         "expected": {"before": plain(c.worlds.of_before()), "after": plain(c.expected)},
         "measured": measured,
         "by_grid": seen.by_grid(),
@@ -82,7 +87,8 @@ def _show(found: dict[str, Any]) -> None:
     request = found["request"]
     parts = [f"{found[key]:,} {word}" for key, word in (("n_labels", "labels"), ("n_shots", "shots")) if found[key]]
     learned = " and ".join(parts)
-    title = f"{request.shots}-shot from {learned}, cut by {request.method} at a chance of {found['cut']:.3f}"
+    cut = "which flags no banner" if found["cut"] is None else f"at a chance of {found['cut']:.3f}"
+    title = f"{request.shots}-shot from {learned}, cut by {request.method} {cut}"
     names = ["grid_id", "n", "before", "after", "added", "dropped"]
     rows = [[str(row["grid_id"]), *(row[key] for key in names[1:])] for row in found["by_grid"]]
     rows.append(["all", *(sum(row[key] for row in found["by_grid"]) for key in names[1:])])
@@ -101,6 +107,8 @@ def _show(found: dict[str, Any]) -> None:
             ["flags", "labels", "hits", "false alarms", "misses", "F1"],
             rows,
         )
+    if found["note"]:
+        console.out.print(found["note"])
     if found["version"]:
         console.out.print(f"Published as v{found['version']}; the run is shown by it from now on.")
     else:

@@ -24,6 +24,7 @@ from core.clicks.work import Progress
 from core.errors import InputError
 from core.store import Store
 from core.strict_json import to_json
+from core.uploads import recorded
 
 KNOWN = "SELECT banner_id, grid_id, n_products, domain FROM banner"
 SEEN = "SELECT (high::UHUGEINT << 64) + low AS click_key FROM click_seen"
@@ -182,7 +183,7 @@ def _known_file(work: Work, path: Path, found: Match, ingest_id: Any) -> FileRes
     """The file is in the store: nothing was accepted, nothing rejected, nothing changed."""
     n_banners, first, last = work.rows("SELECT n_banners, first_day, last_day FROM ingest WHERE ingest_id = ?", [ingest_id])[0]
     work.stage(1.0, 1.0)
-    return FileResult(str(path), str(ingest_id), True, 0, 0, {}, n_banners, 0, _text(first), _text(last), found.layout, found.fields)
+    return FileResult(recorded(path), str(ingest_id), True, 0, 0, {}, n_banners, 0, _text(first), _text(last), found.layout, found.fields)
 
 
 def _write(store: Store, work: Work, judge: Judge, content_hash: str, started: datetime) -> FileResult:
@@ -209,17 +210,17 @@ def _write(store: Store, work: Work, judge: Judge, content_hash: str, started: d
             )
         if judge.rejected:
             columns = "?::UUID, ?, line, reason, value, raw"
-            work.rows(f"INSERT INTO reject SELECT {columns} FROM click_reject ORDER BY line", [ingest_id, str(source.path)])
+            work.rows(f"INSERT INTO reject SELECT {columns} FROM click_reject ORDER BY line", [ingest_id, recorded(source.path)])
         begun.take_turn()  # from here to the commit nobody starts a run: what finished before one began, it sees
         with store.cursor() as others:
             finished = clock.moment(others, "ingest", "run_event")
         counts = [source.n_bytes, judge.n_rows, judge.n_accepted, sum(judge.rejected.values()), n_banners, first, last]
         work.rows(
             f"INSERT INTO ingest VALUES ({', '.join('?' * 13)})",
-            [ingest_id, str(source.path), content_hash, *counts, to_json(found.fields), started, finished],
+            [ingest_id, recorded(source.path), content_hash, *counts, to_json(found.fields), started, finished],
         )
     return FileResult(
-        str(source.path),
+        recorded(source.path),
         ingest_id,
         False,
         judge.n_rows,

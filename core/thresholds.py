@@ -93,6 +93,24 @@ def find_cut(method: str, p: Vector, labelled_p: Vector, broken: Mask, value: fl
     return float(p[flags].min()) if flags.any() else np.inf
 
 
+def why_none(method: str, value: float | None, n: int, n_ok: int) -> str:
+    """Why a method's cut flags none of n banners, given how many are labelled ok: what the labels cannot show, and the next step."""
+    value = float((METHODS[method][1] or 0) if value is None else value)
+    if method == "fdr":
+        least, enough = np.ceil(n / value / (n_ok + 1)), np.ceil(n / value) - 1
+        if n_ok < enough:
+            return (
+                f"{n_ok:,} labels ok cannot show {value:.0%} false alarms among {n:,} banners: they show it of {least:,.0f} or more banners "
+                f"flagged together, and of a single one from {enough:,.0f} on. Label more banners ok, or cut by f1."
+            )
+        return f"No banner is more suspicious than the {n_ok:,} labelled ok by enough for {value:.0%} false alarms. Cut by f1."
+    if method == "fpr":
+        return f"No banner is more suspicious than all but {value:.0%} of the {n_ok:,} labelled ok. Choose a larger share, or cut by f1."
+    if method == "precision":
+        return f"No banners reach an expected precision of {value:.0%}. Choose a lower one, or cut by f1."
+    return "The most suspicious banners tie, and all of them are more than may be flagged. Choose a larger number, or cut by f1."
+
+
 def _check(method: str, value: float, broken: Mask) -> None:
     if method in ("precision", "fpr", "fdr", "manual") and not 0 < value < 1:
         raise InputError(f"The value of {method} lies between 0 and 1, however it is {value}. Choose {METHODS[method][2]}.")

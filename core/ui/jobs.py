@@ -8,6 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
+from core import uploads
 from core.errors import HeatproofError, InputError
 from core.ingest import IngestResult, ingest
 from core.store import Store
@@ -19,7 +20,7 @@ class IngestJob:
     """Files on their way into the store. Read from any thread: done 0..1, state, error, result once finished."""
 
     def __init__(self, store: Store, paths: list[Path], mapping: Mapping[str, str], *, owned: bool) -> None:
-        self.names = [path.name for path in paths]
+        self.names = [uploads.name_of(path) for path in paths]
         self.started_at = datetime.now(UTC).replace(tzinfo=None)
         self.done = 0.0
         self.state: State = "running"
@@ -57,7 +58,7 @@ class IngestJob:
         finally:
             if self._owned:  # copies of uploads; a path of the user's own is never touched
                 for path in self._paths:
-                    path.unlink(missing_ok=True)
+                    uploads.remove(path)
 
     def _report(self, done: float) -> None:
         self.done = done

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core import uploads
 from core.clicks.columns import ALIASES
 from core.preview import Preview, preview
 from core.queries import runs
@@ -41,7 +42,7 @@ def preview_and_start(paths: list[Path], owned: bool) -> None:
 
 def verdict(found: Preview) -> None:
     """One sentence about the file."""
-    name = f"**{text.markdown(Path(found.file).name)}** · {text.markdown(found.format)}"
+    name = f"**{text.markdown(uploads.name_of(Path(found.file)))}** · {text.markdown(found.format)}"
     if found.problem is not None:
         st.markdown(name)
         st.warning(text.markdown(found.problem), icon=":material/rule:")

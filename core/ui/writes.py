@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import access, audit_job, backup, calibrate, claims, embed, labels, latent, model_selection, train_job, triage
+from core import access, audit_job, backup, calibrate, claims, embed, labels, latent, model_selection, train_job, triage, uploads
 from core import run as runner
 from core.access import Action
 from core.calibrate import Preview
@@ -213,20 +213,18 @@ def discard_weights(name: str) -> None:
 
 
 def keep_upload(upload: Any) -> Path:
-    """An upload of `st.file_uploader` as a file beside the store; the name is the user's, its folders are not."""
-    name = Path(upload.name.replace("\\", "/")).name
-    store, _ = allowed("ingest", f"upload {name}")
-    folder = store.path.with_suffix(".uploads")
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / name
-    if not target.exists() or target.stat().st_size != upload.size:
-        target.write_bytes(upload.getbuffer())
-    return target
+    """An upload of `st.file_uploader` as a file beside the store, as of `uploads.keep`; written once, however often the page is drawn."""
+    store, _ = allowed("ingest", f"upload {upload.name}")
+    kept: dict[str, Path] = st.session_state.setdefault("kept_uploads", {})
+    key = f"{upload.file_id} {upload.size}"
+    if key not in kept or not kept[key].exists():
+        kept[key] = uploads.keep(store.path.with_suffix(".uploads"), upload.name, upload.getbuffer())
+    return kept[key]
 
 
 def ingest(paths: list[Path], mapping: Mapping[str, str], *, owned: bool) -> None:
     """Starts an ingest in the background. Errors as of `jobs.start`."""
-    store, _ = allowed("ingest", ", ".join(path.name for path in paths))
+    store, _ = allowed("ingest", ", ".join(map(uploads.name_of, paths)))
     jobs.start(store, paths, mapping, owned=owned)
 
 

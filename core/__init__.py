@@ -15,7 +15,23 @@ LAYERS: list[set[str]] = [
     {"worker", "map_worker", "latent_worker", "audit_worker", "selection_worker"},
     {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"}
     | {"clock", "putting_back", "backup", "store_url", "gates", "engines", "recall", "lake", "copying", "retention", "probe"},
-    {"run", "job", "intake", "embed", "train", "evaluate", "export", "ingest", "uploads", "preview", "console", "demo", "info", "__main__"}
+    {
+        "run",
+        "job",
+        "intake",
+        "embed",
+        "train",
+        "evaluate",
+        "export",
+        "ingest",
+        "uploads",
+        "preview",
+        "console",
+        "demo",
+        "info",
+        "verbs",
+        "__main__",
+    }
     | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged", "gauges"}
     | {"train_job", "train_worker", "latent", "handle", "audit_job", "model_selection", "audit_verbs", "selection_verbs", "store_verbs"},
     {"ui"},

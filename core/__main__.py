@@ -6,59 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
-from typer.exceptions import TyperException
 
-from core import console, disk_space, logs, settings
+from core import console, logs, settings
 from core.audit_verbs import audit
 from core.calibrate_verbs import calibrate, versions_app
 from core.console import MOST_NUMBER, MOST_SEED, JsonOption, RunOption, StoreOption, existing_store, finite, grid_ids
-from core.errors import HeatproofError, InputError
+from core.errors import InputError
 from core.label_verbs import labels_app
 from core.selection_verbs import select
 from core.store_verbs import prune, restore, store_app
-
-
-class Verbs(TyperGroup):
-    """Turns an error that is meant for the user into its message and exit code 2; a bug keeps its traceback.
-
-    With --json every outcome is one JSON object on stdout: an error is {"error": message}, beside the message on stderr.
-    """
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Remembers whether JSON was asked for: an option that cannot be read ends a verb before its own options are known."""
-        ctx.meta["heatproof.json"] = "--json" in args
-        return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Runs the verb."""
-        from core.job import WorkerCrashedError
-
-        try:
-            with disk_space.named():
-                return super().invoke(ctx)
-        except WorkerCrashedError as error:
-            console.err.print(error.log)
-            self._tell(ctx, str(error))
-            raise typer.Exit(1) from error
-        except (HeatproofError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
-            self._tell(ctx, str(error))
-            raise typer.Exit(2) from error
-        except TyperException as error:  # of the options: its message goes to stderr by itself
-            self._tell_json(ctx, str(error))
-            raise
-        except Exception as error:
-            self._tell_json(ctx, f"{type(error).__name__}: {error}")
-            raise
-
-    def _tell(self, ctx: Any, message: str) -> None:
-        console.err.print(f"Error: {message}")
-        self._tell_json(ctx, message)
-
-    def _tell_json(self, ctx: Any, message: str) -> None:
-        if ctx.meta.get("heatproof.json"):
-            console.show_json({"error": message})
-
+from core.verbs import Verbs
 
 app = typer.Typer(cls=Verbs, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 export_app = typer.Typer(no_args_is_help=True)

@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core import clock, job
+from core import clock, disk_space, job
 from core.audit import FIGURES, N_TREES, check_labels
 from core.errors import HeatproofError, RunCancelledError, RunError
 from core.gates import Gate
@@ -104,7 +104,8 @@ def _execute(store: Store, handle: AuditHandle, progress: Progress | None) -> No
             progress(done, what)
 
     try:
-        _make(store, handle, folder, report)
+        with disk_space.named():
+            _make(store, handle, folder, report)
     except (RunCancelledError, KeyboardInterrupt):
         handle.end(
             "cancelled", "The audit was stopped, nothing of it is kept but features that were computed. Start it again when you like."

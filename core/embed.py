@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from core import clock, job
+from core import clock, disk_space, job
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.handle import Handle
 from core.job import Progress
@@ -120,7 +120,8 @@ def _execute(store: Store, handle: MapHandle, progress: Progress | None) -> None
             progress(done, what)
 
     try:
-        _make(store, handle, folder, report)
+        with disk_space.named():
+            _make(store, handle, folder, report)
     except (RunCancelledError, KeyboardInterrupt):
         handle.end("cancelled", "The map was cancelled. Features that were computed are kept; make it again when you like.")
         raise

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from core import job
+from core import disk_space, job
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.gates import Gate
 from core.handle import Handle, gate_of
@@ -154,7 +154,8 @@ def keep(store: Store, request: LatentRequest, drawn: Latent) -> None:
 def _execute(store: Store, run: dict[str, Any], handle: LatentHandle) -> None:
     folder = store.path.with_name(store.path.stem + ".latent")
     try:
-        keep(store, handle.request, _drawn(store, run, handle, folder))
+        with disk_space.named():
+            keep(store, handle.request, _drawn(store, run, handle, folder))
     except RunCancelledError:
         handle.end("cancelled", "Drawing was stopped, nothing of it is kept. Start it again when you like.")
     except HeatproofError as error:

@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from core import clock, job
+from core import clock, disk_space, job
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.gates import Gate
 from core.handle import Handle, gate_of
@@ -121,7 +121,8 @@ def _execute(store: Store, handle: SelectionHandle, progress: Progress | None) -
             progress(done, what)
 
     try:
-        _make(store, handle, folder, report)
+        with disk_space.named():
+            _make(store, handle, folder, report)
     except (RunCancelledError, KeyboardInterrupt):
         handle.end("cancelled", "Model selection was stopped, nothing of it is kept. Start it again when you like.")
         raise

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import duckdb
 
-from core import clock, intake, job, logs, verdicts, versions
+from core import clock, disk_space, intake, job, logs, verdicts, versions
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.gates import Gate
 from core.handle import Handle, gate_of
@@ -175,7 +175,8 @@ def _execute(store: Store, handle: RunHandle, progress: Progress | None, cancel:
         return handle.is_cancelled or (cancel is not None and cancel.is_set())
 
     try:
-        handle.summary = _run(store, handle, folder, report, cancelled)
+        with disk_space.named():
+            handle.summary = _run(store, handle, folder, report, cancelled)
     except (RunCancelledError, KeyboardInterrupt) as error:
         logs.event("run_cancelled", run_id=handle.run_id)
         _end(store, handle, "cancelled", str(error) or "The run was interrupted at the keyboard, nothing of it is kept.")

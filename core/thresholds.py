@@ -100,8 +100,8 @@ def why_none(method: str, value: float | None, n: int, n_ok: int) -> str:
         least, enough = np.ceil(n / value / (n_ok + 1)), np.ceil(n / value) - 1
         if n_ok < enough:
             return (
-                f"{n_ok:,} labels ok cannot show {value:.0%} false alarms among {n:,} banners: they show it of {least:,.0f} or more banners "
-                f"flagged together, and of a single one from {enough:,.0f} on. Label more banners ok, or cut by f1."
+                f"{n_ok:,} labels ok cannot show {value:.0%} false alarms among {n:,} banners, unless {least:,.0f} or more are flagged "
+                f"together; for a single one it takes {enough:,.0f}. Label more banners ok, or cut by f1."
             )
         return f"No banner is more suspicious than the {n_ok:,} labelled ok by enough for {value:.0%} false alarms. Cut by f1."
     if method == "fpr":

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from core import job
+from core import disk_space, job
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.features.trained import digest, find_weights, read_about
 from core.gates import Gate
@@ -153,7 +153,8 @@ def discard(store: Store, name: str) -> None:
 def _quietly(store: Store, handle: TrainHandle) -> None:
     """The background thread: the handle tells what went wrong, and a bug leaves its traceback on stderr too."""
     try:
-        handle.about = _train(store, handle)
+        with disk_space.named():
+            handle.about = _train(store, handle)
     except RunCancelledError:
         handle.end("cancelled", _where_it_goes_on(store, handle))
     except BaseException as error:

@@ -173,3 +173,20 @@ def test_labels_of_odd_times_are_rejected_with_their_reason(tmp_path: Path) -> N
         assert [reject.line for reject in done.rejected] == list(range(2, 2 + len(odd)))
         assert len(store.rows("FROM label_current")) == 2
     assert strict(invoke("labels", "import", file, "--store", tmp_path / "s.duckdb", "--json").stdout)["n_rejected"] == len(odd)
+
+
+@pytest.mark.parametrize(("method", "words"), [("fdr", "30 labels ok cannot show 10% false alarms among 80 banners"), ("f1", None)])
+def test_labels_that_cannot_show_a_share_say_so(method: str, words: str | None, tmp_path: Path) -> None:
+    with filled_store(tmp_path / "s.duckdb", 80) as store:
+        names = [row["banner_id"] for row in store.rows("SELECT banner_id FROM result WHERE NOT flagged ORDER BY p_broken LIMIT 30")]
+    rows = "".join(f"{name},ok,ana,2026-11-25T10:00:00Z\n" for name in names)
+    (tmp_path / "ok.csv").write_text(f"banner_id,label,reviewer,labelled_at\n{rows}")
+    assert invoke("labels", "import", tmp_path / "ok.csv", "--store", tmp_path / "s.duckdb").exit_code == 0
+    done = invoke("calibrate", "--method", method, "--store", tmp_path / "s.duckdb", "--json")
+    found = strict(done.stdout)
+    assert done.exit_code == 0, done.output
+    if words is not None:
+        assert words in found["note"]
+        assert found["cut"] is None
+        assert words in invoke("calibrate", "--method", method, "--store", tmp_path / "s.duckdb").stdout
+    assert found["request"]["method"] == method

@@ -125,7 +125,8 @@ def test_a_command_is_told_with_status_2(store: Store, server: Cluster) -> None:
 
 @pytest.mark.parametrize(
     ("where", "host"),
-    [("host=db port=5 dbname=heat", "db"), ("dbname=heat host='db 1'", "db 1"), ("postgresql://ana:pw@db.example:5433/heat", "db.example:5433"),
+    [("host=db port=5 dbname=heat", "db"), ("dbname=heat host='db 1'", "db 1"),
+     ("postgresql://ana:pw@db.example:5433/heat", "db.example:5433"),
 
      ("dbname=heat", "this machine"), ("postgresql:///heat", "this machine"), ("hostaddr=10.0.0.7 dbname=heat", "10.0.0.7")],
 )  # fmt: skip

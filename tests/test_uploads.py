@@ -16,7 +16,8 @@ def log(banner: str) -> bytes:
 
 
 NAMES = [
-    "clicks.csv", "Clicks.CSV", "täglich 2026–11.csv", "点击.csv", "a/b/c.csv", "..\\..\\evil.csv", "../../../etc/passwd", "x" * 300 + ".csv",
+    "clicks.csv", "Clicks.CSV", "täglich 2026–11.csv", "点击.csv", "a/b/c.csv", "..\\..\\evil.csv", "../../../etc/passwd",
+    "x" * 300 + ".csv",
     "...", ".", "..", "", " ", "\n.csv", "two\nlines.csv", "😀.csv", "CON", "nul.csv", "-rf.csv", "a\0b.csv", "name.txt", "upload.part",
     "half \udc80.csv", "*?<>|:\".csv", "glob[1].csv", "{a}.csv", "x.csv.gz", ".csv", "%s%n.csv", "' OR 1=1 --.csv", "~root.csv",
 ]  # fmt: skip
@@ -31,7 +32,7 @@ def test_a_name_of_any_kind_is_kept_and_shown(name: str, tmp_path: Path) -> None
     assert len(path.name) <= 120
     assert path.name.isascii()
     assert path.name.isprintable()
-    assert uploads.name_of(path) == name.encode("utf-8", "replace" if "\udc80" not in name else "surrogatepass").decode("utf-8", "replace")
+    assert uploads.name_of(path) == (name.encode("utf-8", "surrogatepass").decode("utf-8", "replace") or "upload")
     assert uploads.keep(folder, name, log("b")) == path
     uploads.remove(path)
     assert not list(folder.iterdir())

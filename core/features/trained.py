@@ -44,8 +44,11 @@ def save_network(network: "nn.Module", path: Path, about: dict[str, Any]) -> Non
 
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, part, metadata={k: str(v) for k, v in about.items()})
-    part.replace(path)
+    try:
+        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, part, metadata={k: str(v) for k, v in about.items()})
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_about(path: Path) -> dict[str, str]:

@@ -35,7 +35,7 @@ ROLES = ["viewer", "analyst", "reviewer", "admin"]
 class Upload:
     """What `st.file_uploader` hands over."""
 
-    name, size = "../clicks.csv", 3
+    name, size, file_id = "../clicks.csv", 3, "f"
 
     def getbuffer(self) -> bytes:
         return b"a,b"

@@ -33,6 +33,7 @@ LAYERS: list[set[str]] = [
         "__main__",
     }
     | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged", "gauges"}
-    | {"train_job", "train_worker", "latent", "handle", "audit_job", "model_selection", "audit_verbs", "selection_verbs", "store_verbs"},
+    | {"train_job", "train_worker", "latent", "handle", "audit_job", "model_selection", "audit_verbs", "selection_verbs", "store_verbs"}
+    | {"verbs", "__main__"},
     {"ui"},
 ]

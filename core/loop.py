@@ -1,5 +1,6 @@
 """The one training loop: seeded, on the CPU, with progress, resumable at every checkpoint, and over when the loss has converged."""
 
+import io
 import math
 import time
 from collections.abc import Callable
@@ -107,9 +108,13 @@ def _save(checkpoint: Path, network: "nn.Module", optimiser: Any, losses: list[f
     import torch
 
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    part = checkpoint.with_suffix(".part")
-    torch.save({"network": network.state_dict(), "optimiser": optimiser.state_dict(), "losses": losses, "plan": repr(plan)}, part)
-    part.replace(checkpoint)
+    part, written = checkpoint.with_suffix(".part"), io.BytesIO()  # torch itself does not say why a file cannot be written
+    torch.save({"network": network.state_dict(), "optimiser": optimiser.state_dict(), "losses": losses, "plan": repr(plan)}, written)
+    try:
+        part.write_bytes(written.getbuffer())
+        part.replace(checkpoint)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _resume(checkpoint: Path, network: "nn.Module", optimiser: Any, plan: Plan) -> list[float]:

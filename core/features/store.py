@@ -149,11 +149,13 @@ class FeatureStore:
             part.write_text(json.dumps({**said, "n_dims": self.n_dims, "sketched_from": self.extractor.n_dims if self.n_kept else None}))
             part.replace(about)
         part = self.folder / f"{uuid.uuid4().hex}.part"
-        save_file({"keys": keys.astype("S32").view(np.uint8).reshape(-1, 32), "features": features}, part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        path = part.with_suffix(".safetensors")
-        part.replace(path)
+        try:
+            save_file({"keys": keys.astype("S32").view(np.uint8).reshape(-1, 32), "features": features}, part)
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.replace(part.with_suffix(".safetensors"))
+        finally:
+            part.unlink(missing_ok=True)
         self._forget()
 
     def _sweep(self) -> None:

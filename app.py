@@ -33,5 +33,6 @@ def draw() -> None:
 if __name__ == "__main__":
     draw()
 else:
+    logs.mask_everything()
     logs.configure("text")
     app = st.App(__file__, routes=endpoints.ROUTES, on_script_error=endpoints.page_failed)

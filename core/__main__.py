@@ -33,6 +33,7 @@ def main(
     store: Annotated[str | None, typer.Option("--store", help="The DuckDB file or URL; may also stand after the verb.")] = None,
 ) -> None:
     """Heatproof finds and explains broken ad banners from where people click on them."""
+    logs.mask_everything()
     logs.configure(None)  # what a verb prints is enough, unless a log was asked for
     if store is not None:
         before = os.environ.get("HEATPROOF_STORE", "")

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from core import settings
 from core.errors import InputError
+from core.masking import masked, masked_values
 from core.store import Store
 from core.strict_json import to_json
 
@@ -32,11 +33,20 @@ MOST_NUMBER = 2**31 - 1
 WIDE = 120
 """Columns of a table that goes into a file or a pipe."""
 
-out = Console(highlight=False, markup=False, soft_wrap=True)
+
+class _Masked(Console):
+    """A console that prints no password."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As of Console."""
+        super().print(*(masked(each) if isinstance(each, str) else each for each in objects), **options)
+
+
+out = _Masked(highlight=False, markup=False, soft_wrap=True)
 PAUSE_S = 2.0
 """Seconds between two lines of progress in a log file."""
 
-err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+err = _Masked(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def existing_store(where: str | None) -> Store:
@@ -64,12 +74,12 @@ def finite(value: float | None, option: str) -> float | None:
 
 def show_json(value: Any) -> None:
     """One JSON object on stdout, which any strict parser reads."""
-    typer.echo(to_json(value, indent=2))
+    typer.echo(to_json(masked_values(json.loads(to_json(value))), indent=2))
 
 
 def show_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
     """A table on stdout, numbers to the right, None as a dash."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=masked(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, name in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows)
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
@@ -84,7 +94,7 @@ def cell(value: Any) -> str:
         return "\N{EN DASH}"
     if isinstance(value, float):
         return f"{value:,.3f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else masked(str(value))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import duckdb
 from core import settings
 from core.errors import StoreAwayError, StoreBusyError, StoreError
 from core.gates import Gate, ThreadGate
+from core.masking import masked
 from core.putting_back import finish
 from core.store_url import StoreUrl
 
@@ -143,12 +144,12 @@ def quoted(text: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What a message of DuckDB says in short."""
-    return str(error).splitlines()[0]
+    """The first line of a message of DuckDB, without passwords; the type of an error without a message."""
+    return next(iter(masked(str(error)).splitlines()), type(error).__name__)
 
 
 def _open_error(path: Path, error: duckdb.Error) -> StoreError:
-    text = str(error)
+    text = masked(str(error))
     held = re.search(r"Conflicting lock is held in (.+?)\s*\(PID (\d+)\)", text)
     if held:
         return StoreBusyError(

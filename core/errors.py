@@ -16,9 +16,14 @@ is the only type that `app.py` and `__main__` turn into a message; anything else
     └── ContractError     a detector was called against its contract
 """
 
+from core.masking import masked
+
 
 class HeatproofError(Exception):
-    """Base of every error with a message for the user."""
+    """Base of every error with a message for the user. A message may quote the database's driver: it holds no password."""
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*(masked(part) if isinstance(part, str) else part for part in parts))
 
 
 class InputError(HeatproofError):

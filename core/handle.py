@@ -7,6 +7,7 @@ from typing import Literal
 
 from core.errors import RunError
 from core.gates import Gate
+from core.masking import masked
 from core.store import Store
 
 State = Literal["running", "finished", "failed", "cancelled"]
@@ -42,7 +43,7 @@ class Handle:
 
     def end(self, state: State, error: str | None = None) -> None:
         """Marks the end; called once, by the job itself. The state is set first, so that a failing release never leaves a job running."""
-        self.state, self.error = state, error
+        self.state, self.error = state, None if error is None else masked(error)
         try:
             if self._gate is not None:
                 self._gate.release()

@@ -32,6 +32,7 @@ import duckdb
 
 from core import settings
 from core.errors import InputError, RunCancelledError, RunError
+from core.masking import without_passwords
 from core.queries import selections
 from core.store import Store
 
@@ -219,10 +220,14 @@ def run_worker(folder: Path, progress: Progress, cancelled: Callable[[], bool], 
 
 
 def _environment() -> dict[str, str]:
-    """The child finds this very `core`, wherever the parent was started."""
+    """The child finds this very `core`, wherever the parent was started. It opens no store, so it gets no password of one."""
     root = str(Path(__file__).resolve().parents[1])
     inherited = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root]), "PYTHONUNBUFFERED": "1"}
+    return {
+        **without_passwords(os.environ),
+        "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root]),
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def _follow(process: subprocess.Popen[bytes], progress: Progress, cancelled: Callable[[], bool]) -> str:

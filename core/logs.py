@@ -2,16 +2,21 @@
 
 Everything goes through the logger `heatproof` of the standard library. An event has a name and facts: ids, counts, seconds, file names, and
 messages of errors. Clicks, names and addresses of people, tokens and passwords are no facts: who decided what stands in the store.
+Passwords of the store are masked in facts, in messages of other loggers of the process, and in every traceback.
 """
 
 import json
 import logging
 import sys
+import threading
+import traceback
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any
 
 from core import settings
 from core.errors import ForbiddenError, HeatproofError
+from core.masking import masked, masked_values
 
 logger = logging.getLogger("heatproof")
 logger.addHandler(logging.NullHandler())  # else Python would print warnings of whoever asked for no log
@@ -28,6 +33,39 @@ def configure(otherwise: settings.LogFormat | None) -> None:
     handler.setFormatter(JsonLines() if wanted == "json" else TextLines())
     logger.addHandler(handler)
     logger.propagate = False  # what other handlers there are would write it a second time
+
+
+def mask_everything() -> None:
+    """From now on no logger of this process and no traceback that ends a process or a thread writes a password."""
+    logging.setLogRecordFactory(MaskedRecord)
+    sys.excepthook = _excepthook
+    threading.excepthook = lambda failed: _excepthook(failed.exc_type, failed.exc_value, failed.exc_traceback)
+
+
+class MaskedRecord(logging.LogRecord):
+    """A record whose message and traceback are masked, whichever handler writes it: libraries log errors of the database too."""
+
+    def getMessage(self) -> str:  # noqa: N802 (the standard library's name)
+        """The message with its arguments, masked."""
+        return masked(super().getMessage())
+
+    @property
+    def exc_text(self) -> str | None:
+        """The traceback, masked: handlers take this text where there is one."""
+        return _traceback(*self.exc_info) if self.exc_info and self.exc_info[0] else None
+
+    @exc_text.setter
+    def exc_text(self, text: str | None) -> None:
+        """Formatters keep what they made of `exc_info`; there is nothing to keep."""
+
+
+def _excepthook(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    if not issubclass(kind, SystemExit):
+        print(_traceback(kind, error, trace), file=sys.stderr, flush=True)
+
+
+def _traceback(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> str:
+    return masked("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"))
 
 
 def event(name: str, /, **facts: Any) -> None:
@@ -70,7 +108,7 @@ class JsonLines(logging.Formatter):
         line = {"time": _when(record).isoformat(timespec="milliseconds"), "level": record.levelname.lower(), "event": record.getMessage()}
         line |= getattr(record, "facts", {})
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = masked(self.formatException(record.exc_info))
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
@@ -81,11 +119,11 @@ class TextLines(logging.Formatter):
         """One line, and a traceback's."""
         facts = " ".join(f"{name}={_plain(value)}" for name, value in getattr(record, "facts", {}).items())
         line = f"{_when(record):%Y-%m-%d %H:%M:%S} {record.levelname:<7} {record.getMessage()} {facts}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return f"{line}\n{masked(self.formatException(record.exc_info))}" if record.exc_info else line
 
 
 def _write(level: int, name: str, facts: dict[str, Any], error: BaseException | None = None) -> None:
-    told = {key: value for key, value in facts.items() if value is not None}
+    told = {key: masked_values(value) for key, value in facts.items() if value is not None}
     logger.log(level, name, extra={"facts": told}, exc_info=error)
 
 

@@ -21,6 +21,7 @@ from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.gates import Gate
 from core.handle import Handle, gate_of
 from core.job import Deep, EngineName, GridCount, Progress, Request, RunSummary
+from core.masking import masked
 from core.store import Store
 from core.strict_json import to_json
 
@@ -295,7 +296,7 @@ def _end(store: Store, handle: RunHandle, state: Literal["failed", "cancelled"],
     """Writes the end of a run that did not finish. The handle ends even where the store cannot take the event, which is logged."""
     try:
         with store.transaction() as cursor:
-            _event(cursor, handle.run_id, clock.moment(cursor, "run_event"), state, {"error": error})
+            _event(cursor, handle.run_id, clock.moment(cursor, "run_event"), state, {"error": masked(error)})
     except (HeatproofError, duckdb.Error) as unwritten:  # the next start finds the run as interrupted
         logs.failure("run_end_unwritten", unwritten, run_id=handle.run_id)
     finally:

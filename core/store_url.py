@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from core import masking
 from core.errors import InputError
 from core.putting_back import plan_of
 
@@ -22,7 +23,7 @@ Kind = Literal["file", "sqlite", "postgres"]
 REMOTE = re.compile(r"^[a-z0-9]{2,}://", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StoreUrl:
     """`where`: path of the DuckDB file or of the SQLite catalogue, or what libpq connects to. `data`: folder or bucket of a lake."""
 
@@ -40,15 +41,22 @@ class StoreUrl:
             return cls("file", str(text))
         kind, where, data = found[1], found[2], found[3] or ""
         if kind == "sqlite":
+            _remember(data)
             return cls("sqlite", where, data or str(Path(where).with_suffix(".files")))
+        masking.remember(str(text))
         if kind not in ("postgres", "postgresql"):
-            raise InputError(f"A shared store's catalogue is sqlite or postgres, however {text} names {kind}. Write ducklake:sqlite:PATH.")
+            raise InputError(
+                f"A shared store's catalogue is sqlite or postgres, however {_shown(str(text))} names {kind}. Write ducklake:sqlite:PATH."
+            )
         if not data:
             raise InputError(
                 "A store on PostgreSQL keeps its bins in a folder or bucket that all machines see, "
-                f"however {_masked(str(text))} names none. Add data_path=… at its end."
+                f"however {_shown(str(text))} names none. Add data_path=… at its end."
             )
-        return cls("postgres", re.sub(r"^(postgres(?:ql)?):/(?!/)", r"\1://", where), data)  # a Path may have made one slash of two
+        where = re.sub(r"^(postgres(?:ql)?):/(?!/)", r"\1://", where)  # a Path may have made one slash of two
+        masking.remember(where)
+        _remember(data)
+        return cls("postgres", where, data)
 
     def __str__(self) -> str:
         """The text that `parse` reads, password included."""
@@ -60,18 +68,25 @@ class StoreUrl:
     @property
     def shown(self) -> str:
         """The text for people: without a password, and for a file just its path."""
-        return _masked(str(self))
+        where = masking.connection(self.where) if self.kind == "postgres" else self.where
+        data = masking.connection(self.data) if REMOTE.match(self.data) else self.data
+        return str(StoreUrl(self.kind, where, data))
+
+    def __repr__(self) -> str:
+        """As shown: a traceback or a log may hold it."""
+        return f"StoreUrl({self.shown})"
 
     @property
     def name(self) -> str:
         """A few words for the foot of a page."""
-        return Path(self.where).name if self.kind != "postgres" else _masked(self.where)
+        return Path(self.where).name if self.kind != "postgres" else masking.connection(self.where)
 
     @property
     def host(self) -> str:
         """Where the catalogue's server runs, as the URL names it, else as libpq's variables do."""
-        named = re.search(r"(?:^|\s)host(?:addr)?\s*=\s*('[^']*'|\S+)", self.where)
-        netloc = re.match(r"postgres(?:ql)?://(?:[^@/]*@)?([^/?]+)", self.where)
+        where = masking.connection(self.where)  # else a password with an @ would pass for a part of the host
+        named = re.search(r"(?:^|\s)host(?:addr)?\s*=\s*('[^']*'|\S+)", where)
+        netloc = re.match(r"postgres(?:ql)?://(?:[^@/]*@)?([^/?]+)", where)
         found = named[1].strip("'") if named else netloc[1] if netloc else ""
         return found or os.environ.get("PGHOST") or "this machine"
 
@@ -102,6 +117,13 @@ class StoreUrl:
         return self.kind == "postgres" or Path(self.where).exists() or plan_of(Path(self.where)).exists()
 
 
-def _masked(text: str) -> str:
-    text = re.sub(r"(password\s*=\s*)('[^']*'|[^\s&]+)", r"\1***", text)
-    return re.sub(r"(://[^:/@\s]+):[^@\s]+@", r"\1:***@", text)
+def _shown(text: str) -> str:
+    """A text that is no store, for people: its data path may hold a key too."""
+    where, mark, data = text.partition("data_path=")
+    return masking.connection(where) + mark + masking.connection(data)
+
+
+def _remember(data: str) -> None:
+    """Where a data path is a bucket, its URL may hold a key; a folder's name is no secret."""
+    if REMOTE.match(data):
+        masking.remember(data)

@@ -35,4 +35,10 @@ if __name__ == "__main__":
 else:
     logs.mask_everything()
     logs.configure("text")
-    app = st.App(__file__, routes=endpoints.ROUTES, on_script_error=endpoints.page_failed)
+    app = st.App(
+        __file__,
+        routes=endpoints.ROUTES,
+        middleware=endpoints.MIDDLEWARE,
+        lifespan=endpoints.lifespan,
+        on_script_error=endpoints.page_failed,
+    )

@@ -13,7 +13,7 @@ LAYERS: list[set[str]] = [
     {"training"},
     {"cascade", "reading", "child", "parallel", "ray_engine", "finishing", "look", "cascade_run"},
     {"worker", "map_worker", "latent_worker", "audit_worker", "selection_worker"},
-    {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in"}
+    {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in", "hosts", "sign_outs"}
     | {"clock", "putting_back", "backup", "store_url", "gates", "engines", "recall", "lake", "copying", "retention", "probe"},
     {
         "run",

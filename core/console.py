@@ -17,7 +17,7 @@ from core import settings
 from core.errors import InputError
 from core.masking import masked, masked_values
 from core.store import Store
-from core.strict_json import to_json
+from core.strict_json import plain, to_json
 
 StoreOption = Annotated[
     str | None,
@@ -74,7 +74,7 @@ def finite(value: float | None, option: str) -> float | None:
 
 def show_json(value: Any) -> None:
     """One JSON object on stdout, which any strict parser reads."""
-    typer.echo(to_json(masked_values(json.loads(to_json(value))), indent=2))
+    typer.echo(to_json(masked_values(plain(value)), indent=2))
 
 
 def show_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:

@@ -55,6 +55,11 @@ def metrics_for() -> Audience:
     return _one_of("HEATPROOF_METRICS", get_args(Audience)) or "local"
 
 
+def public_hosts() -> list[str]:
+    """Names under which browsers reach the dashboard beside its own address: `HEATPROOF_HOSTS`, HOST or HOST:PORT, with commas between."""
+    return [name.strip() for name in os.environ.get("HEATPROOF_HOSTS", "").split(",") if name.strip()]
+
+
 def _one_of(variable: str, choices: tuple[str, ...]) -> Any:
     """A variable's value, empty where it is not set."""
     value = os.environ.get(variable, "").strip().lower()

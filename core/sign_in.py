@@ -4,7 +4,8 @@ The name is the email address where the provider vouches for it: decisions carry
 is the one listed for that address, else the highest that the roles claim names, else viewer.
 """
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,36 @@ from core.errors import InputError
 
 SECTION = "[heatproof] of the secrets"
 AGAIN = "Sign in."
+
+
+class Kept:
+    """The keys of the sign-in that a process has seen: it never does without one of them again. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._lock = threading.Lock()
+
+    def check(self, secrets: Mapping[str, Any]) -> None:
+        """Takes in the keys of [auth] and [heatproof]. Raises InputError where one is gone; addresses of roles may come and go."""
+        now = {name for section in ("auth", "heatproof") if section in secrets for name in _keys(section, secrets[section])}
+        with self._lock:
+            gone = sorted(self._seen - now)
+            self._seen |= now if "auth" in now else set()
+        if gone:
+            raise InputError(
+                f"Sign-in settings stay as long as the dashboard runs: {', '.join(gone)} is gone from the secrets, so nobody is let in. "
+                "Put it back into .streamlit/secrets.toml, or restart the dashboard to run with the settings as they are now."
+            )
+
+
+def _keys(path: str, value: Any) -> Iterator[str]:
+    """Dotted names of a table and its keys; an empty value counts as none."""
+    if isinstance(value, Mapping):
+        yield path
+        for key, inner in value.items() if path != "heatproof.roles" else ():
+            yield from _keys(f"{path}.{key}", inner)
+    elif value not in ("", None):
+        yield path
 
 
 @dataclass(frozen=True)

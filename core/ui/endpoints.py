@@ -3,8 +3,11 @@
 Only this machine is told why something is not ready, and what the metrics are: reasons name files and processes.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -13,7 +16,8 @@ from core import audit_job, embed, gauges, latent, logs, model_selection, run, s
 from core.gauges import Job
 from core.probe import OneAtATime, Readiness
 from core.store import Store
-from core.ui import identity, jobs, state
+from core.ui import identity, jobs, secrets, state
+from core.ui.guard import Guard
 
 READY_S = 2.0
 """How long the store has to answer before it counts as not ready."""
@@ -47,7 +51,7 @@ async def live(request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """200 where the store opens and answers in time, else 503 with the reason for whoever asks from this machine."""
     try:
-        why = await _ready.within(READY_S)
+        why = secrets.why_closed() or await _ready.within(READY_S)
     except TimeoutError:
         why = f"A store answers within {READY_S:g} s, however this one has not. Look at its disk, or at its catalogue's server."
     if why is None:
@@ -82,3 +86,11 @@ def _is_local(request: Request) -> bool:
 
 
 ROUTES = [Route("/livez", live), Route("/readyz", ready), Route("/metrics", metrics)]
+MIDDLEWARE = [Middleware(Guard)]
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """From the start of the server on, what it was started with counts."""
+    secrets.begin()
+    yield

@@ -7,32 +7,54 @@ dashboard can be reached from elsewhere, everybody is a viewer until sign-in is 
 import getpass
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import streamlit as st
-from streamlit.errors import StreamlitAuthError, StreamlitSecretNotFoundError
+from streamlit.errors import StreamlitAuthError
 
-from core import access, logs, sign_in
+from core import access, logs, settings, sign_in
 from core.access import Action, Person
 from core.errors import HeatproofError, InputError
-from core.ui import text
+from core.sign_outs import SignOuts
+from core.store_url import StoreUrl
+from core.ui import secrets, text
 
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+SIGNED_OUT = "You signed out. Sign in again."
 SIGN_IN = "Put [auth] into .streamlit/secrets.toml, so that people sign in (the README says how)"
 
 
 def person() -> Person:
     """Who acts in this session. Raises InputError where the secrets cannot be read: nobody is let in by a typing error."""
-    secrets = _secrets()
-    if "auth" in secrets:
-        return sign_in.person_of(st.user.to_dict(), sign_in.read_settings(secrets.get("heatproof", {})), time.time())
-    why = _reachable()
+    found = who(st.user.to_dict(), st.context.headers)
+    return replace(found, name=str(st.session_state.get("author") or found.name)) if found.source == "local" else found
+
+
+def who(claims: Mapping[str, Any], headers: Mapping[str, str]) -> Person:
+    """Who sends requests with these headers, by the claims of their sign-in. Errors as of `person`."""
+    found = secrets.read()
+    if "auth" in found:
+        signed_in = sign_in.person_of(claims, sign_in.read_settings(found.get("heatproof", {})), time.time())
+        return Person("", None, "sign-in", SIGNED_OUT) if signed_in.role and sign_outs().has(claims) else signed_in
+    why = _reachable(headers)
     if why:
         return Person("anonymous", "viewer", "open", f"{why} {SIGN_IN}, or start it with --server.address 127.0.0.1 and without a proxy.")
-    return Person(str(st.session_state.get("author") or login_name()), "admin", "local")
+    return Person(login_name(), "admin", "local")
+
+
+def sign_outs() -> SignOuts:
+    """Sign-ins that were ended, kept beside the store."""
+    return _sign_outs(StoreUrl.parse(settings.store_url()).home)
+
+
+@cache
+def _sign_outs(home: Path) -> SignOuts:
+    return SignOuts(home.with_name(home.name + ".signed-out"))
 
 
 def refused(action: Action) -> str | None:
@@ -64,7 +86,7 @@ def gate() -> bool:
     _log_refused(who)
     st.subheader("Sign in to see this dashboard.", anchor=False)
     st.markdown(text.markdown(who.next_step) if who.next_step != sign_in.AGAIN else "Your role decides what you may do here.")
-    providers = _providers(_secrets()["auth"])
+    providers = _providers(secrets.read()["auth"])
     for provider in providers:
         words = "Sign in" if len(providers) == 1 else f"Sign in with {text.markdown(provider)}"
         st.button(words, key=f"sign_in_{provider}", type="primary", icon=":material/login:", on_click=_sign_in, args=(provider,))
@@ -85,7 +107,14 @@ def foot() -> None:
         st.caption(text.markdown(who.next_step))
     else:
         st.caption(f"**{text.markdown(who.name)}** · {who.role}", help="From your sign-in. What you decide carries this name.")
-        st.button("Sign out", key="sign_out", type="tertiary", icon=":material/logout:", on_click=st.logout)
+        st.button("Sign out", key="sign_out", type="tertiary", icon=":material/logout:", on_click=_sign_out)
+
+
+def _sign_out() -> None:
+    """Ends this sign-in everywhere: in other tabs, and for whoever holds a copy of its cookie."""
+    sign_outs().add(st.user.to_dict())
+    logs.event("signed_out")
+    st.logout()
 
 
 def _sign_in(provider: str) -> None:
@@ -112,25 +141,12 @@ def _providers(auth: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _secrets() -> dict[str, Any]:
-    """All secrets; empty where there is no file of them. A file that cannot be read must not pass for none: nobody would be asked."""
-    try:
-        return st.secrets.to_dict()
-    except StreamlitSecretNotFoundError as error:
-        files = [path for path in st.get_option("secrets.files") if Path(path).exists()]
-        if files:
-            raise InputError(f"Secrets are readable TOML, however {', '.join(files)} is not: {error}. Correct it.") from error
-        return {}
-    except OSError as error:
-        raise HeatproofError(f"Secrets can be read by the dashboard, however {error.filename}: {error.strerror}. Correct it.") from error
-
-
-def _reachable() -> str | None:
+def _reachable(headers: Mapping[str, str]) -> str | None:
     """How others may reach this dashboard, as a sentence; None where only this machine does."""
-    address = st.get_option("server.address")
-    if not is_loopback(str(address or "")):
+    address = secrets.address()
+    if not is_loopback(address):
         return f"This dashboard listens on {address or 'every address of its machine'} and asks nobody who they are."
-    headers = st.context.headers  # empty in tests only: every browser sends its host
+    # without headers in tests only: every browser sends its host
     if any(name in headers for name in FORWARDED) or not is_loopback(headers.get("Host", "localhost")):
         return "Requests come to this dashboard from other machines, and it asks nobody who they are."
     return None

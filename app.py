@@ -35,10 +35,8 @@ if __name__ == "__main__":
 else:
     logs.mask_everything()
     logs.configure("text")
-    app = st.App(
-        __file__,
-        routes=endpoints.ROUTES,
-        middleware=endpoints.MIDDLEWARE,
-        lifespan=endpoints.lifespan,
-        on_script_error=endpoints.page_failed,
-    )
+    try:
+        middleware = endpoints.begin()
+    except HeatproofError as error:
+        raise SystemExit(f"Error: {error}") from error
+    app = st.App(__file__, routes=endpoints.ROUTES, middleware=middleware, on_script_error=endpoints.page_failed)

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 from streamlit import runtime
+from streamlit.errors import StreamlitSecretNotFoundError
 from streamlit.runtime.context import StreamlitHeaders
 from streamlit.web.server.starlette import starlette_websocket
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
@@ -19,12 +20,10 @@ from core.ui import identity
 
 def claims(connection: HTTPConnection) -> dict[str, Any]:
     """What the identity cookie of a request says; nothing where there is none, or its signature is not the server's."""
-    cookie = starlette_websocket._get_signed_cookie_with_chunks(dict(connection.cookies), USER_COOKIE_NAME)
-    if not cookie:
-        return {}
     try:
-        found = json.loads(cookie)
-    except ValueError:
+        cookie = starlette_websocket._get_signed_cookie_with_chunks(dict(connection.cookies), USER_COOKIE_NAME)
+        found = json.loads(cookie or b"{}")
+    except (OSError, ValueError, StreamlitSecretNotFoundError):  # without its secrets the server knows no signature
         return {}
     return found if isinstance(found, dict) else {}
 

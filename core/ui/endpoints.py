@@ -3,9 +3,7 @@
 Only this machine is told why something is not ready, and what the metrics are: reasons name files and processes.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Mapping
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -17,7 +15,7 @@ from core.gauges import Job
 from core.probe import OneAtATime, Readiness
 from core.store import Store
 from core.ui import identity, jobs, secrets, state
-from core.ui.guard import Guard
+from core.ui.guard import Guard, names
 
 READY_S = 2.0
 """How long the store has to answer before it counts as not ready."""
@@ -86,11 +84,9 @@ def _is_local(request: Request) -> bool:
 
 
 ROUTES = [Route("/livez", live), Route("/readyz", ready), Route("/metrics", metrics)]
-MIDDLEWARE = [Middleware(Guard)]
 
 
-@asynccontextmanager
-async def lifespan(app: Any) -> AsyncIterator[None]:
-    """From the start of the server on, what it was started with counts."""
+def begin() -> list[Middleware]:
+    """The server starts: what it was started with counts until it ends. Returns what stands before its routes."""
     secrets.begin()
-    yield
+    return [Middleware(Guard, names=names())]

@@ -18,7 +18,7 @@ from streamlit import config
 from core import logs, settings
 from core.errors import HeatproofError
 from core.hosts import Names
-from core.ui import caller, identity
+from core.ui import caller, identity, secrets
 from core.ui.uploads import Refusal, Uploads
 
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
@@ -43,8 +43,8 @@ def names() -> Names:
 class Guard:
     """ASGI middleware around everything that the server answers."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app, self._names, self._uploads = app, names(), Uploads()
+    def __init__(self, app: ASGIApp, names: Names) -> None:
+        self._app, self._names, self._uploads = app, names, Uploads()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuses, or passes on."""
@@ -52,7 +52,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        refusal = self._foreign(scope, connection) or self._forbidden(scope, connection)
+        refusal = self._foreign(scope, connection) or _closed(scope["path"]) or self._forbidden(scope, connection)
         if refusal is not None:
             logs.detail("request_refused", status=refusal.status, path=scope["path"][:200], reason=refusal.why)
             await _refuse(refusal, scope, receive, send)
@@ -88,6 +88,15 @@ class Guard:
         if MEDIA.search(scope["path"]) and not _may_look(connection):
             return Refusal(403, "Files of the dashboard need a sign-in. Sign in, then open the page again.")
         return self._uploads.refusal(scope["method"], scope["path"], connection)
+
+
+def _closed(path: str) -> Refusal | None:
+    """Why nobody is answered, as long as the settings of the sign-in cannot be used; /readyz and the log say more."""
+    if path in PROBES or secrets.why_closed() is None:
+        return None
+    return Refusal(
+        503, "Nobody is let in while the sign-in settings cannot be used. The log of the dashboard, and /readyz, say what is wrong."
+    )
 
 
 def _may_look(connection: HTTPConnection) -> bool:

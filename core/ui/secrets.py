@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 from streamlit.errors import StreamlitSecretNotFoundError
+from streamlit.runtime.secrets import secrets_singleton
 
 from core import logs
 from core.errors import HeatproofError, InputError
@@ -21,6 +22,8 @@ class Serving:
     def __init__(self, address: str) -> None:
         self.address = address
         self.kept = Kept()
+        self.stamp: list[tuple[int, ...] | None] = []
+        """Which files the secrets were read from."""
         self.problem: str | None = None
         """Why nobody is let in, as it was logged last."""
 
@@ -73,7 +76,10 @@ def _log_once(error: HeatproofError | None) -> None:
 
 
 def _read() -> dict[str, Any]:
-    """The secrets as Streamlit has them. A file that cannot be read must not pass for none: nobody would be asked who they are."""
+    """The secrets as they stand in their files. One that cannot be read must not pass for none: nobody would be asked who they are."""
+    if _serving and (stamp := [_stamp(path) for path in st.get_option("secrets.files")]) != _serving.stamp:
+        secrets_singleton._reset()  # Streamlit would notice within seconds, and of a file that is gone not for sure
+        _serving.stamp = stamp
     try:
         return st.secrets.to_dict()
     except StreamlitSecretNotFoundError as error:
@@ -83,3 +89,11 @@ def _read() -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise HeatproofError(f"The dashboard cannot read its secrets: {error}. Correct the file and its permissions.") from error
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    try:
+        facts = Path(path).stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size, facts.st_mode

@@ -2,6 +2,8 @@
 # docker run --name heatproof --memory 8g -p 127.0.0.1:8501:8501 -v heatproof:/data heatproof
 # docker exec heatproof python -m core info          # on a shared store; a DuckDB file belongs to the dashboard while it runs
 #
+# It answers to localhost:8501. Published on another port, or for other machines, say what stands in the browser's address:
+#   -p 127.0.0.1:9000:8501 -e HEATPROOF_HOSTS=localhost:9000        -p 8501:8501 -e HEATPROOF_HOSTS=heat.example.org:8501
 # Others than this machine only look until people sign in: mount your secrets.toml, it is never part of the image:
 #   -v ./secrets.toml:/opt/heatproof/.streamlit/secrets.toml:ro
 # /metrics answers its own machine only, and in a container nobody else is: -e HEATPROOF_METRICS=all, with a proxy that does not pass it on.

@@ -70,14 +70,17 @@ class SignOuts:
             self._stamp = None
             self._read()  # what another dashboard ended meanwhile stays
             self._shrink()
-            part = self._file.with_name(self._file.name + ".part")
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                json.dump({"before": self._floor, "ended": self._ended}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._file)
+            self._save()
         finally:
             self._gate.release()
+
+    def _save(self) -> None:
+        part = self._file.with_name(self._file.name + ".part")
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump({"before": self._floor, "ended": self._ended}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self._file)
 
     def _read(self) -> None:
         """Takes in what the file holds, where it changed."""
@@ -86,20 +89,24 @@ class SignOuts:
             if (facts.st_mtime_ns, facts.st_size) == self._stamp:
                 return
             kept = json.loads(self._file.read_text())
+            ended = {str(key): float(issued) for key, issued in kept["ended"].items()}
+            before = float(kept["before"])
         except FileNotFoundError:
             return
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             logs.failure("sign_outs_unreadable", error, file=str(self._file))
-            self._floor = max(self._floor, time.time())  # who ended what is not known: everybody signs in again
-            self._quarantine()
+            self._floor = max(self._floor, time.time())  # which sign-ins ended is not known: everybody signs in again
+            self._set_aside()
             return
         self._stamp = facts.st_mtime_ns, facts.st_size
-        self._ended |= kept["ended"]
-        self._floor = max(self._floor, kept["before"])
+        self._ended |= ended
+        self._floor = max(self._floor, before)
 
-    def _quarantine(self) -> None:
-        with suppress(OSError):  # then it is looked at again with the next request, and refuses again
+    def _set_aside(self) -> None:
+        """Keeps a damaged file under another name. Where that fails, it is read again with the next request, and refuses again."""
+        with suppress(OSError):
             self._file.replace(self._file.with_name(self._file.name + ".damaged"))
+            self._save()
 
     def _shrink(self) -> None:
         cutoff = time.time() - KEPT_S

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from core.hosts import Names
 from core.store_url import StoreUrl
+from core.ui.guard import HEADERS
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -97,7 +99,7 @@ def test_nginx_takes_its_file_and_it_fits_the_dashboard(tmp_path: Path) -> None:
     text = (DEPLOY / "nginx.conf").read_text()
     upload = re.search(r"maxUploadSize = (\d+)", (ROOT / ".streamlit" / "config.toml").read_text())
     assert upload is not None
-    assert f"client_max_body_size {upload[1]}m;" in text
+    assert f"client_max_body_size {int(upload[1]) + 1}m;" in text
     assert f"location /{ENV['STREAMLIT_SERVER_BASE_URL_PATH']}/ {{" in text
     assert f"server_name {ENV['STREAMLIT_BROWSER_SERVER_ADDRESS']};" in text
     assert "/livez" not in re.sub(r"#.*", "", text), "what machines ask stays inside"
@@ -117,6 +119,46 @@ def test_nginx_takes_its_file_and_it_fits_the_dashboard(tmp_path: Path) -> None:
     done = check(site)
     assert done.returncode == 0, done.stderr
     assert check(site.replace("proxy_http_version", "proxy_http")).returncode != 0
+
+
+SAID = {
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Content-Security-Policy": "frame-ancestors 'self'",
+    "X-Frame-Options": "SAMEORIGIN",
+}
+
+
+@pytest.mark.parametrize(("name", "line"), [("nginx.conf", r"^\s*add_header {} \"?{}\"? always;"), ("Caddyfile", r"^\s*{} \"?{}\"?$")])
+def test_proxies_send_the_headers_that_keep_other_pages_out(name: str, line: str) -> None:
+    text = (DEPLOY / name).read_text()
+    for header, value in SAID.items():
+        assert re.search(line.format(header, re.escape(value)), text, re.MULTILINE), header
+    assert {key: value.lower() for key, value in HEADERS.items()} == {
+        key.lower(): value.lower() for key, value in SAID.items() if key != "Strict-Transport-Security"
+    }
+
+
+def test_nginx_marks_cookies_and_passes_the_host_on() -> None:
+    text = (DEPLOY / "nginx.conf").read_text()
+    flags = dict(re.findall(r"proxy_cookie_flags (\S+) ([^;]+);", text))
+    assert all("secure" in value and "samesite=lax" in value for value in flags.values())
+    assert [name for name, value in flags.items() if "httponly" in value] == ["_streamlit_user", "~^_streamlit_user_", "_streamlit_session"]
+    hidden = set(re.findall(r"proxy_hide_header (\S+);", text))
+    assert {name.lower() for name in hidden} == set(HEADERS), "sent once, by nginx"
+    assert "proxy_set_header Host $host;" in text
+    assert "proxy_set_header X-Forwarded-Proto $scheme;" in text
+
+
+def test_the_dashboard_knows_its_public_name_and_proxies_limit_requests() -> None:
+    assert ENV["HEATPROOF_HOSTS"] == ENV["STREAMLIT_BROWSER_SERVER_ADDRESS"]
+    names = Names.of("127.0.0.1", ENV["HEATPROOF_HOSTS"].split(","))
+    assert names.is_page(f"https://{ENV['HEATPROOF_HOSTS']}", 8501)
+    upload = re.search(r"maxUploadSize = (\d+)", (ROOT / ".streamlit" / "config.toml").read_text())
+    assert upload is not None
+    assert int(upload[1]) <= 200
+    assert f"max_size {int(upload[1]) + 1}MiB" in (DEPLOY / "Caddyfile").read_text()
 
 
 def test_caddy_takes_its_file() -> None:

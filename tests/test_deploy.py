@@ -145,6 +145,7 @@ def test_nginx_marks_cookies_and_passes_the_host_on() -> None:
     flags = dict(re.findall(r"proxy_cookie_flags (\S+) ([^;]+);", text))
     assert all("secure" in value and "samesite=lax" in value for value in flags.values())
     assert [name for name, value in flags.items() if "httponly" in value] == ["_streamlit_user", "~^_streamlit_user_", "_streamlit_session"]
+    assert list(flags)[-1] == "~", "the first that fits counts"
     hidden = set(re.findall(r"proxy_hide_header (\S+);", text))
     assert {name.lower() for name in hidden} == set(HEADERS), "sent once, by nginx"
     assert "proxy_set_header Host $host;" in text

@@ -1,6 +1,6 @@
 """Errors that a user may see.
 
-Every message has one form: the rule, "however" and the value that broke it, then the next step. `HeatproofError`
+Every message has one form: the rule, the value that broke it, then the next step. `HeatproofError`
 is the only type that `app.py` and `__main__` turn into a message; anything else is a bug and keeps its traceback.
 
     HeatproofError

@@ -2,18 +2,20 @@
 
 Host and Origin are checked for all of them, pages, websocket, uploads, media, sign-in and the agent API alike; /livez, /readyz and
 /metrics answer to any Host, since machines ask by address, and to no foreign page. Media need a role, uploads the role of an ingest,
-and a websocket ends with the sign-in that it began with.
+and a page whose sign-in ended asks to sign in with the next click on any part of it.
 """
 
 import re
 from typing import Any
 
 import streamlit as st
+from google.protobuf.message import DecodeError
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from core import logs, settings
 from core.errors import HeatproofError
@@ -57,7 +59,7 @@ class Guard:
             logs.detail("request_refused", status=refusal.status, path=scope["path"][:200], reason=refusal.why)
             await _refuse(refusal, scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._app(scope, *_while_signed_in(connection, receive, send))
+            await self._app(scope, _whole_pages(connection, receive), send)
         elif scope["method"] == "PUT":
             with self._uploads.under_way(connection):
                 await self._app(scope, receive, _with_headers(scope, send))
@@ -106,28 +108,32 @@ def _may_look(connection: HTTPConnection) -> bool:
         return False
 
 
-def _while_signed_in(connection: HTTPConnection, receive: Receive, send: Send) -> tuple[Receive, Send]:
-    """Closes a websocket with the first message after its sign-in ended: no part of a page is drawn for it any more.
+def _whole_pages(connection: HTTPConnection, receive: Receive) -> Receive:
+    """Once the sign-in of a websocket has ended, a click on a part of a page runs the page as a whole, which asks to sign in.
 
-    The browser connects anew at once, as nobody, and gets the page that asks to sign in.
+    Streamlit would draw a part (a fragment) without `app.py`, so without its gate.
     """
-    began_signed_in, is_closed = _may_look(connection), False
 
     async def receiving() -> Message:
-        nonlocal is_closed
         message = await receive()
-        if message["type"] != "websocket.receive" or not began_signed_in or _may_look(connection):
-            return message
-        is_closed = True
-        logs.detail("websocket_closed", reason="its sign-in ended")
-        await send({"type": "websocket.close", "code": 1008, "reason": "signed out"})
-        return {"type": "websocket.disconnect", "code": 1008}
+        if message["type"] == "websocket.receive" and message.get("bytes") and not _may_look(connection):
+            message = {**message, "bytes": _of_whole_page(message["bytes"])}
+        return message
 
-    async def sending(message: Message) -> None:
-        if not is_closed:  # a script may still be writing
-            await send(message)
+    return receiving
 
-    return receiving, sending
+
+def _of_whole_page(data: bytes) -> bytes:
+    asked = BackMsg()
+    try:
+        asked.ParseFromString(data)
+    except DecodeError:
+        return data  # Streamlit refuses it
+    if asked.WhichOneof("type") == "rerun_script":
+        asked.rerun_script.ClearField("fragment_id")
+        asked.rerun_script.ClearField("is_auto_rerun")
+        return asked.SerializeToString()
+    return data
 
 
 def _sign_out(connection: HTTPConnection) -> None:

@@ -154,3 +154,21 @@ def test_signing_out_ends_it_and_an_address_nobody_vouches_for_gives_neither_nam
     site.sign_in(page, "mallory")
     assert "mallory at 127.0.0.1 · viewer" in foot(page)
     assert confirm(page).is_disabled()
+
+
+def test_signing_out_in_one_tab_ends_the_others_at_their_next_click(site: Site) -> None:
+    page = site.visit()
+    site.sign_in(page, "ana")
+    other = page.context.new_page()
+    other.goto(f"{site.url}/triage")
+    other.get_by_text("flagged banners open").wait_for()
+    copied = page.context.cookies()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="End it").click()
+    page.get_by_text("Sign in to see this dashboard.").wait_for()
+    other.get_by_role("link", name="Overview").click()
+    other.get_by_text("Sign in to see this dashboard.").wait_for()
+    thief = site.visit()
+    thief.context.add_cookies(copied)
+    thief.goto(f"{site.url}/triage")
+    thief.get_by_text("You signed out. Sign in again.").wait_for()

@@ -10,7 +10,6 @@ from typing import Any
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
-from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 SECRET = "a cookie secret of the tests alone, long enough"
@@ -92,10 +91,11 @@ class Tab:
         self._socket = socket
         self.session, self.seen = "", ""
 
-    def run(self, page: str) -> str:
-        """Runs a page to its end; returns what it showed. Raises ConnectionClosed where the server ends it."""
+    def run(self, page: str, fragment: str = "") -> str:
+        """Runs a page, or a part of it, to its end; returns what it showed."""
         message = BackMsg()
         message.rerun_script.page_name = page
+        message.rerun_script.fragment_id = fragment
         message.rerun_script.context_info.url = "http://localhost"
         self._socket.send(message.SerializeToString())
         shown = ""
@@ -110,11 +110,6 @@ class Tab:
         self.seen += shown
         return shown
 
-    def is_closed(self) -> bool:
-        """Whether the server ends it at the next message."""
-        try:
-            for _ in range(3):  # the first runs may be those that the server began itself
-                self.run("data")
-        except ConnectionClosed:
-            return True
-        return False
+    def settled(self, page: str = "data", fragment: str = "") -> str:
+        """What a page shows after some runs: the first may be those that the server began itself."""
+        return [self.run(page, fragment) for _ in range(3)][-1]

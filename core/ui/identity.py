@@ -31,6 +31,7 @@ SIGN_IN = "Put [auth] into .streamlit/secrets.toml, so that people sign in (the 
 
 def person() -> Person:
     """Who acts in this session. Raises InputError where the secrets cannot be read: nobody is let in by a typing error."""
+    secrets.read()  # first: st.user reads them too, and its errors are no messages
     found = who(st.user.to_dict(), st.context.headers)
     return replace(found, name=str(st.session_state.get("author") or found.name)) if found.source == "local" else found
 

@@ -21,7 +21,7 @@ from core import logs, settings
 from core.errors import HeatproofError
 from core.hosts import Names
 from core.ui import caller, identity, secrets
-from core.ui.uploads import Refusal, Uploads
+from core.ui.upload_gate import Refusal, Uploads
 
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 MEDIA = re.compile(r"/media/[^/]")

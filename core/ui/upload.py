@@ -8,7 +8,7 @@ from core import uploads
 from core.clicks.columns import ALIASES
 from core.preview import Preview, preview
 from core.queries import runs
-from core.ui import state, text, uploads, writes
+from core.ui import state, text, upload_gate, writes
 
 
 @st.cache_data(max_entries=32, ttl=600, show_spinner="Reading the beginning of the file …")
@@ -81,7 +81,7 @@ def begin(paths: list[Path], mapping: dict[str, str], owned: bool) -> None:
     """Starts the ingest in the background and clears the form."""
     writes.ingest(paths, mapping, owned=owned)
     if owned:
-        uploads.release()
+        upload_gate.release()
     st.session_state["path"] = ""
     st.session_state["upload_round"] = st.session_state.get("upload_round", 0) + 1
     for ours in ALIASES:

@@ -28,6 +28,8 @@ class Verbs(TyperGroup):
         try:
             with disk_space.named():
                 return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):  # a verb that has said all, or its help
+            raise
         except WorkerCrashedError as error:
             console.err.print(error.log)
             self._tell(ctx, str(error))

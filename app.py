@@ -7,12 +7,14 @@ import streamlit as st
 
 from core import logs
 from core.errors import HeatproofError, StoreAwayError
-from core.ui import components, endpoints, heap, identity, nav, state
+from core.ui import address, components, endpoints, heap, identity, jump, nav, state
 
 
 def draw() -> None:
     """One visit or click, from top to bottom."""
     page = nav.navigation(hidden=not identity.is_known())
+    jump.begin()
+    address.begin(page.url_path or "overview")
     st.html("<style>.stMainBlockContainer { padding-left: 2.4rem; padding-right: 2.4rem; }</style>")
     failure = st.session_state.pop("failure", None)
     if failure:
@@ -21,7 +23,10 @@ def draw() -> None:
         if identity.gate():
             st.session_state["through_app"] = True
             state.sidebar_foot(state.shown())
+            notes = st.container()
             page.run()
+            with notes:
+                address.tell()
     except HeatproofError as error:
         endpoints.page_failed(error)
         components.failed(error)

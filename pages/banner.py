@@ -7,7 +7,23 @@ import streamlit as st
 
 from core.queries import banner, strangers
 from core.queries.runs import Row
-from core.ui import charts, components, evidence, latent_view, maps, nav, neighbours, palette, reads, state, tables, text, work
+from core.ui import (
+    address,
+    charts,
+    components,
+    evidence,
+    jump,
+    latent_view,
+    maps,
+    nav,
+    neighbours,
+    palette,
+    reads,
+    state,
+    tables,
+    text,
+    work,
+)
 from core.ui.maps import Map
 from core.ui.state import Shown
 
@@ -62,15 +78,16 @@ def odds(found: Row) -> str:
 
 def top_row(run: Shown, banner_id: str, found: Row | None) -> None:
     """Find a banner, previous and next of the queue one came from, decisions."""
-    chosen = work.queue_of(st.query_params)
+    chosen = work.queue_here(run)
     around = reads.neighbours(run.path, run.run_id, reads.token(run), chosen, found["position"]) if found else None
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.text_input("Banner id", key="banner", bind="query-params", width=230, type="search")
+        address.bound(st.text_input, "Banner id", key="banner", width=230, type="search")
         if around:
             step("Previous", "Left", around["previous"])
             step("Next", "Right", around["next"])
-            if st.button(f"{around['place']:,} of {around['n']:,} in the queue", type="tertiary", help="Back to the queue", key="back"):
-                st.switch_page("pages/triage.py", query_params=work.params_of(chosen) | {"at": banner_id})
+            words = f"{around['place']:,} of {around['n']:,} in the queue"
+            back = work.place_of(chosen, banner_id, around["place"])
+            jump.button(words, "triage", back, type="tertiary", help="Back to the queue", key="back")
         if found and found["flagged"]:
             work.buttons(run, chosen, found, opens=False)
 
@@ -88,10 +105,10 @@ def go(banner_id: str | None) -> None:
 def pictures(run: Shown, found: Row, seen: Map, hoped: Map | None) -> None:
     """This banner, expected, difference, best template, side by side."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        scale = st.segmented_control(
-            "Scale", SCALES, default="counts", key="scale", bind="query-params", required=True, label_visibility="collapsed"
+        scale = address.bound(
+            st.segmented_control, "Scale", SCALES, default="counts", key="scale", required=True, label_visibility="collapsed"
         )
-        shared = st.toggle("One scale for all counts", value=True, key="shared", bind="query-params")
+        shared = address.bound(st.toggle, "One scale for all counts", value=True, key="shared")
         st.caption("Drag over cells of the first map to add them up.")
     template = evidence.template(run, found) if hoped is not None else None
     shapes = {"this banner": seen, "expected": hoped, "best template": None if template is None else template * seen.sum()}
@@ -177,7 +194,7 @@ def where_it_stands(run: Shown, found: Row) -> None:
 def sides(seen: Map, hoped: Map | None) -> None:
     """Marginals: clicks by column and by row."""
     st.markdown("##### Clicks by column and by row")
-    st.caption("Bars: this banner. Line: expected.")
+    st.caption("Bars: this banner. Line: expected." if hoped is not None else "Bars: this banner. This run kept no reference to compare.")
     expected = hoped if hoped is not None else np.full_like(seen, np.nan)
     left, right = st.columns(2)
     with left:
@@ -197,10 +214,10 @@ def over_time(run: Shown, found: Row) -> None:
     listed = days.astype(object).tolist()
     odds_by_day = [said.get(d, math.nan) for d in listed]
     if said:
-        since = f" Since {text.day(found['since'])} (dotted)." if found["since"] else ""
+        since = f" Since {text.day(found['since'])} (dotted)." if found["since"] in listed else ""
         st.caption(f"Clicks, and below what a day says for the fault (up) or for the grid's own layout (down).{since}")
     components.plot(
-        charts.days_chart(listed, counts.sum(axis=1).tolist(), odds_by_day, found["since"], state.theme()),
+        charts.days_chart(listed, counts.sum(axis=1).tolist(), odds_by_day, found["since"] if said else None, state.theme()),
         "days",
         "Clicks and log odds a day",
     )
@@ -256,7 +273,7 @@ def unscored(run: Shown, facts: Row) -> None:
     components.empty(
         "No score in this run",
         f"It has {text.plural(int(seen.sum()), 'click')} in the store. It may have come after the run, or lie outside its window or grids.",
-        page="pages/data.py",
+        page="data",
         label="Start a run on the Data page",
     )
     if seen.sum():
@@ -268,7 +285,7 @@ def unscored(run: Shown, facts: Row) -> None:
 def unknown(run: Shown, banner_id: str) -> None:
     """No such banner: say so, and offer what comes close."""
     components.sentence(f"There is no banner “{text.markdown(banner_id)}” in this store." if banner_id else "Which banner?")
-    st.text_input("Banner id", key="banner", bind="query-params", width=320, type="search", placeholder="bn-000123")
+    address.bound(st.text_input, "Banner id", key="banner", width=320, type="search", placeholder="bn-000123")
     close = banner.similar_ids(run.store, banner_id) if banner_id else []
     for name in close:
         st.button(text.markdown(name), key=f"close_{name}", type="tertiary", on_click=go, args=(name,))
@@ -276,14 +293,14 @@ def unknown(run: Shown, banner_id: str) -> None:
         components.empty(
             "Pick one from the queue",
             "Type an id above, or open a banner from the triage queue with E.",
-            page="pages/triage.py",
+            page="triage",
             label="Triage",
         )
 
 
 def banner_page(run: Shown) -> None:
     """The whole page."""
-    banner_id = str(st.session_state.get("banner") or st.query_params.get("banner") or "").strip()
+    banner_id = str(st.session_state.get("banner") or address.read("banner") or "").strip()
     facts = banner.known(run.store, banner_id) if banner_id else None
     if facts is None:
         unknown(run, banner_id)

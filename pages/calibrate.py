@@ -27,10 +27,12 @@ def first_line(seen: Preview, number: int) -> str:
     added, dropped = (len(ids) for ids in seen.flips())
     before, after = int(seen.before[c.target].sum()), int(c.flagged.sum())
     words = f"Using {text.plural(n, 'label')} from {text.plural(len(grids), 'grid')}, publishing v{number} would "
+    judged = seen.request.target_grids
+    where = f" on {text.plural(len(judged), 'grid')}" if judged else ""
     if added or dropped:
-        words += f"flag {after:,} instead of {before:,}: +{added:,} \u2212{dropped:,}."
+        words += f"flag {after:,} instead of {before:,}{where}: +{added:,} \u2212{dropped:,}."
     else:
-        words += f"change none of {text.plural(before, 'flag')}."
+        words += f"change none of {text.plural(before, 'flag')}{where}."
     expected = c.expected
     if not expected.n_flagged:
         return f"{words} No banner reaches the cut."
@@ -47,12 +49,13 @@ def charts(seen: Preview, run: Shown) -> None:
     with two:
         curve = found.precision_recall if found else None
         components.plot(draw.precision_recall(seen, curve, worlds, theme), "pr", "Precision over recall, with 95 % bands")
-        area = f"average precision {tables.share(*curve.area)}" if curve else "no curve: the labels are all of one kind"
-        st.caption(f"\u2014 labels, {area}  \n\u22ef expected on the judged grids; ◆ at the cut")
+        area = f"\u2014 labels, average precision {tables.share(*curve.area)}" if curve else "No curve: the labels are all of one kind"
+        sign = "; ◆ at the threshold" if seen.calibration.expected.n_flagged else ""
+        st.caption(f"{area}  \n\u22ef expected on the judged grids{sign}")
     with three:
         if found is not None:
             components.plot(draw.roc(seen, found.roc, theme), "roc", "True- over false-positive rate, with its 95 % band")
-            st.caption(f"\u2014 labels, area {tables.share(*found.roc.area)}  \n● at the cut; bands hold 95 %")
+            st.caption(f"\u2014 labels, area {tables.share(*found.roc.area)}  \n● at the threshold; bands hold 95 %")
     with four:
         html, m = tables.confusion(seen)
         components.pick_table(html, "confusion", on_pick=lambda: None)
@@ -107,7 +110,7 @@ def unlabelled(run: Shown) -> None:
         "Label some banners first",
         ("Reviewers say which banners are broken and which are in order; some twenty of them already help." if not n else
          f"{text.plural(n, 'banner')} of the store {'is' if n == 1 else 'are'} labelled, however as unsure, disputed or not in this run."),
-        page="pages/label.py", label="Label banners", code="python -m core labels import FILE",
+        page="label", label="Label banners", code="python -m core labels import FILE",
     )  # fmt: skip
 
 

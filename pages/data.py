@@ -4,7 +4,7 @@ import streamlit as st
 
 from core import run as runs_of_store
 from core.queries import health, runs
-from core.ui import components, feed, nav, state, text
+from core.ui import address, components, feed, nav, state, text
 
 nav.through_app()
 
@@ -26,9 +26,7 @@ def first_line() -> str:
 
 
 components.sentence(text.markdown(first_line()))
-tab_in, tab_runs, tab_rejects, tab_store = st.tabs(
-    ["Ingest", "Runs", "Rejects", "Store"], key="tab", on_change="rerun", bind="query-params"
-)
+tab_in, tab_runs, tab_rejects, tab_store = address.bound(st.tabs, ["Ingest", "Runs", "Rejects", "Store"], key="tab", on_change="rerun")
 going = runs_of_store.current(state.store())
 if tab_in.open:
     with tab_in:

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.ui import (
+    address,
     components,
     detector_audit,
     detector_board,
@@ -46,8 +47,8 @@ def with_labels(run: Shown, used: Row) -> None:
     drawn = detector_board.choose(used, detector_reads.board(run.path, run.run_id, token, False))
     board = detector_reads.board(run.path, run.run_id, token, drawn)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        metric = st.segmented_control(
-            "Compare by", list(detector_tables.METRICS), default="average precision", key="rank", bind="query-params", required=True
+        metric = address.bound(
+            st.segmented_control, "Compare by", list(detector_tables.METRICS), default="average precision", key="rank", required=True
         )
         chosen = detector_closer.choose(run, with_labels=True)
     metric = metric or "average precision"
@@ -87,7 +88,7 @@ def without_labels(run: Shown, used: Row) -> None:
     )
     components.empty(
         "How good each detector is needs labels of both kinds", f"{why} Some twenty of each already tell the best from the worst.",
-        page="pages/label.py", label="Label banners",
+        page="label", label="Label banners",
     )  # fmt: skip
     west, east = st.columns([0.5, 0.5], gap="medium")
     with west:
@@ -148,8 +149,8 @@ def in_common(run: Shown) -> None:
     """What each two detectors have in common, by ranks or by flags."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown("##### In common")
-        which = st.segmented_control(
-            "In common", [RANKS, FLAGS], default=RANKS, key="common", bind="query-params", required=True, label_visibility="collapsed"
+        which = address.bound(
+            st.segmented_control, "In common", [RANKS, FLAGS], default=RANKS, key="common", required=True, label_visibility="collapsed"
         )
     of_flags = which == FLAGS
     names = detector_reads.sample(run.path, run.run_id).names

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.queries import embeddings
-from core.ui import embedding, nav, pairwise
+from core.ui import address, embedding, nav, pairwise
 from core.ui.state import Shown
 
 VIEWS = ("map", "pairwise")
@@ -14,7 +14,7 @@ def embedding_page(run: Shown) -> None:
     top = st.container()
     bar = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     with bar:
-        view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="view", bind="query-params", required=True)
+        view = address.bound(st.segmented_control, "View", VIEWS, default=VIEWS[0], key="view", required=True)
     if view == VIEWS[1]:
         pairwise.view(run, top, bar)
     else:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core import labels
-from core.ui import components, disputes, identity, labelling, nav, team, text
+from core.ui import address, components, disputes, identity, labelling, nav, team, text
 from core.ui.state import Shown
 
 PARTS = ("Label", "Disagreements", "Reviewers")
@@ -12,9 +12,7 @@ PARTS = ("Label", "Disagreements", "Reviewers")
 def label_page(run: Shown) -> None:
     """The whole page."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        part = st.segmented_control(
-            "Part", PARTS, default=PARTS[0], key="part", bind="query-params", required=True, label_visibility="collapsed"
-        )
+        part = address.bound(st.segmented_control, "Part", PARTS, default=PARTS[0], key="part", required=True, label_visibility="collapsed")
         n = len(labels.disputed(run.store))
         st.caption(f"{text.plural(n, 'disagreement')} to decide" if n else "")
     why = identity.refused("label")
@@ -24,7 +22,7 @@ def label_page(run: Shown) -> None:
         team.show(run)
     elif why is not None:
         components.sentence("Banners are labelled by reviewers.")
-        components.empty("You may look, not label", text.markdown(why), page="pages/triage.py", label="See what is flagged")
+        components.empty("You may look, not label", text.markdown(why), page="triage", label="See what is flagged")
     else:
         labelling.fragment(run)
 

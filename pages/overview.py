@@ -1,11 +1,14 @@
 """Overview: is anything going wrong, where, since when?"""
 
+from functools import partial
+
 import streamlit as st
 
 from core import settings
 from core.queries import runs
+from core.queries.queue import QueueFilter
 from core.queries.runs import Row
-from core.ui import charts, components, nav, rates, reads, report, state, tables, text, versions_words
+from core.ui import address, charts, components, jump, nav, rates, reads, report, state, tables, text, versions_words, work
 from core.ui.state import Shown
 
 WINDOWS = {"whole window": None, "last 7 days": 7, "last 3 days": 3}
@@ -17,15 +20,13 @@ def filters(run: Shown) -> tuple[int | None, int | None, str | None, int]:
     """Days of the trend, grid, domain and clicks at least, all in the URL."""
     known = reads.facets(run.path, run.run_id)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        window = st.selectbox("Trend over", list(WINDOWS), key="window", bind="query-params", width=170)
-        grid = st.selectbox(
-            "Grid", [str(g) for g in known["grids"]], index=None, placeholder="all grids", key="grid", bind="query-params", width=170
+        window = address.bound(st.selectbox, "Trend over", list(WINDOWS), key="window", width=170)
+        grid = address.bound(
+            st.selectbox, "Grid", [str(g) for g in known["grids"]], index=None, placeholder="all grids", key="grid", width=170
         )
-        domain = st.selectbox(
-            "Domain", known["domains"], index=None, placeholder="all domains", key="domain", bind="query-params", width=220
-        )
-        least = st.number_input(
-            "Clicks at least", 0, 1_000_000, settings.MIN_CLICKS, 10, key="least", bind="query-params", width=150,
+        domain = address.bound(st.selectbox, "Domain", known["domains"], index=None, placeholder="all domains", key="domain", width=220)
+        least = address.bound(st.number_input,
+            "Clicks at least", 0, 1_000_000, settings.MIN_CLICKS, 10, key="least", width=150,
             help="Banners with fewer clicks in the run's window are left out of every rate on this page.",
         )  # fmt: skip
         n = sum([window != "whole window", grid is not None, domain is not None, least != settings.MIN_CLICKS])
@@ -44,11 +45,11 @@ def choose_grid() -> None:
     st.session_state["drill"] = int(components.picked("grids") or 0)
 
 
-def previous_run(run: Shown) -> Row | None:
-    """The run before the one shown, with the same grids: only such rates compare."""
+def previous_share(run: Shown, least: int) -> float | None:
+    """Flagged share of the run before the one shown, of banners with as many clicks; only runs with the same grids compare."""
     found = runs.finished_runs(run.store)
     older = [r for r in found if r["finished_at"] < run.run["finished_at"] and r["grids"] == run.run["grids"]]
-    return older[0] if older else None
+    return rates.share_of(reads.grids(run.path, older[0]["run_id"], least, None, None)) if older else None
 
 
 def cards(run: Shown, rows: list[Row], review: Row, false_expected: float) -> None:
@@ -81,15 +82,13 @@ def drill_down(run: Shown, grid: int, day: rates.Daily | None, domain: str | Non
     with right:
         st.caption("Flagged by number of products (down) and domain (across); a click opens them in triage")
         found = reads.cells(run.path, run.run_id, grid, least, domain)
-        components.pick_table(tables.cell_table(found), "cells", on_pick=open_cell, height=260, token=str(grid))
-    if st.session_state.pop("open_cell", None):
-        products, _, cell_domain = str(st.session_state.pop("cell")).partition("|")
-        st.switch_page("pages/triage.py", query_params={"grid": str(grid), "products": products, "domain": cell_domain})
+        components.pick_table(tables.cell_table(found), "cells", on_pick=partial(open_cell, grid, least), height=260, token=str(grid))
 
 
-def open_cell() -> None:
-    """Remembers the picked cell; the script then changes the page."""
-    st.session_state.update(cell=components.picked("cells"), open_cell=True)
+def open_cell(grid: int, least: int) -> None:
+    """Opens the flagged banners of the picked cell in triage."""
+    products, _, domain = str(components.picked("cells")).partition("|")
+    jump.to("triage", work.params_of(QueueFilter(grid, domain, int(products), min_clicks=least, status="all")))
 
 
 def actions(
@@ -99,9 +98,8 @@ def actions(
     stamp = f"{run.run['finished_at']:%Y%m%d-%H%M}"
     with st.container(horizontal=True):
         label = f"Open {row['flagged']:,} flagged in triage"
-        if st.button(label, type="primary", icon=":material/checklist:", disabled=not row["flagged"], key="open_triage"):
-            params = {"grid": str(row["grid_id"]), "status": "all"} | ({"domain": domain} if domain else {})
-            st.switch_page("pages/triage.py", query_params=params | ({"clicks": str(least)} if least else {}))
+        queue = work.params_of(QueueFilter(row["grid_id"], domain, min_clicks=least, status="all"))
+        jump.button(label, "triage", queue, type="primary", icon=":material/checklist:", disabled=not row["flagged"], key="open_triage")
         lines = [(r.grid_id, r.n, r.flagged, r.share, r.low, r.high, r.fault, r.state_text) for r in shown]
         data = report.csv_file([dict(zip(COLUMNS, line, strict=True)) for line in lines], COLUMNS)
         st.download_button("CSV", data, f"heatproof-overview-{stamp}.csv", "text/csv", icon=":material/download:", on_click="ignore")
@@ -119,7 +117,8 @@ def overview(run: Shown) -> None:
     by_day = rates.daily(reads.days(run.path, run.run_id), n_days)
     new = reads.new_grids(run.path, run.run_id)
     shown = rates.grid_rows(rows, by_day, new)
-    words = rates.sentence(rows, shown, previous_run(run) if (grid, domain) == (None, None) else None, run.last_day)
+    words = rates.sentence(rows, shown, previous_share(run, least) if (grid, domain) == (None, None) else None, run.last_day)
+    words += rates.which(sum(r["flagged"] for r in rows), run.run["n_flagged"], least, grid, domain)
     with top:
         components.sentence(text.markdown(words))
     if not rows:

@@ -7,7 +7,7 @@ import streamlit as st
 from core.queries import queue
 from core.queries.queue import PAGE_SIZE, QueueFilter, Standing
 from core.queries.runs import Row
-from core.ui import charts, components, maps, nav, reads, report, state, tables, text, work, writes
+from core.ui import address, charts, components, maps, nav, reads, report, state, tables, text, work, writes
 from core.ui.state import Shown
 
 MODES = ["clicks", "difference", "expected"]
@@ -18,11 +18,22 @@ def first_line(whole: Standing, flagged: int) -> str:
     n, status, expected = len(whole), whole.queue.status, whole.false_expected
     which = "" if status == "all" else f" {status}"
     filtered = "" if n == flagged else f" of {flagged:,} in this run"
+    if n < flagged and status == "open" and set(work.params_of(whole.queue)) <= {"sort"}:
+        filtered += f" ({flagged - n:,} confirmed, dismissed or snoozed)"
     words = f"{text.plural(n, 'flagged banner')}{which}{filtered}"
     if n and status in ("open", "all"):
         about = f"about {expected:.0f}" if expected >= 0.5 else "hardly one"
         words += f", {about} of them expected to be {'a false alarm' if round(expected) == 1 else 'false alarms'}"
     return words + "."
+
+
+def selected_line(run: Shown, whole: Standing, flagged: int) -> str:
+    """12 of the 34 banners selected on the map, 9 of these 12 flagged."""
+    n, among = len(whole), len(queue.members(run.run_id, whole.queue))
+    of_these = int((whole.position <= flagged).sum())
+    if n == among:
+        return f"{text.plural(n, 'banner')} selected on the map, {of_these:,} of them flagged."
+    return f"{n:,} of the {text.plural(among, 'banner')} selected on the map, {of_these:,} of these {n:,} flagged."
 
 
 def pick() -> None:
@@ -33,7 +44,7 @@ def pick() -> None:
 def queue_page(run: Shown, chosen: QueueFilter, token: str, n: int) -> tuple[list[Row], int]:
     """Rows of the page in the URL."""
     n_pages = max(1, math.ceil(n / PAGE_SIZE))
-    asked = st.session_state.get("page") or st.query_params.get("page", "1")
+    asked = st.session_state.get("page") or address.read("page") or "1"
     number = min(max(1, int(asked)), n_pages) if str(asked).isdigit() else 1
     return reads.page(run.path, run.run_id, token, chosen, number), n_pages
 
@@ -49,7 +60,7 @@ def left(run: Shown, chosen: QueueFilter, rows: list[Row], current: str, n: int,
         if n_pages > 1:
             if (st.session_state.get("page") or 1) > n_pages:
                 st.session_state["page"] = n_pages
-            st.pagination(n_pages, key="page", bind="query-params", on_change=turned)
+            address.bound(st.pagination, n_pages, key="page", on_change=turned)
         if ticked:
             bulk(run, ticked)
         else:
@@ -62,8 +73,7 @@ def left(run: Shown, chosen: QueueFilter, rows: list[Row], current: str, n: int,
 
 def turned() -> None:
     """Another page: its first banner, nothing ticked."""
-    st.session_state.pop("at", None)
-    components.untick(work.TABLE)
+    work.leave_banner()
 
 
 def bulk(run: Shown, ticked: list[str]) -> None:
@@ -87,17 +97,14 @@ def right(run: Shown, chosen: QueueFilter, row: Row) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{name}** · {place}")
-        mode = st.segmented_control(
-            "Map", MODES, default=MODES[0], key="map", bind="query-params", label_visibility="collapsed", required=True
-        )
+        mode = address.bound(st.segmented_control, "Map", MODES, default=MODES[0], key="map", label_visibility="collapsed", required=True)
     heatmap(run, row, mode or MODES[0])
     st.markdown(text.markdown(tables.why(row)))
     st.caption(
         f"{row['n_agree']} of {row['n_detectors']} detectors agree · p {text.markdown(text.p_value(row['p_value']))} · "
         f"{text.markdown(text.likely(row['p_broken']))} likely broken · {row['n_clicks']:,} clicks · {row['state']}"
     )
-    if work.buttons(run, chosen, row):
-        st.switch_page("pages/banner.py", query_params={"banner": row["banner_id"], **work.params_of(chosen)})
+    work.buttons(run, chosen, row)
 
 
 def heatmap(run: Shown, row: Row, mode: str) -> None:
@@ -123,15 +130,14 @@ def triage_page(run: Shown) -> None:
     token = reads.token(run)
     whole, flagged = reads.standing(run.path, run.run_id, token, chosen), run.run["n_flagged"]
     with top:
-        components.sentence(text.markdown(first_line(whole, flagged)))
+        words = selected_line(run, whole, flagged) if chosen.selected else first_line(whole, flagged)
+        components.sentence(text.markdown(words))
     if not len(whole):
         nothing(flagged, chosen)
         writes.button("triage", "Undo", work.undo, (run,), key="undo", shortcut="Z")
         return
     rows, n_pages = queue_page(run, chosen, token, len(whole))
-    at = st.session_state.get("at") or st.query_params.get("at")
-    row = next((r for r in rows if r["banner_id"] == at), rows[0])
-    st.query_params["at"] = row["banner_id"]
+    row = current(rows)
     west, east = st.columns([0.56, 0.44], gap="medium")
     with west:
         left(run, chosen, rows, row["banner_id"], len(whole), n_pages)
@@ -139,12 +145,22 @@ def triage_page(run: Shown) -> None:
         right(run, chosen, row)
 
 
+def current(rows: list[Row]) -> Row:
+    """The row of the banner that was picked, or that the address names; else the first of the page."""
+    asked = None if "at" in st.session_state else address.read("at")
+    at = asked or st.session_state.get("at")
+    row = next((r for r in rows if r["banner_id"] == at), rows[0])
+    if asked is not None and asked != row["banner_id"]:
+        address.note("at", asked, str(row["banner_id"]), why="is not on this page of the queue", value=row["banner_id"])
+    address.keep("at", row["banner_id"])
+    st.session_state["at"] = row["banner_id"]
+    return row
+
+
 def nothing(flagged: int, chosen: QueueFilter) -> None:
     """The empty queue: worked through, or filtered away."""
     if not flagged:
-        components.empty(
-            "No banner is flagged in this run", "Nothing looks broken at the cut in force.", page="pages/overview.py", label="Overview"
-        )
+        components.empty("No banner is flagged in this run", "Nothing looks broken at the cut in force.", page="overview", label="Overview")
     elif len(work.params_of(chosen)):
         components.empty(
             "No banner passes these filters", f"The run flagged {text.plural(flagged, 'banner')}. Clear the filters to see more."
@@ -153,7 +169,7 @@ def nothing(flagged: int, chosen: QueueFilter) -> None:
         components.empty(
             "The queue is worked through",
             f"All {flagged:,} flagged banners are decided or snoozed.",
-            page="pages/overview.py",
+            page="overview",
             label="Overview",
         )
 

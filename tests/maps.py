@@ -71,8 +71,8 @@ def add_cosines(store: Store, names: tuple[str, ...] = ("cosine_one", "cosine_tw
             kept = flagged | (name != names[-1]) | (np.arange(len(rows)) % 2 == 0)
             distance = np.where(flagged, rng.uniform(0.2, 0.6, len(rows)), rng.uniform(0.01, 0.15, len(rows)))[kept]
             banners = [r["banner_id"] for r, k in zip(rows, kept, strict=True) if k]
-            cursor.execute("INSERT INTO run_detector VALUES (?, ?, 'features', 'features', 0.5, 0.1, ?, 'none')", [run_id, name, len(rows)])
             n = len(banners)
+            cursor.execute("INSERT INTO run_detector VALUES (?, ?, 'features', 'features', 0.5, 0.1, ?, 'none')", [run_id, name, n])
             columns = {"run_id": [run_id] * n, "banner_id": banners, "detector": [name] * n, "score": distance}
             _insert(cursor, "score", columns | {"normalised": np.zeros(n), "p_value": np.full(n, 0.5)})
 

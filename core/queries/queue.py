@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from core.queries import selected
 from core.queries.runs import Row, n_flagged
 from core.store import Store
 
@@ -25,7 +26,10 @@ SORTS = {
 
 @dataclass(frozen=True)
 class QueueFilter:
-    """Which flagged banners, in which order; None and 0 mean no limit. Raises InputError for an unknown status or sort."""
+    """Which banners, in which order: the flagged ones, or with `selected`, a word of `selected.encode`, exactly those, flagged or not.
+
+    None, 0 and "" mean no limit. Raises InputError for an unknown status or sort.
+    """
 
     grid: int | None = None
     domain: str | None = None
@@ -35,15 +39,18 @@ class QueueFilter:
     max_p: float | None = None
     status: str = "open"
     sort: str = "strongest"
+    selected: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
-            raise InputError(f"A queue's status is one of {', '.join(STATUSES)}, however it is {self.status!r}. Choose one of them.")
+            raise InputError(f"A queue's status is one of {', '.join(STATUSES)}, not {self.status!r}. Choose one of them.")
         if self.sort not in SORTS:
-            raise InputError(f"A queue is sorted by one of {', '.join(SORTS)}, however by {self.sort!r}. Choose one of them.")
+            raise InputError(f"A queue is sorted by one of {', '.join(SORTS)}, not by {self.sort!r}. Choose one of them.")
 
     def where(self, store: Store, run_id: str) -> tuple[str, list[Any]]:
-        """Condition over result `r` and triage_current `t`, and its parameters."""
+        """Condition over result `r` and triage_current `t`, and its parameters. Raises InputError for a selection of another run."""
+        who = "r.position IN (SELECT unnest(?::INTEGER[]))" if self.selected else "r.position <= ?"
+        among = selected.decode(run_id, self.selected) if self.selected else n_flagged(store, run_id)
         limits = {
             "r.grid_id = ?": self.grid,
             "r.domain = ?": self.domain,
@@ -54,7 +61,7 @@ class QueueFilter:
             "coalesce(t.state, 'open') = ?": None if self.status == "all" else self.status,
         }
         kept = {text: value for text, value in limits.items() if value is not None}
-        return " AND ".join(["r.run_id = ?", "r.position <= ?", *kept]), [run_id, n_flagged(store, run_id), *kept.values()]
+        return " AND ".join(["r.run_id = ?", who, *kept]), [run_id, among, *kept.values()]
 
 
 FROM = "FROM result r LEFT JOIN triage_current t USING (banner_id)"
@@ -102,11 +109,12 @@ def page(store: Store, run_id: str, whole: Standing, number: int = 1, size: int 
 def neighbours(store: Store, run_id: str, whole: Standing, position: int) -> Row | None:
     """Where the banner at a position of the run stands in a queue: previous and next banner_id, its place (1-based) and n.
 
-    None where it is not flagged. A banner that left the queue by its status keeps its old place, so that one can go on from there.
+    None where it is neither flagged nor selected. A banner that left the queue by its status keeps its old place, so that one can go on
+    from there.
     """
-    if position > n_flagged(store, run_id):
-        return None
     if position not in whole.position:
+        if position > n_flagged(store, run_id) and position not in members(run_id, whole.queue):
+            return None
         whole = standing(store, run_id, whole.queue, also=position)
     at = int(np.flatnonzero(whole.position == position)[0])
     before, after = (whole.position[k : k + 1].tolist() if k >= 0 else [] for k in (at - 1, at + 1))
@@ -114,6 +122,11 @@ def neighbours(store: Store, run_id: str, whole: Standing, position: int) -> Row
     name = {row["position"]: row["banner_id"] for row in store.rows(sql, [run_id, *before, *after])}
     beside = {key: name[places[0]] if places else None for key, places in (("previous", before), ("next", after))}
     return beside | {"place": at + 1, "n": len(whole)}
+
+
+def members(run_id: str, queue: QueueFilter) -> list[int]:
+    """Positions of the selection that a queue is limited to, whatever its other filters are; empty where it has none."""
+    return selected.decode(run_id, queue.selected) if queue.selected else []
 
 
 def export(store: Store, run_id: str, queue: QueueFilter) -> list[Row]:

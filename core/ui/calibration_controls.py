@@ -10,7 +10,7 @@ from scipy.special import expit
 from core.calibrate import Preview, Request
 from core.calibration import Labels
 from core.thresholds import METHODS, log_odds
-from core.ui import reads
+from core.ui import address, reads
 from core.ui.state import Shown
 from core.ui.versions_words import CUT_BY
 
@@ -56,15 +56,15 @@ def _learn_from(run: Shown, labels: Labels) -> tuple[str, tuple[int, ...] | None
     every = [str(g) for g in reads.facets(run.path, run.run_id)["grids"]]
     labelled = [str(g) for g in np.unique(labels.grid_id)]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        scope = st.selectbox(
-            "Judge by", ["combined", *detectors], key="scope", bind="query-params", width=190,
+        scope = address.bound(st.selectbox,
+            "Judge by", ["combined", *detectors], key="scope", width=190,
             help="All detectors together, or one that looked at every banner",
         )  # fmt: skip
-        sources = st.multiselect(
-            "Learn from the labels of", labelled, key="source", bind="query-params", placeholder="all labelled grids", width=300
+        sources = address.bound(
+            st.multiselect, "Learn from the labels of", labelled, key="source", placeholder="all labelled grids", width=300
         )
-        targets = st.multiselect(
-            "Judge the grids", every, key="target", bind="query-params", placeholder="every grid", width=300,
+        targets = address.bound(st.multiselect,
+            "Judge the grids", every, key="target", placeholder="every grid", width=300,
             help="0-shot looks at no label of these, unless every labelled grid is one of them",
         )  # fmt: skip
         shots = _shots()
@@ -73,30 +73,30 @@ def _learn_from(run: Shown, labels: Labels) -> tuple[str, tuple[int, ...] | None
 
 
 def _shots() -> int:
-    name = st.segmented_control(
-        "Shots", ["0", "1", "k"], default="0", key="shots", bind="query-params", required=True,
+    name = address.bound(st.segmented_control,
+        "Shots", ["0", "1", "k"], default="0", key="shots", required=True,
         help="Labels taken of every grid that is judged: none; one banner known to be in order; or k, whatever they are",
     )  # fmt: skip
     if name != "k":
         return int(name or 0)
-    return int(st.number_input("k", 2, 10_000, 5, key="k", bind="query-params", width=110))
+    return int(address.bound(st.number_input, "k", 2, 10_000, 5, key="k", width=110))
 
 
 def _cut_by() -> tuple[str, float | None, float]:
     """Method, its value, and what a miss is worth."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        name = st.segmented_control("Cut by", list(CUT_BY), default="F1", key="by", bind="query-params", required=True)
+        name = address.bound(st.segmented_control, "Cut by", list(CUT_BY), default="F1", key="by", required=True)
         method = CUT_BY[name or "F1"]
         value = None
         if method in VALUES:
             label, least, most, step = VALUES[method]
             kind = type(least)
-            value = st.number_input(
-                label, least, most, kind(METHODS[method][1] or 0), step, key=method, bind="query-params", width=160,
+            value = address.bound(st.number_input,
+                label, least, most, kind(METHODS[method][1] or 0), step, key=method, width=160,
                 format="%d" if kind is int else "%.3f", help=METHODS[method][2].capitalize(),
             )  # fmt: skip
-        ratio = st.slider(
-            "A miss is worth so many false alarms", 1, MOST_RATIO, int(METHODS["cost"][1] or 1), key="cost", bind="query-params", width=290,
+        ratio = address.bound(st.slider,
+            "A miss is worth so many false alarms", 1, MOST_RATIO, int(METHODS["cost"][1] or 1), key="cost", width=290,
             help="Cuts by `cost`; otherwise it only says what misses and false alarms cost together",
         )  # fmt: skip
     if method == "cost":
@@ -108,9 +108,12 @@ def _cut_by() -> tuple[str, float | None, float]:
 
 def own_cut() -> float:
     """The cut by hand, at a stop of the slider: from the URL, or where the slider stood when it was chosen; kept in the URL."""
-    asked = str(st.query_params.get("cut") or st.session_state.get(SLIDER))
-    kept = nearest(float(asked)) if re.fullmatch(r"0?\.\d+", asked) else CUTS[len(CUTS) // 2]
-    st.query_params["cut"] = kept
+    asked = address.read("cut") or str(st.session_state.get(SLIDER) or CUTS[len(CUTS) // 2])
+    is_chance = re.fullmatch(r"0?\.\d+", asked) is not None
+    kept = nearest(float(asked)) if is_chance else CUTS[len(CUTS) // 2]
+    if not is_chance:
+        address.note("cut", asked, kept, why="is no chance between 0 and 1", value=kept)
+    address.keep("cut", kept)
     return float(kept)
 
 
@@ -123,7 +126,10 @@ def nearest(cut: float) -> str:
 def slider(seen: Preview) -> None:
     """The cut: it follows the method until it is moved; from then on it is one's own."""
     if seen.request.method != "manual":
-        st.query_params.pop("cut", None)
+        asked = address.read("cut")
+        if asked is not None:
+            address.note("cut", asked, f"the threshold by {seen.request.method}", why="goes with by=own cut only")
+        address.keep("cut", None)
     st.session_state[SLIDER] = nearest(seen.calibration.rule.cut)
     st.select_slider(
         "Cut: a banner is flagged from this chance of being broken", CUTS, key=SLIDER, on_change=take_over, label_visibility="collapsed"
@@ -132,5 +138,5 @@ def slider(seen: Preview) -> None:
 
 def take_over() -> None:
     """The slider was moved: the cut is one's own."""
-    st.query_params["cut"] = st.session_state[SLIDER]
+    address.keep("cut", st.session_state[SLIDER])
     st.session_state["by"] = "own cut"

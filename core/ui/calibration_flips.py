@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from core.calibrate import Preview
-from core.ui import components, gallery, reads, report, text
+from core.ui import components, gallery, jump, reads, report, text
 from core.ui.state import Shown
 from core.verdicts import Scored
 
@@ -50,9 +50,6 @@ def show(run: Shown, added: list[Row], dropped: list[Row], key: str, names: tupl
                 _pictures(run, rows, f"{key}_{'added' if sign == '▲' else 'dropped'}", f"{sign} **{name} ({len(rows):,})**", height)
     if not added and not dropped:
         st.caption("No banner flips.")
-    banner_id = st.session_state.pop("open_flip", None)
-    if banner_id:
-        st.switch_page("pages/banner.py", query_params={"banner": banner_id})
 
 
 def _pictures(run: Shown, rows: list[Row], key: str, title: str, height: int) -> None:
@@ -81,5 +78,5 @@ def _note(row: Row) -> str:
 
 
 def _open(key: str) -> None:
-    """Remembers the picked banner; the script then changes the page."""
-    st.session_state["open_flip"] = components.picked(key)
+    """Opens the picked banner."""
+    jump.to("banner", {"banner": components.picked(key)})

@@ -9,7 +9,7 @@ from core.calibrate import Measured, Preview, Request
 from core.calibration import Labels
 from core.errors import HeatproofError
 from core.expectation import Expected
-from core.ui import calibration_reads, components, text
+from core.ui import address, calibration_reads, components, text
 from core.ui.calibration_tables import of_labels, plain, share
 from core.ui.state import Shown
 
@@ -64,7 +64,7 @@ def compare(run: Shown, request: Request, labels: Labels) -> Compared | None:
 def show(run: Shown, request: Request, labels: Labels) -> None:
     """The comparison once it is asked for, since it learns anew for every grid."""
     st.markdown("**0-shot against 1-shot, on the same labels**")
-    if not st.toggle("Compare", key="compare", bind="query-params", help="Learns twice for each grid that is left out: some seconds"):
+    if not address.bound(st.toggle, "Compare", key="compare", help="Learns twice for each grid that is left out: some seconds"):
         st.caption("Each labelled grid is judged from the labels of the others, without any of its own and with one.")
         return
     try:

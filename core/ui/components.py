@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.errors import HeatproofError
 from core.queries import runs
-from core.ui import charts, state, tables, text
+from core.ui import charts, jump, state, tables, text
 
 _PICK_JS = """
 export default function (component) {
@@ -99,7 +99,7 @@ def empty(title: str, why: str, *, code: str | None = None, page: str | None = N
         if code:
             st.code(code, language="bash")
         if page:
-            st.page_link(page, label=label, icon=":material/arrow_forward:")
+            jump.link(page, label)
 
 
 def no_run() -> None:
@@ -109,7 +109,7 @@ def no_run() -> None:
         empty(
             "Score the banners once",
             "The store holds banners, however no run has finished.",
-            page="pages/data.py",
+            page="data",
             label="Start a run on the Data page",
         )
         return
@@ -118,7 +118,7 @@ def no_run() -> None:
         "Bring in clicks, or look at the demo",
         "Ingest a click log on the Data page, or stop this app and fill the store with the seeded demo:",
         code="python -m core demo",
-        page="pages/data.py",
+        page="data",
         label="Ingest on the Data page",
     )
 

@@ -51,6 +51,17 @@ def pairs(
     return {"data": data, "layout": layout | {"margin": {"l": 58, "r": 32, "t": 30, "b": 46}}}
 
 
+def lit(figure: Figure, rows: Sequence[int]) -> Figure:
+    """The same figure with these rows lit up and the others faded; unchanged where there are none."""
+    if not rows:
+        return figure
+    traces = [
+        trace | {"selectedpoints": np.flatnonzero(np.isin(trace["customdata"], list(rows)))} | {"unselected": {"marker": {"opacity": 0.12}}}
+        for trace in figure["data"]
+    ]
+    return figure | {"data": traces}
+
+
 def bars(rows: Sequence[tuple[str, float, float]], theme: Theme) -> Figure:
     """Cosine similarity a feature as a bar from 0, and its cut as a tick; NaN where left out or without a cut."""
     names, values, cuts = [r[0] for r in rows], np.array([r[1] for r in rows]), np.array([r[2] for r in rows])

@@ -125,7 +125,7 @@ def begin(run: Shown, found: Audit | None) -> None:
             components.empty(
                 "Would more labels help, or better features?",
                 f"An audit asks a forest that knows labels what the features hold and the scores miss. {text.markdown(why)}",
-                page="pages/label.py", label="Label banners",
+                page="label", label="Label banners",
             )  # fmt: skip
         return
     if found is None:

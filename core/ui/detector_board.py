@@ -9,7 +9,7 @@ import streamlit as st
 from core import leaderboard
 from core.leaderboard import LEAST, Standing
 from core.queries.detectors import COMBINED, OWN
-from core.ui import components, detector_charts, detector_reads, detector_tables, reads, state, text
+from core.ui import address, components, detector_charts, detector_reads, detector_tables, reads, state, text
 from core.ui.detector_reads import Board
 from core.ui.detector_tables import METRICS
 from core.ui.state import Shown
@@ -40,8 +40,8 @@ def choose(used: Row, board: Board) -> bool:
     n_random = int(board.labelled.at_random.sum())
     with st.container(horizontal=True, vertical_alignment="center"):
         place = st.container(width="stretch")
-        drawn = n_random > 0 and st.toggle(
-            f"Only the {n_random:,} drawn at random", key="drawn", bind="query-params",
+        drawn = n_random > 0 and address.bound(st.toggle,
+            f"Only the {n_random:,} drawn at random", key="drawn",
             help="Banners that a reviewer got as a control: the only honest estimate of how a detector does on all banners",
         )  # fmt: skip
     with place:
@@ -125,8 +125,8 @@ def pick(key: str) -> None:
 def drawn_curves(run: Shown, board: Board, drawn: bool) -> None:
     """ROC and precision-recall of the chosen detectors."""
     names = order(board, list(board.standings), "average precision")
-    chosen = st.multiselect(
-        "Curves of", names, default=order(board, board.whole(), "average precision")[:2], key="curves", bind="query-params",
+    chosen = address.bound(st.multiselect,
+        "Curves of", names, default=order(board, board.whole(), "average precision")[:2], key="curves",
         max_selections=detector_charts.MOST_CURVES, placeholder="Curves of …", label_visibility="collapsed",
     )  # fmt: skip
     token = detector_reads.token(run)

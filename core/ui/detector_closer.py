@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from core.queries.detectors import COMBINED, OWN
-from core.ui import components, detector_charts, detector_reads, detector_tables, gallery, reads, report, state, text
+from core.ui import address, components, detector_charts, detector_reads, detector_tables, gallery, jump, reads, report, state, text
 from core.ui.detector_reads import Board
 from core.ui.state import Shown
 
@@ -22,17 +22,19 @@ def choose(run: Shown, *, with_labels: bool) -> str:
     names = detector_reads.judges(run) if with_labels else list(detector_reads.cuts(run.path, run.run_id))
     if st.session_state.get("detector") not in names:
         st.session_state.pop("detector", None)
-    return str(st.selectbox("Closer look at", names, key="detector", bind="query-params", width=260))
+    return str(address.bound(st.selectbox, "Closer look at", names, key="detector", width=260))
 
 
 def scores(run: Shown, board: Board | None, chosen: str) -> None:
     """Its scores: of labelled banners by label, or of all by flag."""
-    figure = detector_charts.histogram(*_parts(run, board, chosen), state.theme())
-    components.plot(figure, "scores", f"Scores of {chosen}")
-    st.caption(f"Scores of {text.markdown(chosen)}; the dashed line is its cut.")
+    parts, flags = _parts(run, board, chosen)
+    cut, words = _cut(*flags)
+    components.plot(detector_charts.histogram(parts, cut, state.theme()), "scores", f"Scores of {chosen}")
+    st.caption(f"Scores of {text.markdown(chosen)}; {words}.")
 
 
-def _parts(run: Shown, board: Board | None, chosen: str) -> tuple[list[tuple[str, Any, str]], float | None]:
+def _parts(run: Shown, board: Board | None, chosen: str) -> tuple[list[tuple[str, Any, str]], tuple[Any, Any]]:
+    """What the histogram shows, and every score of it with whether it is flagged."""
     parts: list[tuple[str, Any, str]] = []
     sample = detector_reads.sample(run.path, run.run_id)
     flags = scores = np.zeros(0)
@@ -47,14 +49,19 @@ def _parts(run: Shown, board: Board | None, chosen: str) -> tuple[list[tuple[str
         values, broken = board.labelled.scores[looked, k], board.labelled.broken[looked]
         parts += [("ok", values[~broken], "labelled ok"), ("broken", values[broken], "labelled broken")]
         scores, flags = np.append(scores, values), np.append(flags, board.labelled.flagged[looked, k])
-    return parts, _cut(scores, flags.astype(bool))
+    return parts, (scores, flags.astype(bool))
 
 
-def _cut(scores: Any, flags: Any) -> float | None:
-    """Where flags begin; None where they do not follow the score alone, as where a version judges some grids only."""
-    if not flags.any() or flags.all() or scores[~flags].max() > scores[flags].min():
-        return None
-    return float((scores[~flags].max() + scores[flags].min()) / 2)
+def _cut(scores: Any, flags: Any) -> tuple[float | None, str]:
+    """Where flags begin, and in words what is drawn of it; None where flags do not follow the score alone, as with a version for some
+    grids only."""
+    if not flags.any():
+        return None, "it flags none of them, so no threshold is drawn"
+    if flags.all():
+        return None, "it flags all of them, so no threshold is drawn"
+    if scores[~flags].max() > scores[flags].min():
+        return None, "its flags depend on more than the score, so no threshold is drawn"
+    return float((scores[~flags].max() + scores[flags].min()) / 2), "the dashed line is its threshold"
 
 
 def alone_rows(run: Shown, said: dict[str, str]) -> list[Row]:
@@ -83,7 +90,7 @@ def show(run: Shown, board: Board | None, chosen: str) -> None:
         which = ALONE
         if board is not None:
             kinds = [ALONE, MISSED, IN_VAIN] if chosen not in (COMBINED, OWN) else [MISSED, IN_VAIN]
-            which = st.segmented_control("List", kinds, default=kinds[0], key="list", bind="query-params", required=True,
+            which = address.bound(st.segmented_control, "List", kinds, default=kinds[0], key="list", required=True,
                                          label_visibility="collapsed") or kinds[0]  # fmt: skip
         banners(run, listed(run, board, chosen, which, said), chosen, which)
 
@@ -131,9 +138,6 @@ def banners(run: Shown, rows: list[Row], chosen: str, which: str) -> None:
     components.pick_table(gallery.tiles(tiles, pictures), "listed", on_pick=_open, height=380, token=f"{chosen} {which}")
     more = "" if len(rows) == len(shown) else f" The first {len(shown)}; all {len(rows):,} are in the CSV."
     st.caption(f"▲ flagged in this run. A click opens the banner.{more}")
-    banner_id = st.session_state.pop("open_listed", None)
-    if banner_id:
-        st.switch_page("pages/banner.py", query_params={"banner": banner_id})
 
 
 def _note(row: Row, which: str) -> str:
@@ -144,4 +148,5 @@ def _note(row: Row, which: str) -> str:
 
 
 def _open() -> None:
-    st.session_state["open_listed"] = components.picked("listed")
+    """Opens the picked banner."""
+    jump.to("banner", {"banner": components.picked("listed")})

@@ -10,7 +10,7 @@ from core import embed
 from core.queries import banner
 from core.queries.embeddings import HEATMAP, Points
 from core.queries.runs import Row
-from core.ui import components, mapping, picked, reads, scatter, selection, state, text
+from core.ui import address, components, detector_reads, mapping, picked, reads, scatter, selection, state, text
 from core.ui.state import Shown
 
 AXES = ("2-D", "3-D")
@@ -39,16 +39,16 @@ def choose(maps: list[Row], bar: Any) -> Choice:
     first = maps[0] if maps else {"feature": HEATMAP, "method": "pca"}
     made = sorted({m["feature"] for m in maps})
     with bar:
-        feature = st.selectbox(
-            "Feature", names, index=names.index(first["feature"]) if first["feature"] in names else 0, key="feature", bind="query-params",
+        feature = address.bound(st.selectbox,
+            "Feature", names, index=names.index(first["feature"]) if first["feature"] in names else 0, key="feature",
             width=200, help=f"Made for this run: {', '.join(made) or 'none yet'}",
         )  # fmt: skip
-        method = st.segmented_control(
-            "Method", list(mapping.METHODS), default=first["method"].upper(), key="method", bind="query-params", required=True
+        method = address.bound(
+            st.segmented_control, "Method", list(mapping.METHODS), default=first["method"].upper(), key="method", required=True
         )
-        axes = st.segmented_control("Axes", AXES, default=AXES[0], key="axes", bind="query-params", required=True)
-        colour = st.selectbox("Colour", scatter.COLOURS, index=1, key="colour", bind="query-params", width=110)
-        find = st.text_input("Find banner", key="find", bind="query-params", width=190, placeholder="bn-000123", type="search")
+        axes = address.bound(st.segmented_control, "Axes", AXES, default=AXES[0], key="axes", required=True)
+        colour = address.bound(st.selectbox, "Colour", scatter.COLOURS, index=1, key="colour", width=110)
+        find = address.bound(st.text_input, "Find banner", key="find", width=190, placeholder="bn-000123", type="search")
     return Choice(feature or HEATMAP, mapping.METHODS[method or "PCA"], axes == AXES[1], colour or "flag", str(find or "").strip())
 
 
@@ -70,7 +70,7 @@ def map_view(run: Shown, maps: list[Row], top: Any, bar: Any) -> None:
     west, east = st.columns([0.58, 0.42], gap="medium")
     with west:
         figure(run, points, about, chosen, at)
-        facts(run, about, chosen)
+        facts(run, points, about, chosen)
     with east:
         picked.panel(run, points, about)
     picked.alike(run, points, about, str(points.banner_id[at]) if at is not None else None)
@@ -108,10 +108,9 @@ def find(run: Shown, points: Points, banner_id: str) -> int | None:
 
 def figure(run: Shown, points: Points, about: Row, chosen: Choice, at: int | None) -> None:
     """The map; selected on it is what the lasso or the box holds."""
-    token = reads.token(run) if chosen.colour == "label" else ""
-    states = reads.decided(run.path, token) if token else {}
+    token, said = what_was_said(run, chosen.colour)
     dark, theme = state.is_dark(), state.theme()
-    drawn = scatter.layers(points, chosen.colour, states, theme, dark)
+    drawn = scatter.layers(points, chosen.colour, said, theme, dark)
     anchors = reads.map_anchors(run.path, about["embedding_id"])
     same = f"{about['embedding_id']} {chosen.is_deep} {at}"
     alt = f"Map of {len(points):,} banners, coloured by {chosen.colour}"
@@ -128,14 +127,31 @@ def figure(run: Shown, points: Points, about: Row, chosen: Choice, at: int | Non
     )
 
 
-def facts(run: Shown, about: Row, chosen: Choice) -> None:
+def what_was_said(run: Shown, colour: str) -> tuple[str, dict[str, str]]:
+    """Labels or decisions by banner_id where they colour the map, and a token that changes with them."""
+    if colour == "decision":
+        return reads.token(run), reads.decided(run.path, reads.token(run))
+    if colour == "label":
+        token = detector_reads.token(run)
+        return str(token), detector_reads.said(run.path, token)
+    return "", {}
+
+
+def signs(run: Shown, points: Points, about: Row, chosen: Choice) -> str:
+    """What the signs on the map mean, of those that are drawn, and what one can do with it."""
+    words = [f"Flagged: {'◆' if chosen.is_deep else '▲'}."] if points.flagged.any() else []
+    words.append("Drag turns the map; selecting works in 2-D." if chosen.is_deep else "Scrolling zooms, lasso and box select.")
+    if reads.map_anchors(run.path, about["embedding_id"]):
+        words.append("An anchor is the mean direction of a layout's banners that are not flagged.")
+    said = what_was_said(run, chosen.colour)[1]
+    if chosen.colour in ("label", "decision") and not any(str(name) in said for name in points.banner_id):
+        words.append(f"No banner of this map has a {chosen.colour} yet.")
+    return " ".join(words)
+
+
+def facts(run: Shown, points: Points, about: Row, chosen: Choice) -> None:
     """What the signs mean, and how far the map can be trusted."""
-    how = (
-        "Flagged: ◆. Drag turns the map; selecting works in 2-D."
-        if chosen.is_deep
-        else "Flagged: ▲. Scrolling zooms, lasso and box select."
-    )
-    st.caption(f"{how} An anchor is the mean direction of a layout's banners that are not flagged.")
+    st.caption(signs(run, points, about, chosen))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(text.markdown(trust(about, 3 if chosen.is_deep else 2)), width="stretch")
         with st.popover("About this map", icon=":material/info:"):

@@ -9,7 +9,7 @@ from core.claims import Item
 from core.errors import HeatproofError
 from core.queries import drift, review
 from core.queries.review import WHY, Mode
-from core.ui import components, desk, label_reads, pictures, reads, state, text, writes
+from core.ui import address, components, desk, label_reads, pictures, reads, state, text, writes
 from core.ui.desk import Desk
 from core.ui.pictures import Picture
 from core.ui.state import Shown
@@ -66,9 +66,9 @@ def controls(run: Shown) -> tuple[Mode, int | None]:
     """Which queue, of which grid, blind or not, and how maps are drawn."""
     grids = [str(g) for g in reads.facets(run.path, run.run_id)["grids"]]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        queue = st.selectbox("Queue", list(QUEUES), key="reasons", bind="query-params", width=160, on_change=state.act, args=(desk.clear,))
-        grid = st.selectbox(
-            "Grid", grids, index=None, placeholder="all grids", key="grid", bind="query-params", width=128,
+        queue = address.bound(st.selectbox, "Queue", list(QUEUES), key="reasons", width=160, on_change=state.act, args=(desk.clear,))
+        grid = address.bound(st.selectbox,
+            "Grid", grids, index=None, placeholder="all grids", key="grid", width=128,
             on_change=state.act, args=(desk.clear,),
         )  # fmt: skip
         st.segmented_control(
@@ -116,7 +116,7 @@ def maps_of(run: Shown, facts: Row, *, small: bool = False) -> None:
     examples = label_reads.beside(run, facts)
     tiles = [Picture(label_reads.scaled(label_reads.counts(run, e["banner_id"]), n), example_words(e, facts), sizes[2]) for e in examples]
     hidden = st.session_state.get("hidden", False)
-    lines = "" if hidden else "; thick and thin lines hold 50 % and 90 % of the expected clicks"
+    lines = "" if hidden or hoped is None else "; thick and thin lines hold 50 % and 90 % of the expected clicks"
     large = Picture(seen, f"this banner{lines}", sizes[0], not hidden)
     expected = Picture(hoped * n, "expected of its group", sizes[1]) if hoped is not None else None
     smooth = st.session_state.get("style", STYLES[0]) == STYLES[0]

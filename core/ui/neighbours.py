@@ -7,7 +7,7 @@ import streamlit as st
 from core.queries import cosines, embeddings
 from core.queries.embeddings import Points
 from core.queries.runs import Row
-from core.ui import components, cosine_charts, gallery, mapping, reads, scatter, state, text
+from core.ui import components, cosine_charts, gallery, jump, mapping, reads, scatter, state, text
 from core.ui.state import Shown
 
 N_KNOWN = 4
@@ -35,26 +35,25 @@ def company(run: Shown, found: Row) -> None:
 def on_the_map(about: Row | None, points: Points | None, row: int | None, name: str) -> None:
     """A small map with the banner ringed."""
     if about is None or points is None:
-        components.empty("No map of this run yet", "A map shows which banners resemble it.", page="pages/embedding.py", label="Make a map")
+        components.empty("No map of this run yet", "A map shows which banners resemble it.", page="embedding", label="Make a map")
         return
     if row is None:
         st.info("It is not on the latest map, which holds a sample of the banners that are not flagged.")
         return
     figure = scatter.small_map(points, state.theme(), row)
     components.plot(figure, "small_map", "Map of banners with this one ringed")
+    flags = "▲ flagged, " if points.flagged.any() else ""
     where = f"in cluster {points.cluster[row] + 1}" if points.cluster[row] >= 0 else "in no cluster"
-    st.caption(f"{text.markdown(mapping.words(about['feature'], about['method']))}: it lies {where}. ▲ flagged, ○ this one.")
-    if st.button("Find it on the map", key="to_map", type="tertiary", icon=":material/bubble_chart:"):
-        for key in ("find", "feature", "method", "view", "axes"):
-            st.session_state.pop(key, None)
-        st.switch_page("pages/embedding.py", query_params={"find": name, "feature": about["feature"], "method": about["method"].upper()})
+    st.caption(f"{text.markdown(mapping.words(about['feature'], about['method']))}: it lies {where}. {flags}○ this one.")
+    filters = {"find": name, "feature": about["feature"], "method": about["method"].upper()}
+    jump.button("Find it on the map", "embedding", filters, key="to_map", type="tertiary", icon=":material/bubble_chart:")
 
 
 def beside_the_anchor(run: Shown, found: Row) -> None:
     """Cosine similarity to the anchor of its layout, a bar a feature."""
     detectors = reads.cosine_detectors(run.path, run.run_id)
     if not detectors:
-        components.empty("No cosine in this run", "No deep detector was asked.", page="pages/data.py", label="Score again on the Data page")
+        components.empty("No cosine in this run", "No deep detector was asked.", page="data", label="Score again on the Data page")
         return
     own = {r["detector"]: r["score"] for r in reads.scores(run.path, run.run_id, found["banner_id"]) if r["detector"] in detectors}
     cuts = {d: reads.zero_shot_cut(run.path, run.run_id, d, found["grid_id"]) for d in detectors}
@@ -66,7 +65,9 @@ def beside_the_anchor(run: Shown, found: Row) -> None:
     components.plot(cosine_charts.bars(rows, state.theme()), "cosines", "Cosine similarity to the anchor by feature")
     left_out = sum(d not in own for d in detectors)
     more = " Left out: not asked, since a flag was out of reach." if left_out else ""
-    st.caption(f"Tick: the 0-shot cut that the other grids give; at or below it the bar counts as broken.{more}")
+    ticks = "Tick: the 0-shot threshold that the other grids give; at or below it the bar counts as broken."
+    drawn = any(cut is not None for cut in cuts.values())
+    st.caption((ticks if drawn else "No 0-shot threshold: too few banners of other grids were scored.") + more)
 
 
 def known(run: Shown, about: Row | None, points: Points | None, row: int | None) -> None:

@@ -13,7 +13,7 @@ from core.job import weights_folder
 from core.queries import cosines
 from core.queries.runs import Row
 from core.shots import Quadrants
-from core.ui import components, cosine_charts, embedding, picked, reads, scatter, selection, state, text
+from core.ui import address, components, cosine_charts, embedding, picked, reads, scatter, selection, state, text
 from core.ui.state import Shown
 
 Vector = NDArray[np.float64]
@@ -48,7 +48,7 @@ def view(run: Shown, top: Any, bar: Any) -> None:
             components.sentence(f"Grid {grid} has no 0-shot cut: too few banners of other grids were scored.")
         components.empty(
             "A 0-shot cut comes from other grids",
-            f"It needs {shots.LEAST} of their banners with both cosines. Score more grids in one run.", page="pages/data.py", label="Data",
+            f"It needs {shots.LEAST} of their banners with both cosines. Score more grids in one run.", page="data", label="Data",
         )  # fmt: skip
         return
     is_one = shot == SHOTS[1] and x.one_shot is not None and y.one_shot is not None
@@ -65,8 +65,21 @@ def view(run: Shown, top: Any, bar: Any) -> None:
     with east:
         counted((x.name, y.name), by_run, by_one, flagged, n_of_grid(run, grid))
         rest(x.cut, y.cut, known if by_one is not None else None)
-        if selection.ids():
-            picked.chosen_panel(run, selection.ids())
+        selected_here(run, names)
+
+
+def selected_here(run: Shown, names: NDArray[Any]) -> None:
+    """Of the selected banners those on this chart: a selection may come from a map of all grids, or from another grid."""
+    ids = selection.ids()
+    here = [str(names[k]) for k in selection.rows_of(names)]
+    if not ids:
+        return
+    if len(here) < len(ids):
+        st.caption(f"{len(here):,} of the {text.plural(len(ids), 'selected banner')} are on this chart.")
+    if here:
+        picked.chosen_panel(run, here)
+    else:
+        st.button("Clear the selection", key="map_clear", type="tertiary", on_click=selection.clear)
 
 
 def choose(run: Shown, detectors: list[str], bar: Any) -> tuple[int, str, str, str]:
@@ -75,12 +88,12 @@ def choose(run: Shown, detectors: list[str], bar: Any) -> tuple[int, str, str, s
     worst = most_flagged(run, grids)
     with bar:
         options = [str(g) for g in grids]
-        grid = st.selectbox("Grid", options, index=options.index(str(worst)), key="pair_grid", bind="query-params", width=130)
-        first = st.selectbox("Across", detectors, key="across", bind="query-params", width=220, format_func=in_words)
+        grid = address.bound(st.selectbox, "Grid", options, index=options.index(str(worst)), key="pair_grid", width=130)
+        first = address.bound(st.selectbox, "Across", detectors, key="across", width=220, format_func=in_words)
         others = [d for d in detectors if d != first]
-        second = st.selectbox("Up", others, key="up", bind="query-params", width=220, format_func=in_words)
-        shot = st.segmented_control(
-            "Anchor", SHOTS, default=SHOTS[0], key="shot", bind="query-params", required=True,
+        second = address.bound(st.selectbox, "Up", others, key="up", width=220, format_func=in_words)
+        shot = address.bound(st.segmented_control,
+            "Anchor", SHOTS, default=SHOTS[0], key="shot", required=True,
             help="0-shot: the anchors of the run, the cut of the other grids. 1-shot: the same cut, one known-ok banner as the anchor.",
         )  # fmt: skip
     return int(grid), first, second, shot or SHOTS[0]
@@ -184,12 +197,13 @@ def figure(
          {"size": 17, "symbol": "circle-open", "color": theme.text, "line": {"width": 2}}),
     ]  # fmt: skip
     dash = "dot" if is_one else "dash"
-    shown = cosine_charts.pairs(
-        marks, x, y, names, [("x", cuts[0], dash), ("y", cuts[1], dash)], notes(split, (sides[0].name, sides[1].name)),
-        (f"cosine similarity, {sides[0].name}", f"cosine similarity, {sides[1].name}"), theme,
-    )  # fmt: skip
+    titles = (f"cosine similarity, {sides[0].name}", f"cosine similarity, {sides[1].name}")
+    lines, corners = [("x", cuts[0], dash), ("y", cuts[1], dash)], notes(split, (sides[0].name, sides[1].name))
     base = f"pairs {run.run_id} {sides[0].name} {sides[1].name} {is_one} {grid} {token} {state.is_dark()}"
-    selection.plot(base, names, lambda lit: shown, scatter.CONFIG, f"Two cosine similarities of {len(names):,} banners")
+    selection.plot(
+        base, names, lambda lit: cosine_charts.lit(cosine_charts.pairs(marks, x, y, names, lines, corners, titles, theme), lit),
+        scatter.CONFIG, f"Two cosine similarities of {len(names):,} banners",
+    )  # fmt: skip
     kind = "Dotted: 1-shot cuts" if is_one else "Dashed: 0-shot cuts"
     st.caption(f"{kind}; left of or below a line a banner counts as broken. Right and top: alike to its anchor.")
 

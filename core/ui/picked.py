@@ -4,11 +4,10 @@ import numpy as np
 import streamlit as st
 
 from core import triage
-from core.queries import embeddings
+from core.queries import embeddings, selected
 from core.queries.embeddings import Points
-from core.queries.queue import PAGE_SIZE, QueueFilter
 from core.queries.runs import Row
-from core.ui import components, gallery, reads, report, selection, tables, text, work, writes
+from core.ui import components, gallery, jump, reads, report, selection, tables, text, work, writes
 from core.ui.state import Shown
 
 MOST_TILES = 36
@@ -31,6 +30,11 @@ def panel(run: Shown, points: Points, about: Row) -> None:
 def chosen_panel(run: Shown, ids: list[str], positions: list[int] | None = None) -> None:
     """Selected banners: how many of which kind, decisions, pictures or table. `positions` of all of them, where known."""
     rows = embeddings.chosen(run.store, run.run_id, ids, positions)
+    if len(rows) < len(ids):
+        st.caption(f"{len(ids) - len(rows):,} of the {text.plural(len(ids), 'selected banner')} were not scored in this run.")
+    if not rows:
+        st.button("Clear the selection", key="map_clear", on_click=selection.clear)
+        return
     st.markdown(summary(rows))
     view = actions(run, rows)
     if view == VIEWS[1]:
@@ -58,7 +62,6 @@ def summary(rows: list[Row]) -> str:
 def actions(run: Shown, rows: list[Row]) -> str:
     """Decisions about all that is selected, each with an undo; triage, file, clear. Returns how to show the selection."""
     ids, n = [r["banner_id"] for r in rows], len(rows)
-    flagged = [r for r in rows if r["flagged"]]
     choices: tuple[tuple[triage.Op, str], ...] = (("confirm", "Confirm"), ("dismiss", "Dismiss"), ("snooze", "Snooze"))
     with st.container(horizontal=True, gap="xsmall"):
         for op, label in choices:
@@ -66,24 +69,14 @@ def actions(run: Shown, rows: list[Row]) -> str:
         writes.button("triage", "Undo", work.undo, (run,), key="undo", shortcut="Z", help="Takes your last decision back")
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         view = st.segmented_control("Show", VIEWS, default=VIEWS[0], key="picked", required=True, label_visibility="collapsed")
-        if st.button("Open in triage", key="map_triage", disabled=not flagged, help="The queue at the strongest flagged one of these"):
-            open_in_triage(run, flagged[0], {r["grid_id"] for r in rows})
+        queue = {"selected": selected.encode(run.run_id, [r["position"] for r in rows]), "status": "all"}
+        jump.button(f"Open {n:,} in triage", "triage", queue, key="map_triage", help="These banners and no others, as a queue")
         st.download_button(
             "CSV", lambda: report.csv_file(rows, COLUMNS), "heatproof-selection.csv", "text/csv",
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         st.button("Clear", key="map_clear", type="tertiary", on_click=selection.clear)
     return view or VIEWS[0]
-
-
-def open_in_triage(run: Shown, strongest: Row, grids: set[int]) -> None:
-    """The queue, of one grid where the selection is of one, on the page where the banner stands."""
-    chosen = QueueFilter(grid=grids.pop() if len(grids) == 1 else None, status="all")
-    around = reads.neighbours(run.path, run.run_id, reads.token(run), chosen, strongest["position"])
-    page = {"page": str((around["place"] - 1) // PAGE_SIZE + 1)} if around else {}
-    for key in ("at", "page", *work.PARAMS):
-        st.session_state.pop(key, None)
-    st.switch_page("pages/triage.py", query_params=work.params_of(chosen) | page | {"at": strongest["banner_id"]})
 
 
 def table(rows: list[Row]) -> None:
@@ -149,9 +142,7 @@ def alike(run: Shown, points: Points, about: Row, found: str | None) -> None:
     row, states = points.row_of(name), reads.decided(run.path, reads.token(run))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"##### What {text.markdown(name)} resembles", width="content")
-        if st.button("Open it", key="open_alike", icon=":material/ads_click:"):
-            st.session_state.pop("banner", None)
-            st.switch_page("pages/banner.py", query_params={"banner": name})
+        jump.button("Open it", "banner", {"banner": name}, key="open_alike", icon=":material/ads_click:")
     if row is None:
         st.info("It is not on this map.")
         return

@@ -99,16 +99,34 @@ def axis_top(rows: Sequence[GridRow]) -> float:
     return max((r.high for r in rows if r.n >= settings.MIN_BANNERS), default=0.1) * 1.03
 
 
-def sentence(rows: Sequence[Row], shown: Sequence[GridRow], previous: Row | None, last_day: date | None) -> str:
-    """61 of 3,030 banners look broken (2.0 %, 95 % interval 1.6–2.6); 12 are new on 14 Nov; grid 333346 holds most of them."""
+def share_of(rows: Sequence[Row]) -> float | None:
+    """Flagged of the banners in rows of `overview.grids`; None without a banner."""
+    n = sum(r["n"] for r in rows)
+    return sum(r["flagged"] for r in rows) / n if n else None
+
+
+def which(flagged: int, of_run: int, least: int, grid: int | None, domain: str | None) -> str:
+    """Of the 346 flagged in this run, 344 have 30 clicks or more; empty where the filters leave none out."""
+    if flagged == of_run:
+        return ""
+    limits = [f"are of grid {grid}"] * (grid is not None) + [f"are on {domain}"] * (domain is not None)
+    limits += [f"have {text.plural(least, 'click')} or more"] * (least > 0)
+    return f" Of the {of_run:,} flagged in this run, {flagged:,} {' and '.join(limits)}."
+
+
+def sentence(rows: Sequence[Row], shown: Sequence[GridRow], previous: float | None, last_day: date | None) -> str:
+    """61 of 3,030 banners look broken (2.0 %, 95 % interval 1.6–2.6); 12 are new on 14 Nov; grid 333346 holds most of them.
+
+    `previous` is the share that the same filters leave flagged in the run before.
+    """
     n, flagged, new = (sum(r[k] for r in rows) for k in ("n", "flagged", "new"))
     if n == 0:
         return "No banner passes these filters."
     rate = intervals.wilson(flagged, n)
     words = f"{flagged:,} of {text.plural(n, 'banner')} {'looks' if flagged == 1 else 'look'} broken"
     words += f" ({text.percent(rate.share)}, 95 % interval {text.span(rate.low, rate.high)})"
-    if previous and previous["n_banners"]:
-        words += f", after {text.percent(previous['n_flagged'] / previous['n_banners'])} in the run before"
+    if previous is not None:
+        words += f", after {text.percent(previous)} in the run before"
     if new:
         words += f"; {new:,} {'is' if new == 1 else 'are'} new on {text.day(last_day)}"
     firing = [r for r in shown if r.state == "firing"]

@@ -15,7 +15,7 @@ from core.ui import palette, text
 from core.ui.charts import FONT, Figure
 from core.ui.palette import Theme
 
-COLOURS = ("score", "flag", "label", "grid", "cluster")
+COLOURS = ("score", "flag", "label", "decision", "grid", "cluster")
 CONFIG = {
     "displaylogo": False,
     "displayModeBar": True,
@@ -36,19 +36,31 @@ class Layer:
     colour: str | None
 
 
-def layers(points: Points, by: str, states: dict[str, str], theme: Theme, dark: bool) -> list[Layer]:
-    """Splits points (n,) into layers, what matters most last, so that it lies on top."""
+def layers(points: Points, by: str, said: dict[str, str], theme: Theme, dark: bool) -> list[Layer]:
+    """Splits points (n,) into layers, what matters most last, so that it lies on top. `said`: label or decision by banner_id."""
     everything = np.arange(len(points))
     if by == "score":
         return [Layer("", everything, None)]
     if by == "flag":
         return [Layer("not flagged", everything[~points.flagged], theme.muted), Layer("flagged", everything[points.flagged], theme.broken)]
-    if by == "label":
-        state = np.array([states.get(str(name), "open") for name in points.banner_id])
-        colours = {"open": theme.muted, "snoozed": theme.unsure, "dismissed": theme.ok, "confirmed": theme.broken}
-        return [Layer(f"{palette.SIGNS[k]} {k}", everything[state == k], colour) for k, colour in colours.items() if (state == k).any()]
+    if by in ("label", "decision"):
+        kinds = {"label": label_kinds, "decision": decision_kinds}[by](theme)
+        value = np.array([said.get(str(name), next(iter(kinds))) for name in points.banner_id])
+        return [Layer(name, everything[value == key], colour) for key, (name, colour) in kinds.items() if (value == key).any()]
     values = points.grid_id if by == "grid" else points.cluster
     return _categories(values, by, theme, dark)
+
+
+def label_kinds(theme: Theme) -> dict[str, tuple[str, str]]:
+    """What reviewers say of a banner: words and colour, the first for those without a label."""
+    kinds = {"none": ("no label", theme.muted), "unsure": ("◆ unsure", theme.unsure), "disputed": ("◇ disputed", theme.text)}
+    return kinds | {"ok": ("● ok", theme.ok), "broken": ("▲ broken", theme.broken)}
+
+
+def decision_kinds(theme: Theme) -> dict[str, tuple[str, str]]:
+    """What analysts decided about a banner: words and colour, the first for those without a decision."""
+    colours = {"open": theme.muted, "snoozed": theme.unsure, "dismissed": theme.ok, "confirmed": theme.broken}
+    return {key: (f"{palette.SIGNS[key]} {key}", colour) for key, colour in colours.items()}
 
 
 def _categories(values: NDArray[np.int64], by: str, theme: Theme, dark: bool) -> list[Layer]:

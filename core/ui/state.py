@@ -11,7 +11,7 @@ from core.access import Person
 from core.errors import HeatproofError
 from core.queries import runs
 from core.store import Store
-from core.ui import identity, palette, text, versions_words
+from core.ui import address, identity, palette, text, versions_words
 from core.ui.palette import Theme
 
 NEWEST = "newest"
@@ -77,7 +77,7 @@ def shown() -> Shown | None:
     found = runs.finished_runs(opened)
     if not found:
         return None
-    wanted = st.session_state.get("run") or st.query_params.get("run") or NEWEST
+    wanted = st.session_state.get("run") or address.read("run") or NEWEST
     run = next((r for r in found if run_label(r) == wanted), found[0])
     return Shown(opened, str(opened.url), run["run_id"], run, found)
 
@@ -93,11 +93,11 @@ def sidebar_foot(run: Shown | None) -> None:
         st.space("small")
         opened = store()
         if run is not None:
-            st.selectbox(
+            address.bound(
+                st.selectbox,
                 "Run shown",
                 [NEWEST, *(run_label(r) for r in run.every)],
                 key="run",
-                bind="query-params",
                 help="Finished runs, by the time they finished (UTC).",
             )
             st.caption(

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core import calibrate, versions
 from core.errors import HeatproofError
-from core.ui import calibration_flips, calibration_reads, calibration_tables, components, text, versions_words, writes
+from core.ui import address, calibration_flips, calibration_reads, calibration_tables, components, text, versions_words, writes
 from core.ui.state import Shown
 from core.ui.text import markup
 from core.verdicts import Judged
@@ -40,8 +40,8 @@ def compared(names: list[str], events: list[Row], now: str) -> tuple[str, str]:
     """The two versions in the URL: by default the one in force, and the one before it."""
     before = next((name for e in events if (name := f"v{e['number'] or 0}") != now), "v0")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        first = st.selectbox("Compare", names, index=names.index(before), key="first", bind="query-params", width=110)
-        second = st.selectbox("with", names, index=names.index(now), key="second", bind="query-params", width=110)
+        first = address.bound(st.selectbox, "Compare", names, index=names.index(before), key="first", width=110)
+        second = address.bound(st.selectbox, "with", names, index=names.index(now), key="second", width=110)
     return first, second
 
 

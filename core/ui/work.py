@@ -1,20 +1,24 @@
 """Working the queue: the filter in the URL, the current banner, decisions with auto-advance and undo. Shared by Triage and Banner."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
 from core import triage
+from core.errors import InputError
+from core.queries import queue, selected
 from core.queries.queue import PAGE_SIZE, SORTS, STATUSES, QueueFilter
-from core.ui import components, reads, text, writes
+from core.ui import address, components, jump, reads, text, writes
 from core.ui.state import Shown
 
 TABLE = "queue"
 P_CHOICES = ["0.0001", "0.001", "0.005", "0.01", "0.05"]
 CLICK_CHOICES = ["30", "100", "300", "1000", "3000"]
 DONE = {"confirm": "Confirmed", "dismiss": "Dismissed", "snooze": "Snoozed", "reopen": "Reopened"}
-PARAMS = ("grid", "domain", "products", "fault", "clicks", "p", "status", "sort")
+CHOICES = {"grid": "grids", "domain": "domains", "products": "products", "fault": "faults"}
+"""Parameters whose choices are what the run holds, with their name in `reads.facets`."""
 
 
 def queue_of(params: Mapping[str, Any]) -> QueueFilter:
@@ -29,6 +33,7 @@ def queue_of(params: Mapping[str, Any]) -> QueueFilter:
         max_p=_number(params.get("p"), float),
         status=status if status in STATUSES else "open",
         sort=order if order in SORTS else "strongest",
+        selected=str(params.get("selected") or ""),
     )
 
 
@@ -43,15 +48,17 @@ def params_of(chosen: QueueFilter) -> dict[str, str]:
         "p": f"{chosen.max_p:g}" if chosen.max_p is not None else None,
         "status": None if chosen.status == "open" else chosen.status,
         "sort": None if chosen.sort == "strongest" else chosen.sort,
+        "selected": chosen.selected or None,
     }
     return {key: str(value) for key, value in values.items() if value is not None}
 
 
 def _number(value: Any, kind: type) -> Any:
     try:
-        return kind(value) if value not in (None, "") else None
+        found = kind(value) if value not in (None, "") else None
     except ValueError:
         return None
+    return found if found is None or math.isfinite(found) else None
 
 
 def _fault(value: Any) -> str | None:
@@ -60,43 +67,105 @@ def _fault(value: Any) -> str | None:
 
 def filters(run: Shown) -> QueueFilter:
     """One row of selects, all in the URL."""
-    known = reads.facets(run.path, run.run_id)
-    menus: list[tuple[str, str, list[str], str, int]] = [
-        ("Grid", "grid", [str(g) for g in known["grids"]], "all grids", 128),
-        ("Domain", "domain", known["domains"], "all domains", 180),
-        ("Products", "products", [str(n) for n in known["products"]], "any", 100),
-        ("Fault", "fault", [text.fault(f) for f in known["faults"]], "any fault", 140),
-        ("Clicks ≥", "clicks", CLICK_CHOICES, "any", 100),
-        ("p ≤", "p", P_CHOICES, "any", 100),
+    known = choices(run)
+    menus: list[tuple[str, str, str, int]] = [
+        ("Grid", "grid", "all grids", 128),
+        ("Domain", "domain", "all domains", 180),
+        ("Products", "products", "any", 100),
+        ("Fault", "fault", "any fault", 140),
+        ("Clicks ≥", "clicks", "any", 100),
+        ("p ≤", "p", "any", 100),
     ]
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"selected": selection(run)}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        for label, key, options, none, width in menus:
-            kept = st.session_state.get(key) or st.query_params.get(key)
-            if kept and key in {"clicks", "p"} and kept not in options:
+        for label, key, none, width in menus:
+            options, kept = known[key], st.session_state.get(key) or address.read(key)
+            if kept and kept not in options and is_number(key, str(kept)):
                 options = [*options, str(kept)]
-            values[key] = st.selectbox(
-                label, options, index=None, placeholder=none, key=key, bind="query-params", width=width, on_change=first_page
+            values[key] = address.bound(
+                st.selectbox, label, options, index=None, placeholder=none, key=key, width=width, on_change=first_page
             )
-        values["status"] = st.selectbox("Status", STATUSES, key="status", bind="query-params", width=122, on_change=first_page)
-        values["sort"] = st.selectbox("Sort", list(SORTS), key="sort", bind="query-params", width=136, on_change=first_page)
+        values["status"] = address.bound(st.selectbox, "Status", STATUSES, key="status", width=122, on_change=first_page)
+        values["sort"] = address.bound(st.selectbox, "Sort", list(SORTS), key="sort", width=136, on_change=first_page)
         chosen = queue_of(values)
+        if chosen.selected:
+            words = f"{len(queue.members(run.run_id, chosen)):,} selected on the map"
+            st.button(words, icon=":material/close:", key="drop_selected", on_click=drop_selected, help="Shows the whole queue again")
         n = len(params_of(chosen)) - ("sort" in params_of(chosen))
         if n:
             st.button(f"{text.plural(n, 'filter')} · clear", type="tertiary", on_click=clear, key="clear_triage")
     return chosen
 
 
+def choices(run: Shown) -> dict[str, list[str]]:
+    """What each menu of the queue offers, by its parameter."""
+    known = reads.facets(run.path, run.run_id)
+    found = {key: [text.fault(str(value)) if key == "fault" else str(value) for value in known[name]] for key, name in CHOICES.items()}
+    return found | {"clicks": CLICK_CHOICES, "p": P_CHOICES}
+
+
+def is_number(key: str, value: str) -> bool:
+    """Whether a value that is none of the choices of a menu can be taken all the same: any number of clicks, any p-value."""
+    return key in ("clicks", "p") and _number(value, int if key == "clicks" else float) is not None
+
+
+def selection(run: Shown) -> str:
+    """The banners that were selected on a map, as the address names them; empty where it names none, or those of another run."""
+    word = address.read("selected")
+    if word is not None:
+        try:
+            selected.decode(run.run_id, word)
+        except InputError:
+            address.note("selected", "", "", why="is no selection of this run")
+            drop_selected()
+            word = None
+    address.keep("selected", word)
+    return word or ""
+
+
+def drop_selected() -> None:
+    """The whole queue again."""
+    st.session_state.pop("selected", None)
+    address.keep("selected", None)
+
+
+def queue_here(run: Shown) -> QueueFilter:
+    """The queue that the address names on a page without its menus; what the run does not know is noted and left out."""
+    allowed = choices(run) | {"status": list(STATUSES), "sort": list(SORTS)}
+    given = {key: address.read(key) for key in address.QUEUE if key != "selected"}
+    for key, value in given.items():
+        if value is not None and value not in allowed[key] and not is_number(key, value):
+            address.note(key, value, {"status": "open", "sort": "strongest"}.get(key, ""))
+            given[key] = None
+    chosen = queue_of(given | {"selected": selection(run)})
+    for key in given:
+        address.keep(key, params_of(chosen).get(key))
+    return chosen
+
+
+def place_of(chosen: QueueFilter, banner_id: str, place: int) -> dict[str, Any]:
+    """Filters of Triage at a banner with a place (1-based) in a queue."""
+    page = (place - 1) // PAGE_SIZE + 1
+    return {**params_of(chosen), "at": banner_id} | ({"page": page} if page > 1 else {})
+
+
 def clear() -> None:
     """Sets every filter of the queue back."""
-    st.session_state.update(dict.fromkeys(PARAMS[:6]) | {"status": "open"})
+    st.session_state.update(dict.fromkeys(("grid", "domain", "products", "fault", "clicks", "p")) | {"status": "open"})
+    drop_selected()
     first_page()
 
 
 def first_page() -> None:
     """Another filter starts at its first page, with nothing ticked."""
     st.session_state["page"] = 1
+    leave_banner()
+
+
+def leave_banner() -> None:
+    """The first banner of what is shown next becomes the current one, and nothing is ticked."""
     st.session_state.pop("at", None)
+    address.keep("at", None)
     components.untick(TABLE)
 
 
@@ -160,8 +229,8 @@ def _say(batch: triage.Batch, what: str) -> None:
         st.toast("Nothing changed: that decision holds already.", icon=":material/info:")
 
 
-def buttons(run: Shown, chosen: QueueFilter, row: dict[str, Any], *, opens: bool = True) -> bool:
-    """The decisions about one banner, each with its key. True where the banner shall be opened."""
+def buttons(run: Shown, chosen: QueueFilter, row: dict[str, Any], *, opens: bool = True) -> None:
+    """The decisions about one banner, each with its key; with `opens` also the way to its page."""
     name = row["banner_id"]
     days = snooze_days()
     choices: list[tuple[str, triage.Op, str, str]] = [
@@ -180,9 +249,10 @@ def buttons(run: Shown, chosen: QueueFilter, row: dict[str, Any], *, opens: bool
         if row["state"] != "open":
             args = (run, chosen, row, "reopen")
             writes.button("triage", "Reopen", decide, args, key=f"reopen_{name}", help="Back into the open queue")
-        opened = opens and st.button("Open", key="open_banner", shortcut="E", help="Everything about this banner, on a page of its own")
+        if opens:
+            filters = {"banner": name, **params_of(chosen)}
+            jump.button("Open", "banner", filters, key="open_banner", shortcut="E", help="Everything about this banner, on its own page")
         writes.button("triage", "Undo", undo, (run,), key="undo", shortcut="Z", help="Takes your last decision back")
         with st.popover("", icon=":material/edit_note:", help="Note and length of a snooze"):
             st.text_input("Note for the next decision", key="note", max_chars=500)
             st.selectbox("Snooze for days", [1, 3, 7, 14, 30], index=2, key="snooze_days", persist_state="session")
-    return opened

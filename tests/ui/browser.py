@@ -30,13 +30,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def dashboard(path: Path, *options: str, port: int | None = None) -> Iterator[str]:
-    """The address of a dashboard on the store at `path`, once it answers; `options` as of `streamlit run`."""
+def dashboard(path: Path, *options: str, port: int | None = None, log: Path | None = None) -> Iterator[str]:
+    """The address of a dashboard on the store at `path`, once it answers; `options` as of `streamlit run`, `log` takes its output."""
     port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), *options]
-    server = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "HEATPROOF_STORE": str(path)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    with (log or Path(os.devnull)).open("w") as output:
+        server = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, "HEATPROOF_STORE": str(path)}, stdout=output, stderr=subprocess.STDOUT
+        )
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(100):

@@ -46,6 +46,8 @@ def queue_page(run: Shown, chosen: QueueFilter, token: str, n: int) -> tuple[lis
     n_pages = max(1, math.ceil(n / PAGE_SIZE))
     asked = st.session_state.get("page") or address.read("page") or "1"
     number = min(max(1, int(asked)), n_pages) if str(asked).isdigit() else 1
+    if "page" not in st.session_state and str(asked) != str(number):
+        address.note("page", str(asked), str(number), why=f"is not one of {text.plural(n_pages, 'page')}")
     return reads.page(run.path, run.run_id, token, chosen, number), n_pages
 
 

@@ -81,7 +81,7 @@ def note(key: str, asked: str, shown: str, *, why: str = "", value: Any = None) 
     The note stands until the page is left, or the parameter gets another value than `value`.
     """
     reason = why or WHY.get(key) or ("is not in this run" if key in OF_THE_RUN else "is not one of the choices")
-    _notes()[key] = Note(f"{key.replace('_', ' ')} {asked} {reason}; showing {shown or 'all'}", value)
+    _notes()[key] = Note(f"{key} {asked} {reason}; showing {shown or 'all'}", value)
 
 
 def begin(page: str) -> None:

@@ -71,15 +71,17 @@ class Crawler:
     def visit(self, page: str, state: str = "") -> None:
         """Opens a page by its link, without pressing anything."""
         self._open(page, state)
-        self._note(page, state, "opened by its link")
+        self.note(page, state, "opened by its link")
 
     def crawl(self, page: str, state: str = "") -> None:
-        """Presses everything on a page that was opened by its link, also what shows up only then. Raises TimeoutError past `until`."""
+        """Presses everything on a page that was opened by its link, also what shows up only then; stops at `until`."""
+        if time.monotonic() > self.until:
+            return
         self.visit(page, state)
         done, before, is_fresh = set[str](), set[str](), True
         for _ in range(MOST_PRESSES):
             if time.monotonic() > self.until:
-                raise TimeoutError(f"/{page}{state}: {len(self.pressed)} presses took too long, the last was {self.pressed[-1]}")
+                return
             found = {control["signature"]: control for control in self._controls()}
             left = [control for signature, control in found.items() if signature not in done | self.everywhere]
             if not left and is_fresh:
@@ -89,10 +91,14 @@ class Crawler:
                 before, is_fresh = set(found), False
                 (self.everywhere if chosen["everywhere"] else done).add(chosen["signature"])
                 self._press(chosen)
-                self._note(page, state, chosen["signature"])
+                self.note(page, state, chosen["signature"])
             if not left or self.pressed[-1].broke or self._is_elsewhere(page):
                 self._open(page, state)
                 before, is_fresh = set(), True
+
+    def has_pressed(self, page: str, start: str) -> bool:
+        """Whether a control of the page was pressed whose signature begins so."""
+        return any(one.page == page and " ".join(one.signature.split()).startswith(start) for one in self.pressed)
 
     def broken(self) -> list[Pressed]:
         """What broke something."""
@@ -146,7 +152,8 @@ class Crawler:
         for key in ("ArrowUp", "Enter", "Escape"):
             self.window.keyboard.press(key)
 
-    def _note(self, page: str, state: str, signature: str) -> None:
+    def note(self, page: str, state: str, signature: str) -> None:
+        """Takes down what was done, and what broke since the last time."""
         broke = [f"shown: {words[:200]}" for words in self.window.locator(SHOWN).all_inner_texts()]
         broke += [*self.heard, *self._logged()]
         self.heard = []

@@ -4,7 +4,7 @@ A widget is bound to the address here only, and every other parameter is read an
 Streamlit drops a value that a widget does not know without a word, so what the address asked for is compared with what is shown.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import streamlit as st
@@ -73,6 +73,12 @@ def keep(key: str, value: str | None) -> None:
         st.query_params.pop(key, None)
     elif st.query_params.get(key) != value:
         st.query_params[key] = value
+
+
+def put(filters: Mapping[str, Any]) -> None:
+    """Writes what a jump brought into the address of the page it led to, before a widget is drawn that is bound to any of it."""
+    if filters:
+        st.query_params.update({key: str(value) for key, value in filters.items()})
 
 
 def note(key: str, asked: str, shown: str, *, why: str = "", value: Any = None) -> None:

@@ -1,7 +1,7 @@
 """Every way from one page to another: no other module changes the page.
 
 Streamlit refuses to set a parameter that a widget of the page being left is bound to, and drops such a parameter of a link. So a jump
-puts the filter of the next page into the session, where that page's widgets find it and write it into the address themselves.
+puts the filter of the next page into the session, where that page's widgets find it, and into the address once the page has changed.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.ui import address
 
-NEXT = "jump_to"
+NEXT, BROUGHT = "jump_to", "jump_brought"
 
 
 def to(page: str, filters: Mapping[str, Any] | None = None) -> None:
@@ -23,14 +23,15 @@ def to(page: str, filters: Mapping[str, Any] | None = None) -> None:
     for key in address.PAGES[page]:
         st.session_state.pop(key, None)
     st.session_state.update(given)
-    st.session_state[NEXT] = page
+    st.session_state[NEXT], st.session_state[BROUGHT] = page, given
 
 
 def begin() -> None:
-    """Changes the page where a callback asked for it; called before anything is drawn."""
+    """Changes the page where a callback asked for it, and on that page completes the address; called before anything is drawn."""
     page = st.session_state.pop(NEXT, None)
     if page is not None:
         st.switch_page(f"pages/{page}.py", query_params={})
+    address.put(st.session_state.pop(BROUGHT, {}))
 
 
 def button(label: str, page: str, filters: Mapping[str, Any] | None = None, **more: Any) -> None:

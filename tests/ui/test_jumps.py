@@ -82,6 +82,7 @@ def test_triage_opens_a_banner_whatever_the_filter_is(full: Open, filters: dict[
     n = shown(app).split()[0]
     app = app.button(key="open_banner").click().run()
     assert app.text_input(key="banner").value == (name if isinstance(name, str) else name[0])
+    assert filters.items() <= {key: value if isinstance(value, str) else value[0] for key, value in app.query_params.items()}.items()
     back = app.button(key="back")
     assert back.label.endswith(f"of {n} in the queue")
     app = back.click().run()

@@ -98,12 +98,12 @@ def begin(page: str) -> None:
 
 
 def tell() -> None:
-    """After a page is drawn: a line for each value that was not taken, and for each parameter that this page does not use."""
+    """After a page is drawn: one line on the values that were not taken, and on the parameters that this page does not use."""
     used = st.session_state.get(USED, set())
     said = [found.words for found in _notes().values()]
     said += [f"{key} {value} has no effect on this page" for key, value in st.query_params.items() if key not in used]
-    for words in said:
-        st.caption(f":material/filter_alt_off: {text.markdown(words)}.")
+    if said:
+        st.caption(f":material/filter_alt_off: {text.markdown(' · '.join(said))}.")
 
 
 def _notes() -> dict[str, Note]:

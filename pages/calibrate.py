@@ -30,7 +30,7 @@ def first_line(seen: Preview, number: int) -> str:
     judged = seen.request.target_grids
     where = f" on {text.plural(len(judged), 'grid')}" if judged else ""
     if added or dropped:
-        words += f"flag {after:,} instead of {before:,}{where}: +{added:,} \u2212{dropped:,}."
+        words += f"flag {after:,}{where} instead of {before:,}: +{added:,} \u2212{dropped:,}."
     else:
         words += f"change none of {text.plural(before, 'flag')}{where}."
     expected = c.expected

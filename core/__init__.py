@@ -8,7 +8,7 @@ LAYERS: list[set[str]] = [
     {"clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images", "augment"},
     {"reference", "features", "anchors", "embeddings", "affine", "templates", "detectors", "normalise", "combine", "thresholds"}
     | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"}
-    | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop"}
+    | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop", "hot_cells"}
     | {"nt_xent", "strangers", "across", "audit", "representations", "contenders"},
     {"training"},
     {"cascade", "reading", "child", "parallel", "ray_engine", "finishing", "look", "cascade_run"},

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from core import hot_cells
 from core.click_features import ClickFeatures
 from core.detectors import CATALOGUE, make
 from core.detectors.likelihood_ratio import LikelihoodRatio
@@ -258,4 +259,8 @@ def _other_layouts(reference: Reference, grid_id: int) -> dict[int, Vector]:
 def _diagnoses(heatmaps: Heatmaps, own: Reference, others: dict[int, Vector], reference: Reference) -> list[Diagnosis]:
     ratio: LikelihoodRatio = make("likelihood_ratio", reference=own, others=others)
     ratio.fit(heatmaps, np.zeros(len(heatmaps), dtype=np.int64))
-    return diagnose(ratio.evidence(heatmaps), {k: g.grid_id for k, g in enumerate(reference.groups)})
+    found = diagnose(ratio.evidence(heatmaps), {k: g.grid_id for k, g in enumerate(reference.groups)})
+    for i, cell in hot_cells.hottest(heatmaps.counts, own.p, own.rows(heatmaps)).items():
+        if found[i].fault is None:
+            found[i] = replace(found[i], sentence=hot_cells.sentence(cell))
+    return found

@@ -117,7 +117,7 @@ def pictures(run: Shown, found: Row, seen: Map, hoped: Map | None) -> None:
     places = dict(zip(("this banner", "expected", "difference", "best template"), st.columns(4), strict=True))
     for name, image in shown.items():
         own = top if shared else maps.limit(image)
-        figure = charts.counts(image, state.theme(), state.is_dark(), top=own, log=scale == "log", height=310, flat=True)
+        figure = charts.counts(image, state.theme(), top=own, log=scale == "log", height=310, flat=True)
         with places[name]:
             st.caption(f"**{name}**" + (f": {text.fault(found['fault'])}" if name == "best template" else ""))
             if name == "this banner":
@@ -277,9 +277,7 @@ def unscored(run: Shown, facts: Row) -> None:
         label="Start a run on the Data page",
     )
     if seen.sum():
-        st.columns(3)[0].plotly_chart(
-            charts.counts(seen, state.theme(), state.is_dark(), top=maps.limit(seen)), theme=None, config=charts.CONFIG
-        )
+        st.columns(3)[0].plotly_chart(charts.counts(seen, state.theme(), top=maps.limit(seen)), theme=None, config=charts.CONFIG)
 
 
 def unknown(run: Shown, banner_id: str) -> None:

@@ -155,7 +155,7 @@ def in_common(run: Shown) -> None:
     of_flags = which == FLAGS
     names = detector_reads.sample(run.path, run.run_id).names
     values = detector_reads.alike(run.path, run.run_id, of_flags)
-    figure = detector_charts.alike(names, values, state.theme(), of_flags=of_flags, dark=state.is_dark())
+    figure = detector_charts.alike(names, values, state.theme(), of_flags=of_flags)
     components.plot(figure, "alike", f"{which} of every two detectors")
     what = "of the banners that either flags, the share that both flag" if of_flags else "Spearman, all scores"
     st.caption(f"{what[0].upper()}{what[1:]}; over the banners that both looked at.")

@@ -121,7 +121,7 @@ def heatmap(run: Shown, row: Row, mode: str) -> None:
     if mode == "difference":
         figure = charts.difference(maps.difference_z(seen, hoped), state.theme(), height=360)
     else:
-        figure = charts.counts(seen if mode == "clicks" else hoped, state.theme(), state.is_dark(), top=top, height=360)
+        figure = charts.counts(seen if mode == "clicks" else hoped, state.theme(), top=top, height=360)
     components.plot(figure, "triage_map", f"{mode} of the banner as a 40 by 40 heatmap")
 
 

@@ -110,3 +110,15 @@ def test_the_steps_are_told() -> None:
     assert told == ["multinomial learns", "likelihood_ratio learns", "multinomial", "likelihood_ratio", "diagnosis"]
     assert list(part.scores) == ["multinomial", "likelihood_ratio"]
     assert len(part.diagnoses) == 20
+
+
+def test_a_pile_of_clicks_in_one_cell_is_named_where_the_whole_grid_has_some_there() -> None:
+    counts = drawn(2, np.full(40, 88))
+    counts[:, 0] += 12  # clicks without a position, as keyboards give them
+    counts[7] = drawn(3, np.full(1, 45))[0]
+    counts[7, 0] += 55
+    parts, judged = scored_and_judged(heatmaps(counts))
+    assert judged.flagged.nonzero()[0].tolist() == [7]
+    said = parts[0].diagnoses[7].sentence
+    assert said.startswith("55 % of its clicks lie in one cell in the top left corner (0, 0), where "), said
+    assert not any("one cell" in d.sentence for k, d in enumerate(parts[0].diagnoses) if k != 7)

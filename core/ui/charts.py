@@ -1,6 +1,6 @@
 """Plotly figures as plain dictionaries: built in under a millisecond, arrays as numpy. A function is named by what it draws."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,8 +32,9 @@ def frame(theme: Theme, height: int, **more: Any) -> dict[str, Any]:
     return base | more
 
 
-def _square(flat: bool) -> dict[str, Any]:
+def _square(theme: Theme, flat: bool) -> dict[str, Any]:
     hidden = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": "", "fixedrange": True, "constrain": "domain"}
+    hidden |= {"showline": True, "mirror": True, "linecolor": theme.line, "linewidth": 1}  # a cell without a click has the page's colour
     return {
         "xaxis": hidden | {"range": [-0.5, N_COLS - 0.5]},
         "yaxis": hidden | {"range": [N_ROWS - 0.5, -0.5], "scaleanchor": "x", "scaleratio": 1},
@@ -62,54 +63,66 @@ def _bar(theme: Theme, title: str, flat: bool) -> dict[str, Any]:
     }
 
 
-def counts(image: Map, theme: Theme, dark: bool, *, top: float, log: bool = False, height: int = 300, flat: bool = False) -> Figure:
-    """A map of counts from 0 to `top`; zero has a colour of its own, one click is the first step of the scale."""
-    shown, end, one = (np.log1p(image), float(np.log1p(top)), float(np.log(2.0))) if log else (image, top, 1.0)
+def counts(image: Map, theme: Theme, *, top: float, log: bool = False, height: int = 300, flat: bool = False) -> Figure:
+    """A map of counts from 0 to `top`, by square roots or logarithms; zero has a colour of its own, one click is the first step."""
+    bend = np.log1p if log else np.sqrt
+    end = float(bend(top))
     trace = {
         "type": "heatmap",
-        "z": np.minimum(shown, end).astype(np.float32),
+        "z": np.minimum(bend(np.maximum(image, 0)), end).astype(np.float32),
         "customdata": image.astype(np.float32),
         "zmin": 0.0,
         "zmax": end,
-        "colorscale": palette.count_scale(dark, one / end if end > 1 else 0.5),
-        "colorbar": _bar(theme, "clicks", flat) | _ticks(top, log, bool(image.max() > top)),
+        "colorscale": palette.count_scale(theme.ramp, float(bend(1.0)) / end),
+        "colorbar": _bar(theme, "clicks", flat) | _ticks(top, bend),
         "hovertemplate": "row %{y}, column %{x}<br>%{customdata:.4~g} clicks<extra></extra>",
     }
-    return {"data": [trace], "layout": frame(theme, height, **_square(flat))}
+    return {"data": [trace], "layout": frame(theme, height, **_square(theme, flat))}
 
 
-def _ticks(top: float, log: bool, above: bool) -> dict[str, Any]:
-    """Whole clicks on the colour bar; the last one says so where cells lie above it."""
-    steps = [0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 100000] if log else np.arange(0, top, max(1, -(-top // 5))).tolist()
-    values = [v for v in steps if v < 0.9 * top] + [top]
-    labels = [f"{v:,.0f}" for v in values]
-    labels[-1] = ("\u2265 " if above else "") + labels[-1]
-    return {"tickvals": np.log1p(values) if log else np.array(values), "ticktext": labels}
+NEAREST_TICKS = 0.13
+"""Share of the colour bar between two ticks at least: labels closer than that would run into each other."""
 
 
-MAX_Z = 12.0
-"""Differences beyond this share the last colour: a single hot spot shall not bleach what is missing elsewhere."""
+def _ticks(top: float, bend: Callable[[Any], Any]) -> dict[str, Any]:
+    """Round numbers of clicks on the colour bar, and its end."""
+    values = [0.0]
+    for value in (m * 10.0**power for power in range(7) for m in (1, 2, 5)):
+        if bend(value) - bend(values[-1]) >= NEAREST_TICKS * bend(top) and bend(top) - bend(value) >= NEAREST_TICKS * bend(top):
+            values.append(value)
+    values.append(top)
+    return {"tickvals": bend(np.array(values)), "ticktext": [f"{v:,.0f}" for v in values]}
+
+
+LEAST_Z, MOST_Z = 4.0, 100.0
+"""The end of a scale of differences lies between these: noise stays pale, and beyond the last nothing is left to tell apart."""
 
 
 def difference(z: Map, theme: Theme, *, height: int = 300, flat: bool = False) -> Figure:
-    """Signed difference: red more than expected, blue fewer, white at zero, symmetric; its end lies between 4 and MAX_Z."""
-    end = float(np.ceil(np.clip(np.quantile(np.abs(z), 0.995), 4.0, MAX_Z)))
-    ticks = {
-        "tickvals": np.array([-end, -end / 2, 0, end / 2, end]),
-        "ticktext": [f"\u2264 \u2212{end:g}", f"\u2212{end / 2:g}", "0", f"{end / 2:g}", f"\u2265 {end:g}"],
-    }
-    colours = palette.RD_BU
+    """Signed difference by square roots: red more than expected, blue fewer, the theme's neutral at zero, symmetric around it."""
+    most = float(np.abs(z).max(initial=0.0))
+    end = float(np.ceil(np.clip(most, LEAST_Z, MOST_Z)))
+    above = most > end
+    at = [v for v in (1.0, 4.0, 10.0, 25.0, 50.0) if np.sqrt(end) - np.sqrt(v) >= 2 * NEAREST_TICKS * np.sqrt(end)][-1:]
+    values = np.array([-end, *(-v for v in reversed(at)), 0.0, *at, end])
+    words = [f"{v:g}".replace("-", "\u2212") for v in values]
+    if above:
+        words[0], words[-1] = f"\u2264 {words[0]}", f"\u2265 {words[-1]}"
     trace = {
         "type": "heatmap",
-        "z": np.clip(z, -end, end).astype(np.float32),
+        "z": _signed_root(np.clip(z, -end, end)).astype(np.float32),
         "customdata": z.astype(np.float32),
-        "zmin": -end,
-        "zmax": end,
-        "colorscale": [(k / (len(colours) - 1), colour) for k, colour in enumerate(colours)],
-        "colorbar": _bar(theme, "z", flat) | ticks,
+        "zmin": -np.sqrt(end),
+        "zmax": np.sqrt(end),
+        "colorscale": palette.scale(theme.diverging),
+        "colorbar": _bar(theme, "z", flat) | {"tickvals": _signed_root(values), "ticktext": words},
         "hovertemplate": "row %{y}, column %{x}<br>z = %{customdata:.2f}<extra></extra>",
     }
-    return {"data": [trace], "layout": frame(theme, height, **_square(flat))}
+    return {"data": [trace], "layout": frame(theme, height, **_square(theme, flat))}
+
+
+def _signed_root(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.sign(values) * np.sqrt(np.abs(values)))
 
 
 def brushable(figure: Figure, theme: Theme) -> Figure:

@@ -89,10 +89,10 @@ def _steps(edges: Vector, n: NDArray[np.int64], name: str, colour: str, dash: st
     return trace | {"hovertemplate": "%{customdata:,} banners<extra>" + name + "</extra>"}
 
 
-def alike(names: Sequence[str], values: NDArray[np.float64], theme: Theme, *, of_flags: bool, dark: bool) -> Figure:
+def alike(names: Sequence[str], values: NDArray[np.float64], theme: Theme, *, of_flags: bool) -> Figure:
     """What two detectors have in common, from 0 to 1, or from -1 to 1 for correlations where one is below 0; empty where not known."""
     signed = not of_flags and bool(np.nanmin(values, initial=0.0) < -0.05)
-    colours = palette.RD_BU if signed else palette.sequential(dark)
+    colours = theme.diverging if signed else theme.ramp.steps
     trace = {
         "type": "heatmap",
         "x": list(names),
@@ -100,7 +100,7 @@ def alike(names: Sequence[str], values: NDArray[np.float64], theme: Theme, *, of
         "z": values.astype(np.float32),
         "zmin": -1.0 if signed else 0.0,
         "zmax": 1.0,
-        "colorscale": [(k / (len(colours) - 1), colour) for k, colour in enumerate(colours)],
+        "colorscale": palette.scale(colours),
         "xgap": 1,
         "ygap": 1,
         "colorbar": {"thickness": 8, "outlinewidth": 0, "len": 0.9, "tickfont": {"color": theme.muted, "size": 11}},

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core import labels
-from core.ui import components, desk, label_reads, labelling, reads, text, writes
+from core.ui import components, desk, label_reads, labelling, reads, tables, text, writes
 from core.ui.state import Shown
 from core.ui.text import markup
 
@@ -55,9 +55,8 @@ def dispute_table(rows: list[Row], thumbnails: dict[str, str], current: str) -> 
         f"<td>{'<br>'.join(f'{markup(who)}: {markup(said)}' for who, said in row['labels'].items())}</td></tr>"
         for row in rows
     )
-    return (
-        f'<div class="hp"><table><thead><tr><th></th><th>banner</th><th>who said what</th></tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    head = f'<tr><th title="{tables.PICTURES}">map</th><th>banner</th><th>who said what</th></tr>'
+    return f'<div class="hp"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'
 
 
 def _picture(url: str | None) -> str:

@@ -123,7 +123,7 @@ def maps_of(run: Shown, facts: Row, *, small: bool = False) -> None:
     kind = "labelled ok by reviewers" if examples and examples[0]["n_reviewers"] is not None else "the most ordinary by their scores"
     rest = f"The {len(examples)} small ones are of the same grid, {kind}." if examples else "The grid has no other banner to show."
     note = f"All on one scale, as if each had {text.plural(n, 'click')}. {rest}"
-    st.html(pictures.board(large, expected, tiles, note, state.theme(), state.is_dark(), smooth=smooth))
+    st.html(pictures.board(large, expected, tiles, note, state.theme(), smooth=smooth))
 
 
 def example_words(example: Row, facts: Row) -> str:

@@ -76,7 +76,7 @@ def show(drawn: Latent, found: Row) -> None:
     for k, (place, (name, image)) in enumerate(zip(st.columns(3), shown.items(), strict=True)):
         with place:
             st.caption(f"**{name}**")
-            figure = charts.counts(image, state.theme(), state.is_dark(), top=top, height=330, flat=True)
+            figure = charts.counts(image, state.theme(), top=top, height=330, flat=True)
             components.plot(figure, f"latent_map_{k}", f"Heatmap: {name}")
     st.caption(
         f"Error of the reconstruction: {text.decimal(drawn.error, 1)}, larger than that of {text.percent(drawn.smaller_share, 0)} of the "

@@ -15,7 +15,7 @@ from PIL import Image
 from core.settings import N_COLS, N_ROWS
 from core.ui import maps, palette
 from core.ui.maps import Map
-from core.ui.palette import Theme
+from core.ui.palette import Ramp, Theme
 from core.ui.text import markup
 
 LEVELS = 64
@@ -35,23 +35,26 @@ class Picture(NamedTuple):
 
 
 def common_top(images: Sequence[Map]) -> float:
-    """The top of a scale that all share: the fullest cells of the fullest map, but for the loudest few."""
-    return max(1e-9, *(float(np.quantile(image, 0.998)) for image in images))
+    """The top of a scale that all share: the fullest cell of all maps."""
+    return max(1e-9, *(float(image.max()) for image in images))
 
 
-def data_url(image: Map, top: float, dark: bool) -> str:
-    """A picture of 40 by 40 cells, square-root scale from 0 to `top`; a cell without a click has a colour of its own."""
+def data_url(image: Map, top: float, ramp: Ramp, *, smooth: bool = False) -> str:
+    """A picture of 40 by 40 cells, square-root scale from 0 to `top`; a cell without a click has a colour of its own.
+
+    `smooth`: the image was smoothed, so that hardly any cell holds nothing; its colours then leave zero without a jump.
+    """
     level = np.round((LEVELS - 1) * np.sqrt(np.clip(image / top, 0, 1))).astype(np.uint8)
-    picture = Image.fromarray(np.where(image > 0, np.maximum(level, 1), 0).astype(np.uint8), mode="P")
-    picture.putpalette(_palette(dark))
+    picture = Image.fromarray(level if smooth else np.where(image > 0, np.maximum(level, 1), 0).astype(np.uint8), mode="P")
+    picture.putpalette(_palette(ramp, smooth))
     out = io.BytesIO()
     picture.save(out, format="PNG", compress_level=6)
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
 
 
-@lru_cache(maxsize=2)
-def _palette(dark: bool) -> bytes:
-    return palette.lookup(dark, LEVELS).tobytes()
+@lru_cache(maxsize=16)
+def _palette(ramp: Ramp, smooth: bool) -> bytes:
+    return palette.lookup(ramp, LEVELS, smooth=smooth).tobytes()
 
 
 def outline(expected: Map, share: float) -> str:
@@ -79,9 +82,9 @@ def overlay(expected: Map, theme: Theme) -> str:
     return f'<img src="{source}" alt="outline of the expected clicks" style="position:absolute;inset:0;width:100%;height:100%">'
 
 
-def figure(picture: Picture, top: float, theme: Theme, dark: bool, lines: str = "") -> str:
+def figure(picture: Picture, top: float, theme: Theme, lines: str = "", *, smooth: bool = False) -> str:
     """One picture with its caption; `lines` lie over it."""
-    source = data_url(picture.image, top, dark)
+    source = data_url(picture.image, top, theme.ramp, smooth=smooth)
     image = f'<img src="{source}" alt="{markup(picture.caption)}" style="width:100%;display:block;image-rendering:pixelated">'
     frame = f'<div style="position:relative;aspect-ratio:1;border:1px solid {theme.line}">{image}{lines}</div>'
     caption = (
@@ -90,18 +93,16 @@ def figure(picture: Picture, top: float, theme: Theme, dark: bool, lines: str = 
     return f'<figure style="margin:0;width:{picture.width}px">{frame}{caption}</figure>'
 
 
-def board(
-    large: Picture, expected: Picture | None, examples: Sequence[Picture], note: str, theme: Theme, dark: bool, *, smooth: bool
-) -> str:
+def board(large: Picture, expected: Picture | None, examples: Sequence[Picture], note: str, theme: Theme, *, smooth: bool) -> str:
     """The banner large, what is expected of it, and examples two by two, all on one scale; a note beneath the others."""
     shown = [
         p._replace(image=maps.smooth(p.image, 1.0) if smooth else p.image) for p in (large, *([expected] if expected else []), *examples)
     ]
     top = common_top([p.image for p in shown])
     lines = overlay(expected.image, theme) if expected is not None and large.outlined else ""
-    first = figure(shown[0], top, theme, dark, lines)
-    second = figure(shown[1], top, theme, dark) if expected else ""
-    rest = "".join(figure(p, top, theme, dark) for p in shown[1 + (expected is not None) :])
+    first = figure(shown[0], top, theme, lines, smooth=smooth)
+    second = figure(shown[1], top, theme, smooth=smooth) if expected else ""
+    rest = "".join(figure(p, top, theme, smooth=smooth) for p in shown[1 + (expected is not None) :])
     width = 2 * examples[0].width + 12 if examples else 0
     tiles = f'<div style="display:flex;flex-wrap:wrap;gap:8px 12px;width:{width}px">{rest}</div>'
     beside = width + (22 + expected.width if expected else 0)

@@ -123,11 +123,11 @@ def _thumbnails() -> Thumbnails:
 
 
 def thumbnails(run: Shown, rows: list[Row]) -> dict[str, str]:
-    """Pictures of banners by id, from rows with their banner_id, and with their position in this run where all are in it."""
+    """Pictures of banners by id, all on one scale, from rows with banner_id, and with position where all are in this run."""
     places = {r["banner_id"]: r["position"] for r in rows if r.get("position") is not None}
     known = places if len(places) == len(rows) else None
     read = partial(heatmaps.counts_of, run.store, run=run.run, places=known)
-    return _thumbnails().of(f"{run.path} {run.run_id}", [r["banner_id"] for r in rows], state.is_dark(), read)
+    return _thumbnails().of(f"{run.path} {run.run_id}", [r["banner_id"] for r in rows], state.theme().ramp, read)
 
 
 def token(run: Shown) -> str:

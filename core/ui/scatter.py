@@ -156,7 +156,7 @@ def _markers(points: Points, layer: Layer, is_flagged: bool, theme: Theme, dark:
     rows = layer.rows[points.flagged[layer.rows] == is_flagged]
     marker: dict[str, Any] = {"symbol": "triangle-up" if is_flagged else "circle", "size": 9 if is_flagged else 5}
     if layer.colour is None:
-        marker |= _by_score(points, rows, theme, dark, with_bar=not is_flagged)
+        marker |= _by_score(points, rows, theme, with_bar=not is_flagged)
     else:
         marker |= {"color": layer.colour, "opacity": 0.9 if is_flagged or layer.colour != theme.muted else 0.45}
     whole = layer.rows[~points.flagged[layer.rows]]
@@ -177,10 +177,9 @@ def _markers(points: Points, layer: Layer, is_flagged: bool, theme: Theme, dark:
     }
 
 
-def _by_score(points: Points, rows: NDArray[np.int64], theme: Theme, dark: bool, *, with_bar: bool) -> dict[str, Any]:
+def _by_score(points: Points, rows: NDArray[np.int64], theme: Theme, *, with_bar: bool) -> dict[str, Any]:
     low, high = (float(q) for q in np.arcsinh(np.quantile(points.combined, [0.02, 0.995])))  # scores of broken banners have a long tail
-    colours = palette.sequential(dark)
-    scale = [(k / (len(colours) - 1), colour) for k, colour in enumerate(colours)]
+    scale = palette.scale(theme.ramp.steps[1:])  # the first is hardly seen as a dot
     steps = np.array([v for v in (-1, 0, 1, 3, 10, 30, 100, 300) if low <= np.arcsinh(v) <= high], dtype=np.float64)
     bar = {"title": {"text": "combined score", "side": "right"}, "thickness": 8, "outlinewidth": 0, "len": 0.6}
     bar |= {"tickfont": {"color": theme.muted, "size": 11}, "tickvals": np.arcsinh(steps), "ticktext": [f"{v:g}" for v in steps]}

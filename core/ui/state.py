@@ -17,6 +17,8 @@ from core.ui.palette import Theme
 NEWEST = "newest"
 AWAY_S = 3.0
 """How often a page asks again for a store whose server does not answer."""
+COLOURS = "colours"
+"""Key of the choice of colours for counts, in the session and in the URL."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ def is_dark() -> bool:
 
 
 def theme() -> Theme:
-    """The colours of the theme that the reader sees."""
-    return palette.DARK if is_dark() else palette.LIGHT
+    """The colours of the theme that the reader sees, with those of counts as chosen in the sidebar."""
+    return palette.theme(is_dark(), str(st.session_state.get(COLOURS) or st.query_params.get(COLOURS) or "heat"))
 
 
 def person() -> Person:
@@ -107,6 +109,11 @@ def sidebar_foot(run: Shown | None) -> None:
             )
             cut, meaning = versions_words.foot(opened, run.run)
             st.caption(cut, help=meaning)
+        st.segmented_control(
+            "Colours of counts", list(palette.RAMPS), default="heat", key=COLOURS, bind="query-params", required=True,
+            help="Heat and mono grow away from the page: darker means more on light paper, lighter on dark. "
+            "Cividis is the same on both. All of them can be told apart by colour-blind eyes.",
+        )  # fmt: skip
         identity.foot()
         st.caption(f"Store: {text.markdown(opened.url.name)}", help=text.markdown(opened.url.shown))
 

@@ -13,6 +13,9 @@ from core.ui.text import markup
 CSS = Path(__file__).with_name("tables.css").read_text(encoding="utf-8")
 
 
+PICTURES = "The share of a banner's clicks in each cell. All pictures of a table are on one scale."
+
+
 class GridRow(NamedTuple):
     """One grid of the overview. Rates are NaN where there are too few banners."""
 
@@ -98,7 +101,8 @@ def queue_table(
 ) -> str:
     """The queue: tick box, thumbnail, banner, why it was flagged, p-value, clicks, since, state."""
     head = (
-        '<tr><th><input type="checkbox" data-check-all aria-label="all on this page"></th><th></th><th>banner</th><th>why</th>'
+        '<tr><th><input type="checkbox" data-check-all aria-label="all on this page"></th>'
+        f'<th title="{PICTURES}">map</th><th>banner</th><th>why</th>'
         '<th class="num">p</th><th class="num">clicks</th><th>since</th></tr>'
     )
     body = "".join(_queue_row(r, thumbnails.get(r["banner_id"], ""), current, r["banner_id"] in checked, last_day) for r in rows)

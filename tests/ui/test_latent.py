@@ -124,4 +124,4 @@ def test_squares_of_what_is_drawn_are_clicks() -> None:
     clicks = latent_view.in_clicks(image, 200)
     assert clicks[3, 4] == pytest.approx(2)
     assert clicks.sum() == pytest.approx(2), "below 0 there are none"
-    assert maps.limit(clicks) == 1
+    assert maps.limit(clicks) == 2

@@ -19,7 +19,7 @@ def drawn(url: str) -> np.ndarray:
 def test_more_clicks_are_a_higher_level_and_none_is_level_zero() -> None:
     image = np.zeros((40, 40))
     image[3, 5], image[0, 39], image[20, 20], image[21, 20] = 1, 4, 100, 1e-9
-    level = drawn(pictures.data_url(image, 16, dark=True))
+    level = drawn(pictures.data_url(image, 16, palette.DARK.ramp))
     top = pictures.LEVELS - 1
     assert level[0, 0] == 0
     assert (level[3, 5], level[0, 39], level[20, 20]) == (round(top / 4), round(top / 2), top)
@@ -47,12 +47,12 @@ def test_a_board_shares_one_scale_and_says_what_is_what() -> None:
     rng = np.random.default_rng(0)
     maps = [rng.poisson(1.0, (40, 40)).astype(float) for _ in range(3)]
     shown = [Picture(image, f"map {k} <b>", 100, k == 0) for k, image in enumerate(maps)]
-    html = pictures.board(shown[0], shown[1], shown[2:], "one & all", palette.LIGHT, False, smooth=False)
+    html = pictures.board(shown[0], shown[1], shown[2:], "one & all", palette.LIGHT, smooth=False)
     top = pictures.common_top(maps)
     for image in maps:
-        assert pictures.data_url(image, top, False) in html
+        assert pictures.data_url(image, top, palette.LIGHT.ramp) in html
     assert "map 0 &lt;b&gt;" in html
     assert "one &amp; all" in html
     assert "outline of the expected clicks" in html
-    without = pictures.board(shown[0]._replace(outlined=False), None, [], "", palette.DARK, True, smooth=True)
+    without = pictures.board(shown[0]._replace(outlined=False), None, [], "", palette.DARK, smooth=True)
     assert "outline" not in without

@@ -59,15 +59,6 @@ def test_the_report_needs_nothing_else() -> None:
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_zero_has_a_colour_of_its_own() -> None:
-    for dark in (False, True):
-        assert palette.ZERO[dark] not in palette.sequential(dark)
-        scale = palette.count_scale(dark, one=1 / 20)
-        assert scale[0] == (0.0, palette.ZERO[dark])
-        assert scale[1][0] == pytest.approx(1 / 20)
-        assert scale[-1][0] == pytest.approx(1.0)
-
-
 def test_smoothing_keeps_every_click() -> None:
     image = np.zeros((40, 40))
     image[0, 0] = 7
@@ -95,13 +86,14 @@ def test_thumbnails_are_drawn_once_and_forgotten_in_turn() -> None:
         asked.append(ids)
         return {b: np.ones(N_BINS) for b in ids}
 
+    ramp = palette.LIGHT.ramp
     kept = thumbnails.Thumbnails(n_kept=2)
-    assert set(kept.of("r", ["a", "b"], False, read)) == {"a", "b"}
-    kept.of("r", ["b", "c"], False, read)
-    kept.of("r", ["a"], False, read)
+    assert set(kept.of("r", ["a", "b"], ramp, read)) == {"a", "b"}
+    kept.of("r", ["b", "c"], ramp, read)
+    kept.of("r", ["a"], ramp, read)
     assert asked == [["a", "b"], ["c"], ["a"]]
-    assert kept.of("r", ["a"], False, read)["a"].startswith("data:image/png;base64,")
-    assert thumbnails.data_url(np.zeros(N_BINS), False) == ""
+    assert kept.of("r", ["a"], ramp, read)["a"].startswith("data:image/png;base64,")
+    assert thumbnails.data_url(thumbnails.shares(np.zeros(N_BINS)), 1.0, ramp) == ""
 
 
 def test_whiskers_stand_on_one_axis() -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core import logs
 from core.errors import HeatproofError, StoreAwayError
-from core.ui import address, components, endpoints, heap, identity, jump, nav, state
+from core.ui import address, asking, components, endpoints, heap, identity, jump, nav, state
 
 
 def draw() -> None:
@@ -24,6 +24,7 @@ def draw() -> None:
             st.session_state["through_app"] = True
             state.sidebar_foot(state.shown())
             notes = st.container()
+            asking.show()
             page.run()
             with notes:
                 address.tell()

@@ -4,7 +4,7 @@ LAYERS is read by a test: a module may import from its own layer and from those 
 """
 
 LAYERS: list[set[str]] = [
-    {"settings", "errors", "logs", "masking", "disk_space", "strict_json"},
+    {"settings", "errors", "logs", "masking", "disk_space", "strict_json", "changes"},
     {"clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images", "augment"},
     {"reference", "features", "anchors", "embeddings", "affine", "templates", "detectors", "normalise", "combine", "thresholds"}
     | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core import logs, verdicts, versions
 from core.calibration import Calibration, Labels, calibrate
-from core.errors import InputError
+from core.errors import ChangedError, InputError
 from core.labels import states
 from core.run import last_finished
 from core.store import Store
@@ -59,6 +59,8 @@ class Preview:
     calibration: Calibration
     labels: Labels
     """Every label of the run's banners that says broken or ok."""
+    active: int | None = None
+    """Number of the version that was active when this was seen, 0 for none; None: not looked at."""
 
     @property
     def after(self) -> Mask:
@@ -109,10 +111,17 @@ def grid_changes(grid_id: NDArray[np.int64], before: Mask, after: Mask) -> list[
 def prepare(store: Store, request: Request, run_id: str | None = None) -> Preview:
     """What publishing would do to the run (default: the latest). Raises InputError where labels, grids or detectors do not allow it."""
     run_id = last_finished(store, run_id)["run_id"]
+    active = active_number(store)
     with store.cursor() as cursor:
         scored = verdicts.read_scored(cursor, run_id)
         before = _flags_shown(cursor, scored)
-    return preview(scored, before, labels_of(store, scored), request)
+    return replace(preview(scored, before, labels_of(store, scored), request), active=active)
+
+
+def active_number(store: Store) -> int:
+    """The number of the active version, 0 for the cut without labels."""
+    now = versions.in_force(store)
+    return int(now["number"]) if now else 0
 
 
 def preview(scored: Scored, before: Mask, labels: Labels, request: Request) -> Preview:
@@ -154,7 +163,7 @@ def labels_of(store: Store, scored: Scored) -> Labels:
 def publish(store: Store, seen: Preview, author: str, reason: str) -> int:
     """Keeps what was seen as a version, puts it into force and judges the run by it; returns its number.
 
-    Raises InputError without author or reason, or where another version came into force since this one was seen.
+    Raises InputError without author or reason, ChangedError where another version became active since this one was seen.
     """
     c, request = seen.calibration, seen.request
     about = {
@@ -172,10 +181,10 @@ def publish(store: Store, seen: Preview, author: str, reason: str) -> int:
         "expected": {k: v._asdict() if hasattr(v, "_asdict") else v for k, v in c.expected._asdict().items()},
     }
     with store.transaction() as cursor:
+        if seen.active is not None:
+            versions.check_active(cursor, seen.active, author.strip())
         if (_flags_shown(cursor, seen.scored) != seen.before).any():
-            raise InputError(
-                "A version is published as it was seen, however another one came into force since. Look at it again, then publish."
-            )
+            raise ChangedError("The flags of this run changed since this version was seen. Look at it again, then publish.")
         row = versions.write_version(cursor, about)
         verdicts.show(cursor, seen.scored.run_id, row["version_id"])
     number = int(row["number"])
@@ -185,13 +194,18 @@ def publish(store: Store, seen: Preview, author: str, reason: str) -> int:
     return number
 
 
-def roll_back(store: Store, number: int, author: str, reason: str) -> None:
-    """Brings version `number` back into force, 0 for the cut without labels; the latest run is shown as it was under it."""
+def roll_back(store: Store, number: int, author: str, reason: str, *, active: int | None = None) -> None:
+    """Brings version `number` back into force, 0 for the cut without labels; the latest run is shown as it was under it.
+
+    `active`: the number that was shown as the active one; raises ChangedError where it no longer is.
+    """
     version_id = versions.by_number(store, number)
     run_id = last_finished(store)["run_id"]
     with store.transaction() as cursor:
+        if active is not None:
+            versions.check_active(cursor, active, author.strip())
         if versions.in_force_id(cursor) == version_id:
-            raise InputError(f"Rolling back brings another version, however v{number} is in force. Choose one from the history.")
+            raise InputError(f"v{number} is active already. Choose another version from the history.")
         versions.write_event(cursor, "roll_back", version_id, author, reason)
         verdicts.show(cursor, run_id, version_id)
     logs.event("version_rolled_back", version=number)

@@ -1,5 +1,6 @@
 """The verbs `calibrate` and `versions`: a cut learned from labels, before and after, and the history of what came into force."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import typer
@@ -8,6 +9,10 @@ from core import console
 from core.console import MOST_NUMBER, MOST_SEED, JsonOption, RunOption, StoreOption, existing_store
 
 GridsOption = Annotated[list[str] | None, typer.Option(metavar="GRID_ID", help="Grids, parted by commas; repeatable. (default: all)")]
+ActiveOption = Annotated[
+    int | None,
+    typer.Option("--instead-of", min=0, metavar="NUMBER", help="Only while this version is active; 0 is the cut without labels."),
+]
 AuthorOption = Annotated[str | None, typer.Option(help="Your name. (default: your login)")]
 REASON = "Why, in a few words; a version carries it for ever."
 
@@ -35,6 +40,7 @@ def calibrate(
     publish: Annotated[bool, typer.Option("--publish", help="Put it into force as a version.")] = False,
     reason: Annotated[str, typer.Option(help=REASON)] = "",
     author: AuthorOption = None,
+    instead_of: ActiveOption = None,
     run: RunOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -47,6 +53,8 @@ def calibrate(
     request = calibrating.Request(scope, sources, targets, shots, method, console.finite(value, "--value"), seed)
     with existing_store(store) as opened:
         seen = calibrating.prepare(opened, request, run)
+        if instead_of is not None:
+            seen = replace(seen, active=instead_of)
         number = calibrating.publish(opened, seen, author or login_name(), reason) if publish else None
     found = _found(seen, number)
     console.show_json(found) if as_json else _show(found)
@@ -137,6 +145,7 @@ def rollback(
     ],
     reason: Annotated[str, typer.Option(help=REASON)] = "",
     author: AuthorOption = None,
+    instead_of: ActiveOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -145,7 +154,7 @@ def rollback(
     from core.settings import login_name
 
     with existing_store(store) as opened:
-        roll_back(opened, number, author or login_name(), reason)
+        roll_back(opened, number, author or login_name(), reason, active=instead_of)
     if as_json:
         console.show_json({"version": number})
     else:

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from core import clock, labels
-from core.errors import InputError
+from core import changes, clock, labels
+from core.changes import Change, Seen
+from core.errors import ChangedError, InputError
 from core.queries import review
 from core.queries.past import CLAIM_LASTS
 from core.queries.pools import Candidate, pools_of
@@ -52,14 +53,18 @@ def next_item(store: Store, run_id: str, reviewer: str, mode: Mode = "mixed", *,
         return _show(cursor, draws[0].banner, draws[0].reason, reviewer, run_id, mode, grid, seed) if draws else None
 
 
-def again(store: Store, run_id: str, reviewer: str, banner_id: str, mode: Mode = "mixed") -> Item:
-    """Claims one banner that the reviewer came back to, whoever has it. Raises InputError where the run did not score it."""
+def again(store: Store, run_id: str, reviewer: str, banner_id: str, mode: Mode = "mixed", *, beside: bool = False) -> Item:
+    """Claims one banner that the reviewer came back to. Raises InputError where the run did not score it, ChangedError where another
+    reviewer has it on the screen, unless `beside` them."""
     _check(reviewer)
     sql = "SELECT banner_id, grid_id, position FROM result WHERE run_id = ? AND banner_id = ?"
     found = store.rows(sql, [run_id, banner_id])
     if not found:
-        raise InputError(f"One labels banners of the run on the screen, however {banner_id!r} is not in it. Choose another run.")
+        raise InputError(f"One labels banners of the run on the screen, and {banner_id!r} is not in it. Choose another run.")
     with store.transaction() as cursor:
+        held = _held_by_another(cursor, banner_id, reviewer.strip())
+        if held is not None and not beside:
+            raise changes.refuse([held])
         return _show(cursor, Candidate(**found[0]), "again", reviewer, run_id, mode, None, 0)
 
 
@@ -73,19 +78,49 @@ def release(store: Store, item: Item) -> None:
     _end(store, item, "release")
 
 
-def undo(store: Store, reviewer: str, *, batch_id: str | None = None) -> Undone | None:
-    """Takes back what the reviewer did last on a page: a label, an adjudication or a skip. None where there is nothing left."""
+class Last(NamedTuple):
+    """What a reviewer did last: op is label, adjudicate or skip; label is None for a skip. action_id: of that event or showing."""
+
+    op: str
+    banner_id: str
+    label: str | None
+    action_id: str
+
+
+def last_action(store: Store, reviewer: str) -> Last | None:
+    """What `undo` would take back."""
     skipped = _last_skip(store, reviewer.strip())
-    said = store.rows("SELECT max(happened_at) AS at FROM label_kept WHERE reviewer = ? AND source = ?", [reviewer.strip(), labels.PAGE])[
-        0
-    ]["at"]
+    sql = "SELECT max(happened_at) AS at FROM label_kept WHERE reviewer = ? AND source = ?"
+    said = store.rows(sql, [reviewer.strip(), labels.PAGE])[0]["at"]
     if skipped is not None and (said is None or skipped["happened_at"] > said):
+        return Last("skip", skipped["banner_id"], None, skipped["batch_id"])
+    last = labels.last_action(store, reviewer)
+    return Last(last.op, last.banner_id, last.label, last.event_id) if last else None
+
+
+def undo(
+    store: Store, reviewer: str, *, batch_id: str | None = None, action_id: str | None = None, despite: Seen | None = None
+) -> Undone | None:
+    """Takes back what the reviewer did last on a page: a label, an adjudication or a skip. None where there is nothing left.
+
+    Raises ChangedError where what was shown as the last (`action_id`) no longer is, else as `labels.undo`.
+    """
+    last = last_action(store, reviewer)
+    if action_id is not None and (last is None or last.action_id != action_id) and not _is_done(store, batch_id):
+        raise ChangedError("What you did last is something else by now, in another window. Nothing was taken back: look again.")
+    if last is not None and last.op == "skip":
+        skipped = _last_skip(store, reviewer.strip())
+        assert skipped is not None
         item = Item(**{name: skipped[name] for name in Item._fields})
         _end(store, item, "unskip")
         return Undone("skip", item.banner_id, None)
-    last = labels.last_action(store, reviewer)
-    event = labels.undo(store, reviewer, batch_id=batch_id)
+    event = labels.undo(store, reviewer, batch_id=batch_id, event_id=action_id, despite=despite)
     return Undone(last.op if last else "label", event.banner_id, event.label) if event else None
+
+
+def _is_done(store: Store, batch_id: str | None) -> bool:
+    """Whether an undo was written under this id: the same key sent twice."""
+    return batch_id is not None and bool(store.rows("SELECT 1 AS yes FROM label_event WHERE batch_id = ? AND op = 'undo'", [batch_id]))
 
 
 def control_sample(store: Store, run_id: str, seed: int = 0) -> list[dict[str, Any]]:
@@ -111,6 +146,19 @@ def _show(
                 reason == "control", grid, seed)  # fmt: skip
     _write(cursor, item, "show", clock.now() + CLAIM_LASTS)
     return item
+
+
+def _held_by_another(cursor: duckdb.DuckDBPyConnection, banner_id: str, me: str) -> Change | None:
+    """The other reviewer on whose screen a banner is now, since when."""
+    found = cursor.execute(
+        """SELECT batch_id::VARCHAR, reviewer, happened_at FROM claim_event s
+           WHERE banner_id = ? AND reviewer <> ? AND op = 'show' AND expires_at > ? AND expires_at <= ?
+             AND NOT EXISTS (FROM claim_event e WHERE e.batch_id = s.batch_id AND e.op <> 'show')
+             AND NOT EXISTS (FROM label_event l WHERE l.batch_id = s.batch_id)
+           ORDER BY event_id DESC LIMIT 1""",
+        [banner_id, me, now := clock.now(), now + CLAIM_LASTS],
+    ).fetchall()
+    return Change(banner_id, found[0][0], found[0][1], "opened", found[0][2]) if found else None
 
 
 def _end(store: Store, item: Item, op: str) -> None:

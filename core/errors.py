@@ -10,11 +10,14 @@ is the only type that `app.py` and `__main__` turn into a message; anything else
     │   ├── StoreBusyError    another process holds it
     │   └── StoreAwayError    the server of its catalogue does not answer; the same again works once it does
     ├── DiskFullError     a disk has no room for what is to be written
+    ├── ChangedError      somebody else decided since what is acted on was shown
     ├── ForbiddenError    the person's role does not allow it
     ├── RunError          a scoring run failed
     │   └── RunCancelledError      … because somebody asked for it
     └── ContractError     a detector was called against its contract
 """
+
+from typing import Any
 
 from core.masking import masked
 
@@ -48,6 +51,17 @@ class StoreAwayError(StoreError):
 
 class DiskFullError(HeatproofError):
     """A disk has no room for what is to be written; what was acknowledged before is kept."""
+
+
+class ChangedError(HeatproofError):
+    """What is acted on was decided by another person, or in another window, since it was shown; nothing was written.
+
+    `changes` are `core.changes.Change` each: who, what, when, and what to expect where one goes on nevertheless.
+    """
+
+    def __init__(self, message: str, changes: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.changes = changes
 
 
 class ForbiddenError(HeatproofError):

@@ -12,8 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 import duckdb
 
-from core import clock, logs
-from core.errors import InputError
+from core import changes, clock, logs
+from core.changes import Change, Seen
+from core.errors import ChangedError, InputError
 from core.store import Store
 from core.templates import FAMILIES
 
@@ -47,25 +48,46 @@ def label(
     fault: str | None = None,
     run_id: str | None = None,
     batch_id: str | None = None,
+    seen: Seen | None = None,
 ) -> Event:
     """Writes what a reviewer says about a banner; it takes the place of what the same reviewer said before.
 
     `seconds` >= 0 from showing the banner to the answer. Raises InputError for an unknown banner, label or fault, a fault of a
-    banner that is not broken, no reviewer, or a batch_id that was used for another answer.
+    banner that is not broken, no reviewer, or a batch_id that was used for another answer. With `seen`, raises ChangedError where
+    anything was said about the banner since (`newest`).
     """
     about = {"blind": blind, "seconds": seconds, "note": note, "fault": fault, "run_id": run_id}
-    return _write(store, "label", banner_id, label, reviewer, batch_id, about)
+    return _write(store, "label", banner_id, label, reviewer, batch_id, about, seen)
 
 
-def adjudicate(store: Store, banner_id: str, label: str, reviewer: str, *, note: str | None = None, batch_id: str | None = None) -> Event:
+def adjudicate(
+    store: Store,
+    banner_id: str,
+    label: str,
+    reviewer: str,
+    *,
+    note: str | None = None,
+    batch_id: str | None = None,
+    seen: Seen | None = None,
+) -> Event:
     """Decides what a banner is, whatever its reviewers say now or later, until this is taken back. Errors as for `label`."""
-    return _write(store, "adjudicate", banner_id, label, reviewer, batch_id, {"note": note})
+    return _write(store, "adjudicate", banner_id, label, reviewer, batch_id, {"note": note}, seen)
 
 
-def undo(store: Store, reviewer: str, *, batch_id: str | None = None) -> Event | None:
+def newest(store: Store, banner_id: str) -> str | None:
+    """The event that what holds for a banner rests on, of anybody: what `seen` is compared with. None where nothing holds."""
+    found = store.rows("SELECT max(event_id)::VARCHAR AS event_id FROM label_kept WHERE banner_id = ?", [banner_id])
+    return found[0]["event_id"]
+
+
+def undo(
+    store: Store, reviewer: str, *, batch_id: str | None = None, event_id: str | None = None, despite: Seen | None = None
+) -> Event | None:
     """Takes back what the reviewer last said on a page and still holds; None where there is nothing. Again: the one before.
 
-    What a file brought is not touched. The same batch_id again takes back nothing more.
+    What a file brought is not touched. The same batch_id again takes back nothing more. Raises ChangedError where what was shown as
+    the last (`event_id`) no longer is, and, with `despite`, where another reviewer spoke about the banner since in an event that it
+    does not name.
     """
     batch = _batch(batch_id)
     with store.transaction() as cursor:
@@ -77,8 +99,12 @@ def undo(store: Store, reviewer: str, *, batch_id: str | None = None) -> Event |
         if done:
             return Event(*done[0])
         last = _last(cursor, reviewer.strip())
+        if event_id is not None and (last is None or last.event_id != event_id):
+            raise ChangedError("What you said last is something else by now, in another window. Nothing was taken back: look again.")
         if last is None:
             return None
+        if despite is not None:
+            _check_others(cursor, last, reviewer.strip(), despite)
         about = {"undo_of": last.event_id}
         return _insert(cursor, "undo", last.banner_id, None, reviewer, batch, about)._replace(label=last.label)
 
@@ -121,6 +147,13 @@ def disputed(store: Store) -> list[dict[str, Any]]:
     return [{"banner_id": r["banner_id"], "labels": dict(zip(r["reviewers"], r["labels"], strict=True))} for r in rows]
 
 
+def n_settled(store: Store) -> int:
+    """Banners whose reviewers differ and that were decided."""
+    sql = """SELECT count(*) AS n FROM label_state WHERE state = 'adjudicated'
+             AND (n_broken > 0)::INTEGER + (n_ok > 0)::INTEGER + (n_unsure > 0)::INTEGER > 1"""
+    return int(store.rows(sql)[0]["n"])
+
+
 def fault_problem(label: str, fault: str | None) -> str | None:
     """Why this fault cannot stand beside this label; None where it can."""
     if fault is None:
@@ -130,7 +163,9 @@ def fault_problem(label: str, fault: str | None) -> str | None:
     return None if label == "broken" else "fault of a banner that is not broken"
 
 
-def _write(store: Store, op: str, banner_id: str, label: str, reviewer: str, batch_id: str | None, about: dict[str, Any]) -> Event:
+def _write(
+    store: Store, op: str, banner_id: str, label: str, reviewer: str, batch_id: str | None, about: dict[str, Any], seen: Seen | None
+) -> Event:
     _check(label, reviewer, about.get("seconds"), about.get("fault"))
     batch = _batch(batch_id)
     with store.transaction() as cursor:
@@ -142,10 +177,42 @@ def _write(store: Store, op: str, banner_id: str, label: str, reviewer: str, bat
         if before:
             return _same(before[0], (banner_id, op, label, reviewer.strip()))
         if not cursor.execute("SELECT 1 FROM banner WHERE banner_id = ? LIMIT 1", [banner_id]).fetchall():
-            raise InputError(f"A label is about a banner of the store, however {banner_id!r} is not in it. Reload the page.")
+            raise InputError(f"A label is about a banner of the store, and {banner_id!r} is not in it. Reload the page.")
+        if seen is not None:
+            _check_seen(cursor, banner_id, seen, reviewer.strip())
         written = _insert(cursor, op, banner_id, label, reviewer, batch, about)
     logs.detail("label_written", op=op, banner_id=banner_id, label=label)
     return written
+
+
+PAST = {"label": "labelled", "adjudicate": "decided about", "undo": "took back what they said about"}
+
+
+def _newest(cursor: duckdb.DuckDBPyConnection, banner_id: str) -> Change | None:
+    """The newest event of a banner that was not taken back."""
+    found = cursor.execute(
+        """SELECT banner_id, event_id::VARCHAR, reviewer, op, happened_at FROM label_kept WHERE banner_id = ?
+           ORDER BY event_id DESC LIMIT 1""",
+        [banner_id],
+    ).fetchall()
+    return Change(*found[0])._replace(what=PAST[found[0][3]]) if found else None
+
+
+def _check_seen(cursor: duckdb.DuckDBPyConnection, banner_id: str, seen: Seen, me: str) -> None:
+    """Raises ChangedError where something else holds than what was shown. Says who spoke, not what: the label may be a blind one."""
+    holds = _newest(cursor, banner_id)
+    if (holds.event_id if holds else None) == seen.get(banner_id):
+        return
+    sql = "SELECT reviewer, op, happened_at FROM label_event WHERE banner_id = ? ORDER BY event_id DESC LIMIT 1"
+    who, op, at = cursor.execute(sql, [banner_id]).fetchall()[0]
+    raise changes.refuse([Change(banner_id, holds.event_id if holds else None, who, PAST[op], at)], me)
+
+
+def _check_others(cursor: duckdb.DuckDBPyConnection, last: Event, me: str, despite: Seen) -> None:
+    """Raises ChangedError where another reviewer spoke about the banner after what is to be taken back."""
+    holds = _newest(cursor, last.banner_id)
+    if holds and holds.author != me and holds.event_id != last.event_id and despite.get(last.banner_id) != holds.event_id:
+        raise changes.refuse([holds], me)
 
 
 def _insert(

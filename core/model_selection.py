@@ -16,7 +16,8 @@ from typing import Any
 
 import duckdb
 
-from core import clock, disk_space, job
+from core import changes, clock, disk_space, job
+from core.changes import Change, Seen
 from core.errors import HeatproofError, InputError, RunCancelledError, RunError
 from core.gates import Gate
 from core.handle import Handle, gate_of
@@ -77,10 +78,11 @@ def forget(store: Store) -> None:
         _handles.pop(store.path.resolve(), None)
 
 
-def use(store: Store, selection: Selection, candidate: int | None, name: str) -> None:
+def use(store: Store, selection: Selection, candidate: int | None, name: str, *, seen: Seen | None = None) -> None:
     """From the next run on, runs take the candidate at this place of a selection beside the default ones; None: none any more.
 
-    Raises InputError for a place that is none.
+    Raises InputError for a place that is none. `seen`: {USED: id of the choice that was shown, None for none}; raises ChangedError where
+    another one was made since.
     """
     row: dict[str, Any] = {"name": None, "detector": None, "fields": None}
     if candidate is not None:
@@ -90,8 +92,35 @@ def use(store: Store, selection: Selection, candidate: int | None, name: str) ->
     values = [name, None if candidate is None else selection.about["selection_id"], row["name"], row["detector"]]
     fields = None if row["fields"] is None else to_json(row["fields"])
     with store.transaction() as cursor:
+        if seen is not None:
+            _check_choice(cursor, seen, name)
         at = clock.moment(cursor, "model_choice")
         cursor.execute("INSERT INTO model_choice VALUES (?, ?, ?, ?, ?, ?, ?)", [clock.event_id(at), at, *values, fields])
+
+
+USED = "the model of runs"
+
+
+def choice_id(store: Store) -> str | None:
+    """The newest choice of a model for runs, also one to take none; None before the first."""
+    with store.cursor() as cursor:
+        found = _choice(cursor)
+    return found[1] if found else None
+
+
+def _choice(cursor: duckdb.DuckDBPyConnection) -> Change | None:
+    sql = "SELECT choice_id::VARCHAR, chosen_by, happened_at, candidate FROM model_choice ORDER BY happened_at DESC, choice_id DESC LIMIT 1"
+    found = cursor.execute(sql).fetchall()
+    if not found:
+        return None
+    made_id, who, at, name = found[0]
+    return Change(name or "the chosen model", made_id, who, "took into runs" if name else "took out of runs", at)
+
+
+def _check_choice(cursor: duckdb.DuckDBPyConnection, seen: Seen, me: str) -> None:
+    now = _choice(cursor)
+    if now is not None and now.event_id not in seen.values():
+        raise changes.refuse([now], me)
 
 
 def _open(store: Store, run_id: str, ratio: float, max_steps: int | None) -> SelectionHandle:

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from core import disk_space, job
-from core.errors import HeatproofError, InputError, RunCancelledError, RunError
+from core.errors import ChangedError, HeatproofError, InputError, RunCancelledError, RunError
 from core.features.trained import digest, find_weights, read_about
 from core.gates import Gate
 from core.handle import Handle, gate_of
@@ -133,10 +133,11 @@ def state_of_weights(store: Path) -> str:
     return " ".join(sorted(f"{p.name}@{p.stat().st_mtime_ns}" for p in folder.iterdir())) if folder.exists() else ""
 
 
-def discard(store: Store, name: str) -> None:
+def discard(store: Store, name: str, weights: str | None = None) -> None:
     """Goes back to the shipped weights of a network: the store's own are kept under another name that nothing reads.
 
-    Raises InputError for an unknown network and where there are none, RunError while it is in training.
+    `weights`: file and hash as they were shown. Raises InputError for an unknown network and where there are none, RunError while it is
+    in training, ChangedError where it was trained anew since.
     """
     from core.train import recipe_of
 
@@ -147,6 +148,8 @@ def discard(store: Store, name: str) -> None:
     own = job.weights_folder(store.path.resolve()) / f"{name}.safetensors"
     if not own.exists():
         raise InputError(f"Weights of the store's own are put aside, however {own} is not there: {name} runs by the shipped ones.")
+    if weights is not None and weights != f"{own.name} {digest(own)}":
+        raise ChangedError(f"{name} was trained anew since its weights were shown: {weights} is no longer in use. Nothing was put aside.")
     own.replace(own.with_name(f"{name}-{digest(own)}.safetensors"))
 
 

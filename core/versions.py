@@ -8,8 +8,9 @@ from typing import Any
 
 import duckdb
 
-from core import clock
-from core.errors import InputError
+from core import changes, clock
+from core.changes import Change
+from core.errors import ChangedError, InputError
 from core.store import Store
 from core.strict_json import to_json
 
@@ -56,6 +57,24 @@ def chain(cursor: duckdb.DuckDBPyConnection, version_id: str | None) -> list[Row
         found.insert(0, row | {"rule": json.loads(row["rule"])})
         version_id = row["base_id"] if row["target_grids"] is not None else None
     return found
+
+
+def check_active(cursor: duckdb.DuckDBPyConnection, seen: int, me: str = "") -> None:
+    """Raises ChangedError where another version than number `seen` (0: the cut without labels) is active by now, with who made it so."""
+    sql = """SELECT coalesce(v.number, 0) AS number, e.version_id::VARCHAR AS version_id, e.happened_at, e.op, e.author, e.reason
+             FROM threshold_event e LEFT JOIN threshold_version v USING (version_id) ORDER BY e.event_id DESC LIMIT 1"""
+    now = _one(cursor, sql)
+    number = now["number"] if now else 0
+    if number == seen:
+        return
+    if now is None:
+        raise InputError(f"There is no version v{seen}: no version was published yet. Look at the history again.")
+    what = "published" if now["op"] == "publish" else "rolled back to"
+    change = Change(f"v{number}", now["version_id"], now["author"], what, now["happened_at"])
+    raise ChangedError(
+        f"v{seen} is no longer active: {changes.words(change, me)} ({now['reason']}). Nothing was changed: look at it, then decide.",
+        (change,),
+    )
 
 
 def in_force_id(cursor: duckdb.DuckDBPyConnection) -> str | None:

@@ -1,5 +1,7 @@
 """Calibrate: what changes if I move the cut?"""
 
+from typing import Any
+
 import numpy as np
 import streamlit as st
 
@@ -85,31 +87,69 @@ def publishing(seen: Preview, run: Shown, number: int) -> None:
         st.info("A version is published on the newest run, however an older one is on the screen. Choose newest in the sidebar.")
         return
     st.text_input("Reason", key="reason", max_chars=300, placeholder="Why the cut changes, in a few words; it is kept for ever")
+    other = held(seen, number)
+    if other is not None:
+        st.markdown(f":material/warning: {other} since you began to write. The figures above start from that: look at them, then go on.")
+        st.button(f"Go on with v{number}", key="go_on_publish", on_click=lambda: st.session_state.pop(HELD, None))
     writes.button(
         "publish", f"Publish v{number}", publish, (seen,), key="publish", type="primary", icon=":material/publish:",
+        disabled=other is not None,
         help="Puts it into force for this run and those to come. The version before it can be brought back.",
     )  # fmt: skip
     st.caption(f"As {text.markdown(state.author())}, with the labels, grids and cut that are chosen above.")
 
 
+HELD = "publish_held"
+"""In the session: (number, run) that is published while a reason is being written."""
+
+
+def held(seen: Preview, number: int) -> str | None:
+    """What came in between while the reason was being written, in words; None where the form still means what it meant at first."""
+    now = (number, seen.active, seen.scored.run_id)
+    if not str(st.session_state.get("reason") or "").strip():
+        st.session_state[HELD] = now
+    was = st.session_state.setdefault(HELD, now)
+    if was == now:
+        return None
+    if was[2] != now[2]:
+        return "A newer run finished"
+    newest = versions.history(state.store(), 1)[0]
+    what = "was published by" if newest["op"] == "publish" else "was brought back by"
+    return f"v{newest['number'] or 0} {what} {text.markdown(newest['author'])} {text.ago(newest['happened_at'])}"
+
+
 def publish(seen: Preview) -> None:
-    """Publishes what is on the screen."""
+    """Publishes what was on the screen when its button was drawn."""
     number = writes.publish(seen, str(st.session_state.get("reason") or ""))
     st.session_state["reason"] = ""
+    st.session_state.pop(HELD, None)
     for key in ("first", "second"):
         st.session_state.pop(key, None)
     added, dropped = (len(ids) for ids in seen.flips())
     st.toast(f"v{number} is in force: +{added:,} \u2212{dropped:,}. Roll back in the history.", icon=":material/publish:")
 
 
+def no_labels_line(states: list[dict[str, Any]]) -> str:
+    """Why nothing can be learned from these states of labelled banners, none of which is broken or ok and in the run."""
+    if not states:
+        return "A threshold is learned from labels, and there is none yet."
+    kinds = {
+        "disputed": sum(row["state"] == "disputed" for row in states),
+        "unsure": sum(row["label"] == "unsure" for row in states),
+        "not in this run": sum(row["label"] in ("broken", "ok") for row in states),
+    }
+    parts = ", ".join(f"{n:,} {name}" for name, n in kinds.items() if n)
+    is_one = len(states) == 1
+    return f"{text.plural(len(states), 'banner')} {'is' if is_one else 'are'} labelled, none of use for a threshold here: {parts}."
+
+
 def unlabelled(run: Shown) -> None:
     """The first step is a label."""
-    n = len(labelling.states(run.store))
-    components.sentence("A cut is learned from labels, and there is none yet." if not n else "No label says broken or ok yet.")
+    states = labelling.states(run.store)
+    components.sentence(no_labels_line(states))
     components.empty(
         "Label some banners first",
-        ("Reviewers say which banners are broken and which are in order; some twenty of them already help." if not n else
-         f"{text.plural(n, 'banner')} of the store {'is' if n == 1 else 'are'} labelled, however as unsure, disputed or not in this run."),
+        "Reviewers say which banners are broken and which are ok; some twenty of them already help.",
         page="label", label="Label banners", code="python -m core labels import FILE",
     )  # fmt: skip
 

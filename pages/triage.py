@@ -4,6 +4,7 @@ import math
 
 import streamlit as st
 
+from core.changes import Seen
 from core.queries import queue
 from core.queries.queue import PAGE_SIZE, QueueFilter, Standing
 from core.queries.runs import Row
@@ -51,8 +52,9 @@ def queue_page(run: Shown, chosen: QueueFilter, token: str, n: int) -> tuple[lis
     return reads.page(run.path, run.run_id, token, chosen, number), n_pages
 
 
-def left(run: Shown, chosen: QueueFilter, rows: list[Row], current: str, n: int, n_pages: int) -> None:
+def left(run: Shown, whole: Standing, rows: list[Row], current: str, n_pages: int) -> None:
     """The queue with its pages, bulk actions and export."""
+    chosen, n = whole.queue, len(whole)
     pictures = reads.thumbnails(run, rows)
     ids = {r["banner_id"] for r in rows}
     ticked = [b for b in components.ticked(work.TABLE) if b in ids]
@@ -64,9 +66,9 @@ def left(run: Shown, chosen: QueueFilter, rows: list[Row], current: str, n: int,
                 st.session_state["page"] = n_pages
             address.bound(st.pagination, n_pages, key="page", on_change=turned)
         if ticked:
-            bulk(run, ticked)
+            bulk(run, {r["banner_id"]: r["event_id"] for r in rows if r["banner_id"] in ticked})
         else:
-            whole_filter(run, chosen, n)
+            whole_filter(run, whole)
         st.download_button(
             "CSV", lambda: report.csv_file(queue.export(run.store, run.run_id, chosen)), "heatproof-queue.csv", "text/csv",
             icon=":material/download:", on_click="ignore", help=f"All {n:,} banners in this filter, with their reasons",
@@ -78,17 +80,18 @@ def turned() -> None:
     work.leave_banner()
 
 
-def bulk(run: Shown, ticked: list[str]) -> None:
+def bulk(run: Shown, ticked: Seen) -> None:
     """One decision for the ticked banners."""
     for op, label in (("confirm", "Confirm"), ("dismiss", "Dismiss"), ("snooze", "Snooze")):
         writes.button("triage", f"{label} {len(ticked):,} selected", work.decide_ticked, (run, ticked, op), key=f"bulk_{op}")
 
 
-def whole_filter(run: Shown, chosen: QueueFilter, n: int) -> None:
-    """One decision for everything that the filter lets through."""
+def whole_filter(run: Shown, whole: Standing) -> None:
+    """One decision for everything that the filter let through when the page was drawn."""
+    n = len(whole)
     with st.popover(f"All {n:,} in this filter", help="One decision for all pages of this queue; one undo takes it back"):
         for op, label in (("confirm", "Confirm"), ("dismiss", "Dismiss"), ("snooze", "Snooze"), ("reopen", "Reopen")):
-            writes.button("triage", f"{label} all {n:,}", work.decide_all, (run, chosen, op), key=f"all_{op}", width="stretch")
+            writes.button("triage", f"{label} all {n:,}", work.decide_all, (run, whole, op), key=f"all_{op}", width="stretch")
 
 
 def right(run: Shown, chosen: QueueFilter, row: Row) -> None:
@@ -136,13 +139,13 @@ def triage_page(run: Shown) -> None:
         components.sentence(text.markdown(words))
     if not len(whole):
         nothing(flagged, chosen)
-        writes.button("triage", "Undo", work.undo, (run,), key="undo", shortcut="Z")
+        work.undo_button(run)
         return
     rows, n_pages = queue_page(run, chosen, token, len(whole))
     row = current(rows)
     west, east = st.columns([0.56, 0.44], gap="medium")
     with west:
-        left(run, chosen, rows, row["banner_id"], len(whole), n_pages)
+        left(run, whole, rows, row["banner_id"], n_pages)
     with east:
         right(run, chosen, row)
 

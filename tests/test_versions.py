@@ -8,7 +8,7 @@ import pytest
 
 from core import calibrate, labels, versions
 from core.calibrate import Request
-from core.errors import InputError
+from core.errors import ChangedError, InputError
 from core.evaluate import evaluate
 from core.queries import banner, heatmaps, overview, queue, runs
 from core.queries.queue import QueueFilter
@@ -158,14 +158,19 @@ def test_nothing_is_kept_of_a_publication_that_is_refused(store: Store) -> None:
         with pytest.raises(InputError, match=message):
             calibrate.publish(store, seen, author, reason)
     publish(store, "meanwhile", method="budget", value=3.0)
-    with pytest.raises(InputError, match="another one came into force since"):
+    with pytest.raises(ChangedError, match="v0 is no longer active: you published v1 just now"):
         calibrate.publish(store, seen, "ana", "late")
-    with pytest.raises(InputError, match="v1 is in force"):
+    with pytest.raises(InputError, match="v1 is active already"):
         calibrate.roll_back(store, 1, "ana", "again")
     with pytest.raises(InputError, match="no version 7"):
         calibrate.roll_back(store, 7, "ana", "unknown")
+    with pytest.raises(ChangedError, match="v0 is no longer active: ana published v1"):
+        calibrate.roll_back(store, 0, "ben", "back", active=0)
+    calibrate.roll_back(store, 0, "ben", "back", active=1)
+    with pytest.raises(ChangedError, match=r"v1 is no longer active: ben rolled back to v0 just now \(back\)"):
+        calibrate.roll_back(store, 1, "ana", "forth", active=1)
     assert len(versions.versions(store)) == 1
-    assert len(versions.history(store)) == 1
+    assert len(versions.history(store)) == 2
 
 
 def test_requests_that_cannot_be_met_are_said(store: Store) -> None:

@@ -31,8 +31,9 @@ def result(store: Store, run_id: str, banner_id: str) -> Row | None:
             [run_id, banner_id],
         )
         if found:
-            sql = "SELECT state, until, author, happened_at AS state_at FROM triage_current WHERE banner_id = ?"
-            decided = store.rows(sql, [banner_id]) or [{"state": "open", "until": None, "author": None, "state_at": None}]
+            known = "state, until, author, happened_at AS state_at, event_id::VARCHAR AS event_id"
+            sql = f"SELECT {known} FROM triage_current WHERE banner_id = ?"
+            decided = store.rows(sql, [banner_id]) or [{"state": "open", "until": None, "author": None, "state_at": None, "event_id": None}]
             return found[0] | decided[0]
     return None
 

@@ -61,6 +61,16 @@ def latest(store: Store, reviewer: str, limit: int = 200) -> list[Row]:
     )
 
 
+def second_readings(store: Store, reviewer: str) -> tuple[int, int]:
+    """Banners with labels of two reviewers at least that hold now: those that this reviewer is one of, and all of them."""
+    found = store.rows(
+        """SELECT count(*) FILTER (mine) AS mine, count(*) AS n
+           FROM (SELECT bool_or(reviewer = ?) AS mine FROM label_current GROUP BY banner_id HAVING count(DISTINCT reviewer) > 1)""",
+        [reviewer],
+    )[0]
+    return int(found["mine"]), int(found["n"])
+
+
 def kappa_with_most(store: Store, reviewer: str) -> tuple[str, Estimate] | None:
     """Cohen's kappa with the reviewer who labelled most of the same banners; None where nobody labelled one."""
     cells = store.rows(

@@ -161,7 +161,7 @@ def chosen(store: Store, run_id: str, banner_ids: list[str], positions: list[int
     column, kind, values = named if positions is None else ("position", "INTEGER", positions)
     return store.rows(
         f"""SELECT r.banner_id, r.grid_id, r.n_products, r.domain, r.n_clicks, r.p_value, r.p_broken, r.flagged, r.position,
-                  r.fault, r.sentence, coalesce(t.state, 'open') AS state
+                  r.fault, r.sentence, coalesce(t.state, 'open') AS state, t.event_id::VARCHAR AS event_id
            FROM result r LEFT JOIN triage_current t USING (banner_id)
            WHERE r.run_id = ? AND r.{column} IN (SELECT unnest(?::{kind}[])) AND r.position BETWEEN ? AND ? ORDER BY r.position""",
         [run_id, values, *((min(positions), max(positions)) if positions else (0, 2**31 - 1))],

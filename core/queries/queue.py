@@ -74,6 +74,8 @@ class Standing:
     queue: QueueFilter
     position: NDArray[np.int32]
     false_expected: float
+    event: tuple[str | None, ...] = ()
+    """What each one's state rests on: the event_id of the decision that holds, None where there is none."""
 
     def __len__(self) -> int:
         return len(self.position)
@@ -85,9 +87,20 @@ def standing(store: Store, run_id: str, queue: QueueFilter, also: int | None = N
     if also is not None:
         where, values = f"({where}) OR (r.run_id = ? AND r.position = ?)", [*values, run_id, also]
     with store.cursor() as cursor:
-        sql = f"SELECT r.position, 1 - r.p_broken AS doubt {FROM} WHERE {where} ORDER BY {SORTS[queue.sort]}"
+        sql = (
+            f"SELECT r.position, 1 - r.p_broken AS doubt, t.event_id::VARCHAR AS event_id {FROM} WHERE {where} ORDER BY {SORTS[queue.sort]}"
+        )
         found = cursor.execute(sql, values).fetchnumpy()
-    return Standing(queue, np.asarray(found["position"]), float(np.asarray(found["doubt"]).sum()))
+    events = np.ma.asarray(found["event_id"]).tolist()  # None where masked
+    return Standing(queue, np.asarray(found["position"]), float(np.asarray(found["doubt"]).sum()), tuple(events))
+
+
+def seen(store: Store, run_id: str, whole: Standing) -> dict[str, str | None]:
+    """By banner_id what the state of each banner of a queue rested on when the queue was read."""
+    events = dict(zip(whole.position.tolist(), whole.event, strict=True))
+    sql = "SELECT position, banner_id FROM result WHERE run_id = ? AND position <= ?"
+    rows = store.rows(sql, [run_id, n_flagged(store, run_id)])
+    return {row["banner_id"]: events[row["position"]] for row in rows if row["position"] in events}
 
 
 def page(store: Store, run_id: str, whole: Standing, number: int = 1, size: int = PAGE_SIZE) -> list[Row]:
@@ -98,9 +111,10 @@ def page(store: Store, run_id: str, whole: Standing, number: int = 1, size: int 
         return []
     rows = store.rows(
         f"""SELECT banner_id, grid_id, n_products, domain, n_clicks, p_value, p_broken, position, n_agree, n_detectors, reference_id, fault,
-                   fault_size, sentence, since, coalesce(t.state, 'open') AS state
+                   fault_size, sentence, since, coalesce(t.state, 'open') AS state, t.event_id
             FROM (FROM result WHERE run_id = ? AND position BETWEEN ? AND ? AND position IN ({", ".join("?" for _ in places)})) r
-            LEFT JOIN (SELECT banner_id, state FROM triage_current) t USING (banner_id)""",
+            LEFT JOIN (
+                SELECT banner_id, state, event_id::VARCHAR AS event_id FROM triage_current) t USING (banner_id)""",
         [run_id, min(places), max(places), *places],
     )
     return sorted((row | {"place": places[row["position"]]} for row in rows), key=lambda row: row["place"])

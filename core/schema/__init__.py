@@ -26,6 +26,7 @@ STEPS: list[Callable[[], str]] = [
     runs.m013_tiers,
     clicks.m014_halves,
     clicks.m015_layout,
+    triage.m016_seen,
 ]
 """SQL of the steps; the record of what was applied names the functions."""
 

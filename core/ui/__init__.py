@@ -18,6 +18,8 @@ versions_*  threshold versions in words, their history, two of them compared, an
 neighbours  what the Banner page shows of maps and cosines
 state       the open store, the run shown, actions
 identity    who you are, by sign-in or as the one local user
+remembered  the local user's name, kept by the browser
+asking      the question before another person's decision is replaced
 writes      everything that a page may change, each after a check of who asks
 reads       cached reads
 components  sentences, empty states, the table one can pick from

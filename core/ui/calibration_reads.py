@@ -38,7 +38,8 @@ def labels(path: str, scored_id: str, token: int) -> Labels:
 def preview(run: Shown, request: Request) -> Preview:
     """What a version would do to the run on the screen. Errors as of `calibrate.preview` and `thresholds.find_cut`."""
     plain = replace(request, method="f1", value=None)
-    return _learned(run.path, run.run["scored_id"], run.run_id, token(run), plain).cut_by(request.method, request.value)
+    learned = _learned(run.path, run.run["scored_id"], run.run_id, token(run), plain).cut_by(request.method, request.value)
+    return replace(learned, active=calibrate.active_number(run.store))
 
 
 @st.cache_resource(max_entries=24, show_spinner="Learning from the labels …")

@@ -43,7 +43,7 @@ export default function (component) {
 _pick = st.components.v2.component(
     "heatproof_pick",
     html='<div class="pick" tabindex="-1"></div>',
-    css=tables.CSS + ".pick { overflow: auto; position: relative; }",
+    css=tables.CSS + ".pick { overflow: auto; position: relative; container-type: inline-size; }",
     js=_PICK_JS,
 )
 

@@ -7,15 +7,20 @@ never says anything about another banner.
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
+from core import labels
+from core.changes import Seen
 from core.claims import Item
 from core.queries.review import Mode
-from core.ui import text, writes
+from core.ui import asking, state, text, writes
 from core.ui.state import Shown
 
+PLACE = "label"
+"""Where questions of this page stand: in the part that is redrawn alone."""
 SOONEST = 0.3
 """Seconds after a banner was laid on the desk before which no answer is about it: a second press of the key for the one before."""
 
@@ -40,6 +45,8 @@ class Desk:
     turn: str = field(default_factory=lambda: str(uuid.uuid4()))
     saved: dict[str, Any] | None = None
     words: tuple[str, str] | None = None
+    holds: str | None = None
+    """What held for the banner on the desk when it was shown: `labels.newest`."""
 
 
 def current() -> Desk:
@@ -66,6 +73,7 @@ def put(desk: Desk, item: Item | None, *, seen: bool = False) -> None:
     """Lays a banner on the desk; the clock starts."""
     desk.item, desk.since, desk.back, desk.turn = item, time.monotonic(), 0, str(uuid.uuid4())
     desk.seen = seen or (item is not None and item.banner_id in desk.peeked)
+    desk.holds = labels.newest(state.store(), item.banner_id) if item is not None else None
 
 
 def peek() -> None:
@@ -108,12 +116,23 @@ def save(item: Item, value: str) -> None:
         return
     fault = str(st.session_state.get(f"fault_{item.batch_id}") or "").replace(" ", "_") or None
     note = str(st.session_state.get(f"note_{item.batch_id}") or "").strip() or None
-    about = {"blind": not desk.seen, "seconds": round(time.monotonic() - desk.since, 2), "note": note}
     kept = fault if value == "broken" else None
-    writes.label(item.banner_id, value, **about, fault=kept, run_id=item.run_id, batch_id=item.batch_id)
-    desk.saved = {"item": item, "label": value, "fault": kept, "left_out": fault if kept is None else None}
+    about = {"blind": not desk.seen, "seconds": round(time.monotonic() - desk.since, 2), "note": note, "fault": kept}
+    about |= {"run_id": item.run_id, "batch_id": item.batch_id}
+    saved = {"item": item, "label": value, "fault": kept, "left_out": fault if kept is None else None}
+    asking.or_ask(
+        partial(_save, item, value, about, saved), {item.banner_id: desk.holds}, f"Save {value}", "label", place=PLACE,
+        then=f"Save yours as {value} beside it?",
+    )  # fmt: skip
+
+
+def _save(item: Item, value: str, about: dict[str, Any], saved: dict[str, Any], seen: Seen | None) -> None:
+    writes.label(item.banner_id, value, **about, seen=seen)
+    desk = current()
+    desk.saved = saved
     desk.peeked.discard(item.banner_id)
-    desk.item, desk.turn = None, str(uuid.uuid4())
+    if desk.item is not None and desk.item.batch_id == item.batch_id:
+        desk.item, desk.turn = None, str(uuid.uuid4())
 
 
 def skip(item: Item) -> None:
@@ -126,13 +145,22 @@ def skip(item: Item) -> None:
     desk.item, desk.turn = None, str(uuid.uuid4())
 
 
-def undo(run_id: str, mode: Mode, turn: str) -> None:
-    """Takes back what one did last and lays that banner on the desk again; a decision between labels is only taken back."""
+def undo(run_id: str, mode: Mode, turn: str, action_id: str | None) -> None:
+    """Takes back what one did last, as it was shown, and lays that banner on the desk again; asks where another reviewer spoke since.
+
+    A decision between labels is only taken back.
+    """
     desk = current()
     if desk.turn != turn:
         return
     desk.turn = str(uuid.uuid4())
-    undone = writes.undo_review(turn)
+    then = "Take yours back nevertheless?"
+    asking.or_ask(partial(_undo, run_id, mode, turn, action_id), {}, "Take mine back", "label", place=PLACE, then=then)
+
+
+def _undo(run_id: str, mode: Mode, turn: str, action_id: str | None, despite: Seen | None) -> None:
+    desk = current()
+    undone = writes.undo_review(turn, action_id, despite)
     if undone is None:
         _say("Nothing to undo: nothing that you said on a page still holds.", "undo")
         return
@@ -142,13 +170,19 @@ def undo(run_id: str, mode: Mode, turn: str) -> None:
     if undone.op != "adjudicate":
         clear()
         # its score was shown when it was saved
-        put(desk, writes.show_again(run_id, undone.banner_id, mode), seen=undone.op == "label")
+        put(desk, writes.show_again(run_id, undone.banner_id, mode, beside=True), seen=undone.op == "label")
 
 
 def again(run_id: str, banner_id: str, mode: Mode) -> None:
-    """Lays a banner that was labelled before on the desk, not blind any more."""
+    """Lays a banner that was labelled before on the desk, not blind any more; asks where another reviewer has it on the screen."""
+    then = "Look at it beside them?"
+    asking.or_ask(partial(_again, run_id, banner_id, mode), None, "Label it too", "label", place=PLACE, then=then)
+
+
+def _again(run_id: str, banner_id: str, mode: Mode, despite: Seen | None) -> None:
+    item = writes.show_again(run_id, banner_id, mode, beside=despite is not None)
     clear()
-    put(current(), writes.show_again(run_id, banner_id, mode), seen=True)
+    put(current(), item, seen=True)
 
 
 def look_back(step: int, most: int) -> None:

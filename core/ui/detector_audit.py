@@ -148,7 +148,9 @@ def watch() -> None:
         st.rerun()  # the whole page: it shows the new figures, and polling ends
         return
     st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(f"Audit: {handle.what} · {handle.done:.0%}"))
-    writes.button("map", "Stop", writes.cancel_audit, key="cancel_audit", disabled=handle.is_cancelled, help="No figure of it is kept")
+    writes.button(
+        "map", "Stop", writes.cancel_audit, (handle,), key="cancel_audit", disabled=handle.is_cancelled, help="No figure of it is kept"
+    )
 
 
 def outcome(handle: AuditHandle) -> None:
@@ -157,4 +159,4 @@ def outcome(handle: AuditHandle) -> None:
         st.warning(text.markdown(handle.error or ""), icon=":material/block:")
     else:
         components.failed(handle.error or "")
-    writes.button("map", "Close", writes.forget_audit, key="forget_audit")
+    writes.button("map", "Close", writes.forget_audit, (handle,), key="forget_audit")

@@ -6,11 +6,12 @@ import numpy as np
 import streamlit as st
 
 from core import model_selection
+from core.changes import Seen
 from core.model_selection import HIGHEST, LOWEST, RATIO, SelectionHandle
 from core.queries import selections
 from core.queries.runs import Row
 from core.queries.selections import Choice, Selection
-from core.ui import components, selection_charts, state, text, writes
+from core.ui import asking, components, selection_charts, state, text, writes
 from core.ui.state import Shown
 from core.ui.text import markup
 
@@ -162,14 +163,17 @@ def use(found: Selection, in_use: Choice | None) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         places = list(range(len(found.candidates)))
         key = f"candidate_{found.about['selection_id']}"
-        st.selectbox(
+        chosen = st.selectbox(
             "Candidate", places, index=dsv(found)["chosen"], key=key, width=220,
             format_func=lambda k: found.candidates[k]["name"],
         )  # fmt: skip
-        writes.button("train", "Use in runs", _use, (found, key), key="use_model", icon=":material/playlist_add_check:",
+        seen = {model_selection.USED: model_selection.choice_id(state.store())}
+        name = text.markdown(found.candidates[chosen]["name"])
+        writes.button("train", f"Use {name} in runs", _use, (found, chosen, seen), key="use_model", icon=":material/playlist_add_check:",
                       help="From the next run on it is trained on every grid and takes part beside the default detectors")  # fmt: skip
         if in_use is not None:
-            writes.button("train", "Take out of runs", writes.use_model, (found, None), key="drop_model", icon=":material/undo:")
+            words = f"Take {text.markdown(in_use.candidate)} out of runs"
+            writes.button("train", words, _use, (found, None, seen), key="drop_model", icon=":material/undo:")
 
 
 def begin(run: Shown, found: Selection | None) -> None:
@@ -190,9 +194,10 @@ def begin(run: Shown, found: Selection | None) -> None:
                       icon=":material/model_training:", help=MINUTES)  # fmt: skip
 
 
-def _use(found: Selection, key: str) -> None:
-    """What was chosen counts as it is when the button is pressed, not as it was when that was drawn."""
-    writes.use_model(found, int(st.session_state[key]))
+def _use(found: Selection, candidate: int | None, seen: Seen) -> None:
+    """Does what the button says; asks where another person chose since."""
+    go_on = "Take it out" if candidate is None else f"Use {text.markdown(found.candidates[candidate]['name'])}"
+    asking.or_ask(lambda now: writes.use_model(found, candidate, now), seen, go_on, "train")
 
 
 def _begin(run_id: str) -> None:
@@ -208,7 +213,13 @@ def watch() -> None:
         return
     st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(f"Model selection: {handle.what} · {handle.done:.0%}"))
     writes.button(
-        "map", "Stop", writes.cancel_selection, key="cancel_selection", disabled=handle.is_cancelled, help="Nothing of it is kept"
+        "map",
+        "Stop",
+        writes.cancel_selection,
+        (handle,),
+        key="cancel_selection",
+        disabled=handle.is_cancelled,
+        help="Nothing of it is kept",
     )
 
 
@@ -218,4 +229,4 @@ def outcome(handle: SelectionHandle) -> None:
         st.warning(text.markdown(handle.error or ""), icon=":material/block:")
     else:
         components.failed(handle.error or "")
-    writes.button("map", "Close", writes.forget_selection, key="forget_selection")
+    writes.button("map", "Close", writes.forget_selection, (handle,), key="forget_selection")

@@ -81,7 +81,8 @@ def begin(found: list[Row], is_going: bool) -> None:
     )  # fmt: skip
     st.caption(f"{name} {PURPOSES[name]}." if name in PURPOSES else "")
     if row["is_own"] and not is_going:
-        writes.button("train", "Back to the shipped weights", writes.discard_weights, (name,), key="discard", icon=":material/undo:",
+        writes.button("train", "Back to the shipped weights", writes.discard_weights, (name, row["weights"]), key="discard",
+                      icon=":material/undo:",
                       help="From the next scoring run on. The store's own are kept beside it under another name")  # fmt: skip
     if row["stopped_at"] is not None:
         st.caption(f"Stopped {text.ago(row['stopped_at'])}: the same choices go on from its checkpoint, others begin anew.")
@@ -98,7 +99,7 @@ def watch() -> None:
     what = f"{handle.request.name}: {handle.what} · {handle.done:.0%}{left}"
     st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(what))
     loss_curve(handle)
-    writes.button("train", "Stop", writes.cancel_training, key="cancel_training", disabled=handle.is_cancelled,
+    writes.button("train", "Stop", writes.cancel_training, (handle,), key="cancel_training", disabled=handle.is_cancelled,
                   help="The last checkpoint is kept, at most half a minute old")  # fmt: skip
 
 
@@ -119,4 +120,4 @@ def outcome(handle: TrainHandle) -> None:
         st.warning(f"{name}: {text.markdown(handle.error or '')}", icon=":material/block:")
     else:
         st.error(f"{name}: {text.markdown(handle.error or '')}", icon=":material/error:")
-    writes.button("train", "Close", writes.forget_training, key="forget_training")
+    writes.button("train", "Close", writes.forget_training, (handle,), key="forget_training")

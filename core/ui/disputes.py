@@ -1,12 +1,14 @@
 """Banners on which reviewers differ: the list, and one of them opened with everything that is known, to be decided."""
 
 import uuid
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from core import labels
-from core.ui import components, desk, label_reads, labelling, reads, tables, text, writes
+from core.changes import Seen
+from core.ui import asking, components, desk, label_reads, labelling, reads, tables, text, writes
 from core.ui.state import Shown
 from core.ui.text import markup
 
@@ -19,17 +21,19 @@ Row = dict[str, Any]
 def show(run: Shown) -> None:
     """The list on the left, the opened banner on the right."""
     desk.tell()
+    asking.show(desk.PLACE)
     differ = labels.disputed(run.store)
-    n_decided = sum(row["state"] == "adjudicated" for row in labels.states(run.store))
+    n_decided = labels.n_settled(run.store)
     if not differ:
-        components.sentence("Reviewers differ on no banner." if not n_decided else f"All {n_decided:,} disagreements are decided.")
+        all_decided = "The one disagreement is decided." if n_decided == 1 else f"All {n_decided:,} disagreements are decided."
+        components.sentence(all_decided if n_decided else "Reviewers differ on no banner.")
         components.empty(
             "Nothing to decide", "A disagreement shows up here once two reviewers gave one banner different labels. "
             "The queue “second reading” asks for second labels.",
         )  # fmt: skip
         undo(run)
         return
-    components.sentence(f"Reviewers differ on {text.plural(len(differ), 'banner')}; {n_decided:,} were decided.")
+    components.sentence(f"Reviewers differ on {text.plural(len(differ), 'banner')}; {n_decided:,} decided.")
     at = next((row for row in differ if row["banner_id"] == st.session_state.get("dispute")), differ[0])
     west, east = st.columns([0.34, 0.66], gap="medium")
     with west:
@@ -66,6 +70,7 @@ def _picture(url: str | None) -> str:
 def opened(run: Shown, row: Row) -> None:
     """One banner with its maps, its scores, every label with its note, and the decision."""
     name = row["banner_id"]
+    holds = labels.newest(run.store, name)  # before the labels are read: what is shown is never older
     facts = label_reads.facts_of(run, name)
     st.markdown(f"**{text.markdown(name)}**" + ("" if facts is None else f" · {facts['grid_id']} · {facts['n_clicks']:,} clicks"))
     if facts is None:
@@ -81,8 +86,8 @@ def opened(run: Shown, row: Row) -> None:
     batch = batch_of(name)
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="bottom"):
         for label, value, key in (("Broken", "broken", "B"), ("Ok", "ok", "O"), ("Unsure", "unsure", "U")):
-            args = (name, value, batch)
-            help_text = f"Decides: it is {value}, whatever reviewers said"
+            args = (name, value, batch, holds)
+            help_text = f"Decides: {text.markdown(name)} is {value}, whatever reviewers said"
             writes.button("adjudicate", f"It is {label.lower()}", decide, args, key=f"decide_{value}_{batch}", shortcut=key, help=help_text)
         st.text_input("Why (optional)", key=f"why_{batch}", max_chars=500, width=260)
         undo(run)
@@ -90,9 +95,7 @@ def opened(run: Shown, row: Row) -> None:
 
 def undo(run: Shown) -> None:
     """Takes back what one did last."""
-    turn = desk.current().turn
-    args = (run.run_id, "mixed", turn)
-    writes.button("label", "Undo", desk.undo, args, key=f"undo_{turn}", shortcut="Z", help="Takes back what you did last")
+    labelling.undo_button(run, "mixed", desk.current())
 
 
 def batch_of(banner_id: str) -> str:
@@ -103,10 +106,15 @@ def batch_of(banner_id: str) -> str:
     return str(held[1])
 
 
-def decide(banner_id: str, value: str, batch: str) -> None:
-    """Writes the decision; the next disagreement opens."""
+def decide(banner_id: str, value: str, batch: str, holds: str | None) -> None:
+    """Writes the decision, as the labels were shown; asks where anything was said about the banner since."""
     note = str(st.session_state.get(f"why_{batch}") or "").strip() or None
-    writes.adjudicate(banner_id, value, note=note, batch_id=batch)
+    asking.or_ask(partial(_decide, banner_id, value, batch, note), {banner_id: holds}, f"Decide {value}", "adjudicate", place=desk.PLACE)
+
+
+def _decide(banner_id: str, value: str, batch: str, note: str | None, seen: Seen | None) -> None:
+    """The next disagreement opens."""
+    writes.adjudicate(banner_id, value, note=note, batch_id=batch, seen=seen)
     for key in ("dispute_batch", "dispute"):
         st.session_state.pop(key, None)
     desk.current().turn = str(uuid.uuid4())

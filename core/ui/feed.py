@@ -63,7 +63,7 @@ def watch_ingest() -> None:
         st.rerun()  # the whole page: it shows the outcome, and polling ends
         return
     st.progress(min(job.done, 1.0), f"Ingesting {text.markdown(', '.join(job.names))}: {job.done:.0%}")
-    writes.button("ingest", "Cancel", writes.cancel_ingest, key="cancel_ingest", help="The file in work leaves nothing behind")
+    writes.button("ingest", "Cancel", writes.cancel_ingest, (job,), key="cancel_ingest", help="The file in work leaves nothing behind")
 
 
 def outcome(job: jobs.IngestJob) -> None:
@@ -82,7 +82,7 @@ def outcome(job: jobs.IngestJob) -> None:
     with st.container(horizontal=True):
         if job.state == "finished":
             writes.button("score", "Score all banners", start_run, key="score_next", type="primary", icon=":material/play_arrow:")
-        writes.button("ingest", "Close", writes.forget_ingest, key="forget_ingest")
+        writes.button("ingest", "Close", writes.forget_ingest, (job,), key="forget_ingest")
 
 
 def runs_section(going: runner.RunHandle | None) -> None:
@@ -108,7 +108,7 @@ def runs_section(going: runner.RunHandle | None) -> None:
 def start_run() -> None:
     """Starts a run in the background, and shows it."""
     writes.score()
-    writes.forget_ingest()
+    writes.forget_ingest(jobs.current(state.store()))
     st.session_state["tab"] = "Runs"
 
 
@@ -140,7 +140,7 @@ def watch_run() -> None:
         return
     st.progress(min(handle.done, 1.0), f"{text.markdown(handle.what)} · {handle.done:.0%}")
     kept = "Nothing of a cancelled run is kept"
-    writes.button("score", "Cancel", writes.cancel_run, key="cancel_run", disabled=handle.is_cancelled, help=kept)
+    writes.button("score", "Cancel", writes.cancel_run, (handle,), key="cancel_run", disabled=handle.is_cancelled, help=kept)
 
 
 def rejects_section() -> None:
@@ -195,10 +195,9 @@ def store_section() -> None:
     with right:
         st.markdown("##### Backup")
         st.caption("A consistent copy while everybody works. Restoring is done with the app stopped: `python -m core restore FILE`.")
-        stamp = datetime.now(UTC)
-        target = st.text_input(
-            "Backup file", value=str(state.store().path.with_name(f"backup-{stamp:%Y%m%d-%H%M}.duckdb")), key="backup_path", max_chars=1000
-        )
+        named = state.store().path.with_name(f"backup-{datetime.now(UTC):%Y%m%d-%H%M}.duckdb")
+        st.session_state.setdefault("backup_path", str(named))  # once: a name that follows the clock would replace one being typed
+        target = st.text_input("Backup file", key="backup_path", max_chars=1000)
         writes.button("backup", "Back up", back_up, (target,), icon=":material/save:", key="back_up")
         st.markdown("##### Versions")
         st.caption(f"DuckDB {text.markdown(facts['duckdb'])} · tables {text.markdown(', '.join(facts['steps']))}")

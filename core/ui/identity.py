@@ -22,7 +22,7 @@ from core.access import Action, Person
 from core.errors import HeatproofError, InputError
 from core.sign_outs import SignOuts
 from core.store_url import StoreUrl
-from core.ui import secrets, text
+from core.ui import remembered, secrets, text
 
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 SIGNED_OUT = "You signed out. Sign in again."
@@ -33,7 +33,15 @@ def person() -> Person:
     """Who acts in this session. Raises InputError where the secrets cannot be read: nobody is let in by a typing error."""
     secrets.read()  # first: st.user reads them too, and its errors are no messages
     found = who(st.user.to_dict(), st.context.headers)
-    return replace(found, name=str(st.session_state.get("author") or found.name)) if found.source == "local" else found
+    return replace(found, name=_chosen_name() or found.name) if found.source == "local" else found
+
+
+def _chosen_name() -> str:
+    """What the local user calls themselves: as typed in this session, else as this browser remembers."""
+    typed = st.session_state.get("author")
+    if typed is None:
+        return remembered.name()
+    return str(typed) if typed.isspace() else remembered.clean(typed)
 
 
 def who(claims: Mapping[str, Any], headers: Mapping[str, str]) -> Person:
@@ -98,10 +106,12 @@ def foot() -> None:
     """In the sidebar: who you are, as what, and the way out."""
     who = person()
     if who.source == "local":
-        st.text_input(
-            "Your name", value=login_name(), key="author", max_chars=60, persist_state="session",
-            help="Your decisions carry this name. This is a local app for one person: the name is not checked.",
+        typed = st.text_input(
+            "Your name", value=remembered.name() or login_name(), key="author", max_chars=remembered.MOST_SIGNS, persist_state="session",
+            placeholder=login_name(),
+            help="Your decisions carry this name, and this browser remembers it. This is a local app for one person: it is not checked.",
         )  # fmt: skip
+        remembered.keep(typed if remembered.clean(typed) != login_name() else "")
         st.caption("Local user · admin", help="Only this machine reaches the dashboard, so it asks nobody who they are.")
     elif who.source == "open":
         st.caption(":material/lock: **Viewing only** · nobody is signed in", help=text.markdown(access.refusal(who, "triage")))

@@ -1,15 +1,16 @@
 """The desk of the Label page: queue, banner, keys, what was saved. A fragment, so that an answer redraws nothing else."""
 
+import math
 from typing import Any
 
 import streamlit as st
 
-from core import labels
+from core import claims, labels
 from core.claims import Item
 from core.errors import HeatproofError
 from core.queries import drift, review
 from core.queries.review import WHY, Mode
-from core.ui import address, components, desk, label_reads, pictures, reads, state, text, writes
+from core.ui import address, asking, components, desk, label_reads, pictures, reads, state, text, writes
 from core.ui.desk import Desk
 from core.ui.pictures import Picture
 from core.ui.state import Shown
@@ -34,6 +35,7 @@ def fragment(run: Shown) -> None:
     if failure:
         components.failed(failure)
     desk.tell()
+    asking.show(desk.PLACE)
     try:
         draw(run)
     except HeatproofError as error:
@@ -85,12 +87,24 @@ def controls(run: Shown) -> tuple[Mode, int | None]:
 def progress(run: Shown, reviewer: str) -> str:
     """12 of 40 today · kappa with ben .81 (.70-.90)."""
     words = f"{drift.today(run.store, reviewer)} of {GOAL} labelled today"
-    found = label_reads.kappa(run.path, reviewer)
+    mine, n = drift.second_readings(run.store, reviewer)
+    found = label_reads.kappa(run.path, reviewer) if mine else None
     if found is None:
-        return f"{words}; nobody else has read the same banners yet."
+        return f"{words}; {second_words(mine, n)}."
     other, kappa = found
+    if math.isnan(kappa.value):
+        return f"{words}; {second_words(mine, n)}, where every label is the same: too little for a kappa."
     value = text.decimal(kappa.value) + (f" ({text.decimal(kappa.low)} to {text.decimal(kappa.high)})" if kappa.low == kappa.low else "")
     return f"{words} · kappa with {text.markdown(other)} {value} on {text.plural(kappa.n, 'banner')}"
+
+
+def second_words(mine: int, n: int) -> str:
+    """How many banners two reviewers have read, and how many of these the reviewer."""
+    if not n:
+        return "no banner has a second reading yet"
+    if not mine:
+        return f"{text.plural(n, 'banner')} {'has' if n == 1 else 'have'} a second reading, none of yours yet"
+    return f"{text.plural(mine, 'banner')} of yours {'was' if mine == 1 else 'were'} read by another reviewer too"
 
 
 def banner(run: Shown, at: Desk, item: Item, mode: Mode) -> None:
@@ -101,6 +115,7 @@ def banner(run: Shown, at: Desk, item: Item, mode: Mode) -> None:
     maps_of(run, facts)
     if not st.session_state.get("blind", True):
         desk.peek()
+        at.holds = labels.newest(run.store, item.banner_id)  # before the labels are read: what is shown is never older
         st.markdown(f"{verdict(facts)} · {others(run, item.banner_id, state.author())}")
     keys(run, at, mode)
     saved(run, at)
@@ -149,15 +164,23 @@ def keys(run: Shown, at: Desk, mode: Mode) -> None:
             writes.button(
                 "label", "Skip", desk.skip, (item,), key=f"skip_{name}", shortcut="S", help="Not for me: it goes to somebody else"
             )
-        writes.button(
-            "label", "Undo", desk.undo, (run.run_id, mode, at.turn), key=f"undo_{at.turn}", shortcut="Z",
-            help="Takes back what you did last, also after a restart",
-        )  # fmt: skip
+        undo_button(run, mode, at)
         st.button("Overlay", key="overlay", shortcut="H", help="Hides or shows the outline of the expected clicks", on_click=toggle_overlay)
         most = len(drift.latest(run.store, at.reviewer)) if at.back else 200
         st.button("Back", key="back", shortcut="Left", help="Looks back at what you labelled", on_click=desk.look_back, args=(1, most))
         if at.back:
             st.button("Forward", key="forward", shortcut="Right", help="Towards now", on_click=desk.look_back, args=(-1, most))
+
+
+def undo_button(run: Shown, mode: Mode, at: Desk) -> None:
+    """Takes back what the reviewer did last, also after a restart: what its tooltip names, or nothing."""
+    last = claims.last_action(run.store, state.author())
+    about = "Nothing of yours to take back"
+    if last is not None:
+        said = "skipped" if last.op == "skip" else last.label
+        about = f"Takes back: {text.markdown(last.banner_id)} {said}"
+    args = (run.run_id, mode, at.turn, last.action_id if last else None)
+    writes.button("label", "Undo", desk.undo, args, key=f"undo_{at.turn}", shortcut="Z", help=about, disabled=last is None)
 
 
 def toggle_overlay() -> None:
@@ -219,7 +242,7 @@ def nothing(mode: Mode, grid: int | None) -> None:
         "mixed": "Every banner of this run was labelled, or is on somebody's screen.",
         "uncertain": "No unlabelled banner has a probability between 5 % and 95 %.",
         "disagreement": "No unlabelled banner has detectors that disagree.",
-        "second": "Nothing waits for a second reading from you: others have to label first.",
+        "second": "No banner that exactly one other reviewer has read waits for you.",
         "control": "Every banner was drawn already.",
     }[mode]
     of = f" of grid {grid}" if grid is not None else ""

@@ -51,7 +51,9 @@ def watch() -> None:
         return
     what = f"{handle.request.banner_id}: {handle.what} · {handle.done:.0%}"
     st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(what))
-    writes.button("map", "Stop", writes.cancel_latent, key="cancel_latent", disabled=handle.is_cancelled, help="Nothing of it is kept")
+    writes.button(
+        "map", "Stop", writes.cancel_latent, (handle,), key="cancel_latent", disabled=handle.is_cancelled, help="Nothing of it is kept"
+    )
 
 
 def outcome(handle: LatentHandle) -> None:
@@ -60,7 +62,7 @@ def outcome(handle: LatentHandle) -> None:
         st.warning(text.markdown(handle.error or ""), icon=":material/block:")
     else:
         components.failed(handle.error or "")
-    writes.button("map", "Close", writes.forget_latent, key="forget_latent")
+    writes.button("map", "Close", writes.forget_latent, (handle,), key="forget_latent")
 
 
 def show(drawn: Latent, found: Row) -> None:

@@ -57,7 +57,7 @@ def watch() -> None:
     what = words(handle.request.feature, handle.request.method)
     st.progress(min(handle.done, 1.0), f"{text.markdown(what)}: {text.markdown(handle.what)} · {handle.done:.0%}")
     kept = "Features that were computed are kept"
-    writes.button("map", "Cancel", writes.cancel_map, key="cancel_map", disabled=handle.is_cancelled, help=kept)
+    writes.button("map", "Cancel", writes.cancel_map, (handle,), key="cancel_map", disabled=handle.is_cancelled, help=kept)
 
 
 def progress_or_outcome() -> None:
@@ -73,4 +73,4 @@ def progress_or_outcome() -> None:
         st.warning(f"{what}: {text.markdown(handle.error or '')}", icon=":material/block:")
     else:
         st.error(f"{what}: {text.markdown(handle.error or '')}", icon=":material/error:")
-    writes.button("map", "Close", writes.forget_map, key="forget_map")
+    writes.button("map", "Close", writes.forget_map, (handle,), key="forget_map")

@@ -61,12 +61,12 @@ def summary(rows: list[Row]) -> str:
 
 def actions(run: Shown, rows: list[Row]) -> str:
     """Decisions about all that is selected, each with an undo; triage, file, clear. Returns how to show the selection."""
-    ids, n = [r["banner_id"] for r in rows], len(rows)
+    seen, n = {r["banner_id"]: r["event_id"] for r in rows}, len(rows)
     choices: tuple[tuple[triage.Op, str], ...] = (("confirm", "Confirm"), ("dismiss", "Dismiss"), ("snooze", "Snooze"))
     with st.container(horizontal=True, gap="xsmall"):
         for op, label in choices:
-            writes.button("triage", f"{label} {n:,}", work.decide_ticked, (run, ids, op), key=f"map_{op}")
-        writes.button("triage", "Undo", work.undo, (run,), key="undo", shortcut="Z", help="Takes your last decision back")
+            writes.button("triage", f"{label} {n:,}", work.decide_ticked, (run, seen, op), key=f"map_{op}")
+        work.undo_button(run)
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         view = st.segmented_control("Show", VIEWS, default=VIEWS[0], key="picked", required=True, label_visibility="collapsed")
         queue = {"selected": selected.encode(run.run_id, [r["position"] for r in rows]), "status": "all"}

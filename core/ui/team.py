@@ -32,21 +32,24 @@ def show(run: Shown) -> None:
     blind_only = st.toggle("Compare only what was given blind", key="only_blind", help="Who sees other labels tends to agree with them")
     between = label_reads.agreement(run.path, token, blind_only)
     with top:
-        components.sentence(first_line(found, between))
+        components.sentence(first_line(found, between, blind_only=blind_only))
         components.pick_table(team_table(found), "team", on_pick=lambda: None)
         st.caption(
             "Broken and agreement over time: each point is a block of labels in the order they were given (hover for its size). "
             "Repeats are banners shown a second time, blind, of which the reviewer said the same again. Intervals are 95 %."
         )
-    pairs(between)
+    pairs(between, blind_only=blind_only)
 
 
-def first_line(found: Sequence[Reviewer], between: Row) -> str:
+def first_line(found: Sequence[Reviewer], between: Row, *, blind_only: bool = False) -> str:
     """3 reviewers, 152 labels; alpha .78 (.70-.86) on 48 banners with two readers."""
     alpha = between["alpha"]
     words = f"{text.plural(len(found), 'reviewer')}, {text.plural(sum(r.n for r in found), 'label')}"
     if alpha["value"] is None:
-        return f"{words}; agreement is not known before two of them differ on something that both read."
+        if not between["pairs"]:
+            return f"{words}; no banner has two {'blind ' if blind_only else ''}readers yet."
+        n = int(alpha["n"] or 0)
+        return f"{words}; {text.plural(n, 'banner')} with two readers, all of one label: too little to say how far they agree."
     span = "" if alpha["low"] is None else f" ({text.decimal(alpha['low'])} to {text.decimal(alpha['high'])})"
     return f"{words}; Krippendorff's alpha {text.decimal(alpha['value'])}{span} on {text.plural(alpha['n'], 'banner')} with two readers."
 
@@ -79,10 +82,12 @@ def _share(share: Interval, n: int) -> str:
     return f"{text.percent(share.share, 0)} <span class='muted'>({text.span(share.low, share.high)}) of {n:,}</span>"
 
 
-def pairs(between: Row) -> None:
+def pairs(between: Row, *, blind_only: bool) -> None:
     """Kappa of every pair, and what two of them mix up."""
     if not between["pairs"]:
-        st.info("No two reviewers have labelled the same banner: the queue “second reading” asks for that.")
+        st.info(
+            f"No two reviewers have labelled the same banner{' blind' if blind_only else ''}: the queue “second reading” asks for that."
+        )
         return
     west, east = st.columns(2, gap="large")
     with west:

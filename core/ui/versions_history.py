@@ -6,8 +6,18 @@ import numpy as np
 import streamlit as st
 
 from core import calibrate, versions
-from core.errors import HeatproofError
-from core.ui import address, calibration_flips, calibration_reads, calibration_tables, components, text, versions_words, writes
+from core.errors import ChangedError, HeatproofError, InputError
+from core.ui import (
+    address,
+    asking,
+    calibration_flips,
+    calibration_reads,
+    calibration_tables,
+    components,
+    text,
+    versions_words,
+    writes,
+)
 from core.ui.state import Shown
 from core.ui.text import markup
 from core.verdicts import Judged
@@ -105,19 +115,59 @@ def compare(run: Shown, made: dict[str, Row], first: str, second: str) -> None:
 
 
 def way_back(name: str, now: str) -> None:
-    """The chosen version comes back into force, with a reason."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.text_input("Reason for going back", key="back_reason", max_chars=300, width="stretch")
+    """Opens the form for the chosen version; from then on the form keeps its target, whatever is chosen or published meanwhile."""
+    target: tuple[str, str] | None = st.session_state.get(FORM)
+    if target is None:
         writes.button(
-            "roll_back", f"Roll back to {name}", roll_back, (int(name[1:]),), key="roll_back", icon=":material/history:",
-            disabled=name == now, help=f"{name} is in force" if name == now else "Its flags come back as they were; nothing is deleted",
+            "roll_back", f"Roll back to {name} \u2026", _open, (name, now), key="open_roll_back", icon=":material/history:",
+            disabled=name == now, help=f"{name} is active" if name == now else "Its flags come back as they were; nothing is deleted",
         )  # fmt: skip
+        return
+    name, then = target
+    with st.container(border=True):
+        st.markdown(f"**Roll back to {name}** in place of {then}")
+        if now != then:
+            st.markdown(f":material/warning: {then} is no longer active: {now} is, since this form was opened.")
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            st.text_input("Why roll back?", key="back_reason", max_chars=300, width="stretch")
+            writes.button(
+                "roll_back", f"Roll back to {name}", roll_back, target, key="roll_back", type="primary", icon=":material/history:"
+            )
+            st.button("Cancel", key="close_roll_back", on_click=_close)
 
 
-def roll_back(number: int) -> None:
-    """Brings a version back."""
-    writes.roll_back(number, str(st.session_state.get("back_reason") or ""))
-    st.session_state["back_reason"] = ""
+FORM = "roll_back_form"
+"""In the session: (version to bring back, version active when the form was opened), by name."""
+
+
+def _open(name: str, now: str) -> None:
+    st.session_state[FORM] = (name, now)
+
+
+def _close() -> None:
+    st.session_state.pop(FORM, None)
+
+
+def roll_back(name: str, then: str) -> None:
+    """Brings the form's version back, in place of the one that was active when it was opened; asks where another one is by now."""
+    reason = str(st.session_state.get("back_reason") or "").strip()
+    if not reason:
+        raise InputError(f"Rolling back to {name} needs a reason. Say in a few words why.")
+    _roll_back(name, int(then[1:]), reason)
+
+
+def _roll_back(name: str, active: int, reason: str) -> None:
+    try:
+        writes.roll_back(int(name[1:]), reason, active=active)
+    except ChangedError as error:
+        change = error.changes[0]
+        if change.about == name:
+            _close()
+            raise InputError(f"{name} is active already: {asking.listed(error.changes)}. Nothing is left to roll back.") from error
+        words = f"v{active} is no longer active: {asking.listed(error.changes)}. Roll back to {name} from {change.about} nevertheless?"
+        asking.ask(words, f"Roll back to {name}", "roll_back", lambda _: _roll_back(name, int(change.about[1:]), reason), error.changes)
+        return
+    _close()
     for key in ("first", "second"):
         st.session_state.pop(key, None)
-    st.toast(f"v{number} is in force again. The version before it is in the history.", icon=":material/history:")
+    st.toast(f"{name} is active again. The version before it is in the history.", icon=":material/history:")

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from core import triage
+from core.changes import Seen
 from core.errors import InputError
 from core.queries import queue, selected
-from core.queries.queue import PAGE_SIZE, SORTS, STATUSES, QueueFilter
-from core.ui import address, components, jump, reads, text, writes
+from core.queries.queue import PAGE_SIZE, SORTS, STATUSES, QueueFilter, Standing
+from core.ui import address, asking, components, jump, reads, state, text, writes
 from core.ui.state import Shown
 
 TABLE = "queue"
@@ -172,33 +174,66 @@ def leave_banner() -> None:
 def decide(run: Shown, chosen: QueueFilter, row: dict[str, Any], op: triage.Op) -> None:
     """Writes one decision about the banner of a result row, and moves on to the banner that followed."""
     around = reads.neighbours(run.path, run.run_id, reads.token(run), chosen, row["position"])
-    batch = writes.decide(run.run_id, [row["banner_id"]], op, days=snooze_days(), note=_note())
-    _say(batch, text.markdown(row["banner_id"]))
-    if batch.n_banners and around:
+    n = _write(run, {row["banner_id"]: row["event_id"]}, op, snooze_days(), _note(row["banner_id"]))
+    if n and around:
         go_to(around["next"] or around["previous"], around["place"] + (chosen.status == "all" and bool(around["next"])))
 
 
-def decide_ticked(run: Shown, banner_ids: list[str], op: triage.Op) -> None:
-    """The same decision for every ticked banner."""
-    batch = writes.decide(run.run_id, banner_ids, op, days=snooze_days(), note=_note())
-    _say(batch, text.plural(batch.n_banners, "banner"))
+def decide_ticked(run: Shown, seen: Seen, op: triage.Op) -> None:
+    """The same decision for every ticked banner, as it was seen."""
+    _write(run, seen, op, snooze_days(), _note())
     components.untick(TABLE)
 
 
-def decide_all(run: Shown, chosen: QueueFilter, op: triage.Op) -> None:
-    """The same decision for the whole filtered queue, on all its pages."""
-    batch = writes.decide_all(run.run_id, chosen, op, days=snooze_days(), note=_note())
-    _say(batch, text.plural(batch.n_banners, "banner"))
+def decide_all(run: Shown, whole: Standing, op: triage.Op) -> None:
+    """The same decision for the whole filtered queue on all its pages, as it was read when the page was drawn."""
+    _write(run, queue.seen(run.store, run.run_id, whole), op, snooze_days(), _note())
     first_page()
 
 
-def undo(run: Shown) -> None:
-    """Takes the last decision of this person back and returns to its banner."""
-    batch = writes.undo_decision()
+def _write(run: Shown, seen: Seen, op: triage.Op, days: int, note: str | None) -> int:
+    """Decides, says what was done, and asks about banners that changed since they were seen; returns how many were decided."""
+    batch = writes.decide(run.run_id, seen, op, days=days, note=note)
+    if batch.n_banners or not batch.changed:
+        one = next(iter(seen)) if len(seen) == 1 else None
+        _say(batch, text.markdown(one) if one else text.plural(batch.n_banners, "banner"))
+    if batch.changed:
+        n = len(batch.changed)
+        what = text.markdown(batch.changed[0].about) if n == 1 else f"these {n:,}"
+        done = f"{DONE[op]} {text.plural(batch.n_banners, 'banner')}. " if len(seen) > 1 else ""
+        words = f"{done}{asking.listed(batch.changed)}, after {'it was' if n == 1 else 'they were'} shown to you. Decide again?"
+        asking.ask(words, f"{op.capitalize()} {what}", "triage", partial(_again, run, op, days, note), batch.changed)
+    return batch.n_banners
+
+
+def _again(run: Shown, op: triage.Op, days: int, note: str | None, seen: Seen) -> None:
+    _write(run, seen, op, days, note)
+
+
+def undo_button(run: Shown) -> None:
+    """Takes the person's last decision back: the one that its tooltip names, or nothing."""
+    last = triage.last_action(run.store, state.author())
+    about = "Nothing of yours to take back"
+    if last is not None:
+        what = triage.banners_of(run.store, last.batch_id, limit=1)[0] if last.n_banners == 1 else f"{last.n_banners:,} banners"
+        about = f"Takes back: {DONE[last.op].lower()} {text.markdown(what)}"
+    writes.button(
+        "triage", "Undo", undo, (run, last.batch_id if last else None), key="undo", shortcut="Z", help=about, disabled=last is None
+    )
+
+
+def undo(run: Shown, batch_id: str | None, despite: Seen | None = None) -> None:
+    """Takes this last decision of the person back and returns to its banner; asks where another person decided since."""
+    batch = writes.undo_decision(batch_id, despite)
     if batch is None:
         st.toast("Nothing to undo: no decision under your name still holds.", icon=":material/undo:")
         return
-    st.toast(f"Undone: {DONE[batch.op].lower()} {text.plural(batch.n_banners, 'banner')}.", icon=":material/undo:")
+    if batch.n_banners:
+        st.toast(f"Undone: {DONE[batch.op].lower()} {text.plural(batch.n_banners, 'banner')}.", icon=":material/undo:")
+    if batch.changed:
+        words = f"{asking.listed(batch.changed)}, after your decision, and that goes on to hold. Take yours back nevertheless?"
+        asking.ask(words, "Take mine back", "triage", partial(undo, run, batch_id), batch.changed)
+        return
     banners = triage.banners_of(run.store, batch.batch_id, limit=2)
     if len(banners) == 1:
         go_to(banners[0], None)
@@ -216,10 +251,17 @@ def snooze_days() -> int:
     return int(st.session_state.get("snooze_days", 7))
 
 
-def _note() -> str | None:
+def _note(banner_id: str | None = None) -> str | None:
+    """The note that was typed, once. A decision about one banner takes only what was typed beside that banner."""
     note = str(st.session_state.get("note") or "").strip()
+    if banner_id not in (None, st.session_state.get("note_beside", banner_id)):
+        return None
     st.session_state["note"] = ""
     return note or None
+
+
+def _noted(banner_id: str) -> None:
+    st.session_state["note_beside"] = banner_id
 
 
 def _say(batch: triage.Batch, what: str) -> None:
@@ -252,7 +294,8 @@ def buttons(run: Shown, chosen: QueueFilter, row: dict[str, Any], *, opens: bool
         if opens:
             filters = {"banner": name, **params_of(chosen)}
             jump.button("Open", "banner", filters, key="open_banner", shortcut="E", help="Everything about this banner, on its own page")
-        writes.button("triage", "Undo", undo, (run,), key="undo", shortcut="Z", help="Takes your last decision back")
+        undo_button(run)
         with st.popover("", icon=":material/edit_note:", help="Note and length of a snooze"):
-            st.text_input("Note for the next decision", key="note", max_chars=500)
+            about = f"Note on {text.markdown(name)}, or on the banners decided together"
+            st.text_input(about, key="note", max_chars=500, on_change=_noted, args=(name,))
             st.selectbox("Snooze for days", [1, 3, 7, 14, 30], index=2, key="snooze_days", persist_state="session")

@@ -4,7 +4,7 @@ Pages and the other modules of this folder write through here only; a test walks
 do is refused here whatever the browser sends; that its button is disabled as well is a courtesy.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from core import access, audit_job, backup, calibrate, claims, embed, labels, la
 from core import run as runner
 from core.access import Action
 from core.calibrate import Preview
+from core.changes import Seen
 from core.embed import MapRequest
 from core.latent import LatentRequest
-from core.queries.queue import QueueFilter
 from core.queries.review import Mode
 from core.queries.selections import Selection
 from core.store import Store
@@ -38,22 +38,16 @@ def button(action: Action, label: str, then: Callable[..., Any], args: tuple[Any
     return st.button(label, on_click=state.act, args=(then, *args), **more)
 
 
-def decide(run_id: str, banner_ids: Sequence[str], op: triage.Op, *, days: int, note: str | None) -> triage.Batch:
-    """One decision about banners of a run. Errors as of `triage.decide`."""
-    store, name = allowed("triage", f"{op} {len(banner_ids)} banners")
-    return triage.decide(store, run_id, banner_ids, op, name, days=days, note=note)
+def decide(run_id: str, seen: Seen, op: triage.Op, *, days: int, note: str | None) -> triage.Batch:
+    """One decision about banners of a run, as they were seen. Errors as of `triage.decide`."""
+    store, name = allowed("triage", f"{op} {len(seen)} banners")
+    return triage.decide(store, run_id, list(seen), op, name, days=days, note=note, seen=seen)
 
 
-def decide_all(run_id: str, queue: QueueFilter, op: triage.Op, *, days: int, note: str | None) -> triage.Batch:
-    """One decision about a whole queue."""
-    store, name = allowed("triage", f"{op} a whole queue")
-    return triage.decide_all(store, run_id, queue, op, name, days=days, note=note)
-
-
-def undo_decision() -> triage.Batch | None:
-    """Takes the person's last decision back."""
+def undo_decision(batch_id: str | None, despite: Seen | None = None) -> triage.Batch | None:
+    """Takes the person's last decision back, which was shown as this one. Errors as of `triage.undo`."""
     store, name = allowed("triage", "undo")
-    return triage.undo(store, name)
+    return triage.undo(store, name, batch_id=batch_id, despite=despite)
 
 
 def label(banner_id: str, value: str, **about: Any) -> labels.Event:
@@ -74,10 +68,10 @@ def show_next(run_id: str, mode: Mode, *, grid: int | None) -> claims.Item | Non
     return claims.next_item(store, run_id, name, mode, grid=grid)
 
 
-def show_again(run_id: str, banner_id: str, mode: Mode) -> claims.Item:
-    """Claims a banner that the reviewer came back to."""
+def show_again(run_id: str, banner_id: str, mode: Mode, *, beside: bool = False) -> claims.Item:
+    """Claims a banner that the reviewer came back to. Errors as of `claims.again`."""
     store, name = allowed("label", f"again {banner_id}")
-    return claims.again(store, run_id, name, banner_id, mode)
+    return claims.again(store, run_id, name, banner_id, mode, beside=beside)
 
 
 def skip(item: claims.Item) -> None:
@@ -92,10 +86,10 @@ def release(item: claims.Item) -> None:
     claims.release(store, item)
 
 
-def undo_review(batch_id: str) -> claims.Undone | None:
-    """Takes back what the reviewer did last: a label, a decision between labels, or a skip."""
+def undo_review(batch_id: str, action_id: str | None = None, despite: Seen | None = None) -> claims.Undone | None:
+    """Takes back what the reviewer did last: a label, a decision between labels, or a skip. Errors as of `claims.undo`."""
     store, name = allowed("label", "undo")
-    return claims.undo(store, name, batch_id=batch_id)
+    return claims.undo(store, name, batch_id=batch_id, action_id=action_id, despite=despite)
 
 
 def publish(seen: Preview, reason: str) -> int:
@@ -104,10 +98,10 @@ def publish(seen: Preview, reason: str) -> int:
     return calibrate.publish(store, seen, name, reason)
 
 
-def roll_back(number: int, reason: str) -> None:
-    """Brings a threshold version back into force, 0 for the cut without labels. Errors as of `calibrate.roll_back`."""
+def roll_back(number: int, reason: str, *, active: int) -> None:
+    """Brings a threshold version back in place of the active one, 0 for the cut without labels. Errors as of `calibrate.roll_back`."""
     store, name = allowed("roll_back", f"to v{number}")
-    calibrate.roll_back(store, number, name, reason)
+    calibrate.roll_back(store, number, name, reason, active=active)
 
 
 def make_map(request: MapRequest) -> None:
@@ -116,16 +110,16 @@ def make_map(request: MapRequest) -> None:
     embed.start(store, request)
 
 
-def cancel_map() -> None:
+def cancel_map(job: Any) -> None:
     """Stops the map in work."""
     store, _ = allowed("map", "cancel")
-    _cancel(embed.current(store))
+    _cancel(embed.current(store), job)
 
 
-def forget_map() -> None:
+def forget_map(job: Any) -> None:
     """Clears the outcome of the latest map from every screen."""
     store, _ = allowed("map", "close")
-    embed.forget(store)
+    _forget(embed.current(store), job, embed.forget, store)
 
 
 def draw_latent(request: LatentRequest) -> None:
@@ -134,16 +128,16 @@ def draw_latent(request: LatentRequest) -> None:
     latent.start(store, request)
 
 
-def cancel_latent() -> None:
+def cancel_latent(job: Any) -> None:
     """Stops the drawing in work."""
     store, _ = allowed("map", "stop drawing")
-    _cancel(latent.current(store))
+    _cancel(latent.current(store), job)
 
 
-def forget_latent() -> None:
+def forget_latent(job: Any) -> None:
     """Clears the outcome of the latest drawing from every screen."""
     store, _ = allowed("map", "close drawing")
-    latent.forget(store)
+    _forget(latent.current(store), job, latent.forget, store)
 
 
 def audit(run_id: str) -> None:
@@ -152,16 +146,16 @@ def audit(run_id: str) -> None:
     audit_job.start(store, run_id)
 
 
-def cancel_audit() -> None:
+def cancel_audit(job: Any) -> None:
     """Stops the audit in work."""
     store, _ = allowed("map", "stop the audit")
-    _cancel(audit_job.current(store))
+    _cancel(audit_job.current(store), job)
 
 
-def forget_audit() -> None:
+def forget_audit(job: Any) -> None:
     """Clears the outcome of the latest audit from every screen."""
     store, _ = allowed("map", "close the audit")
-    audit_job.forget(store)
+    _forget(audit_job.current(store), job, audit_job.forget, store)
 
 
 def select_model(run_id: str, ratio: float) -> None:
@@ -170,22 +164,22 @@ def select_model(run_id: str, ratio: float) -> None:
     model_selection.start(store, run_id, ratio)
 
 
-def cancel_selection() -> None:
+def cancel_selection(job: Any) -> None:
     """Stops the model selection in work."""
     store, _ = allowed("map", "stop the model selection")
-    _cancel(model_selection.current(store))
+    _cancel(model_selection.current(store), job)
 
 
-def forget_selection() -> None:
+def forget_selection(job: Any) -> None:
     """Clears the outcome of the latest model selection from every screen."""
     store, _ = allowed("map", "close the model selection")
-    model_selection.forget(store)
+    _forget(model_selection.current(store), job, model_selection.forget, store)
 
 
-def use_model(found: Selection, candidate: int | None) -> None:
+def use_model(found: Selection, candidate: int | None, seen: Seen | None = None) -> None:
     """Says which model of a selection runs take from now on, None: none. Errors as of `model_selection.use`."""
     store, name = allowed("train", "use a model in runs" if candidate is not None else "use no chosen model in runs")
-    model_selection.use(store, found, candidate, name)
+    model_selection.use(store, found, candidate, name, seen=seen)
 
 
 def train(request: TrainRequest) -> None:
@@ -194,22 +188,22 @@ def train(request: TrainRequest) -> None:
     train_job.start(store, request)
 
 
-def cancel_training() -> None:
+def cancel_training(job: Any) -> None:
     """Stops the training in work; its last checkpoint is kept."""
     store, _ = allowed("train", "stop")
-    _cancel(train_job.current(store))
+    _cancel(train_job.current(store), job)
 
 
-def forget_training() -> None:
+def forget_training(job: Any) -> None:
     """Clears the outcome of the latest training from every screen."""
     store, _ = allowed("train", "close")
-    train_job.forget(store)
+    _forget(train_job.current(store), job, train_job.forget, store)
 
 
-def discard_weights(name: str) -> None:
+def discard_weights(name: str, weights: str | None = None) -> None:
     """Goes back to the shipped weights of a network. Errors as of `train_job.discard`."""
     store, _ = allowed("train", f"shipped weights of {name}")
-    train_job.discard(store, name)
+    train_job.discard(store, name, weights)
 
 
 def keep_upload(upload: Any) -> Path:
@@ -228,16 +222,16 @@ def ingest(paths: list[Path], mapping: Mapping[str, str], *, owned: bool) -> Non
     jobs.start(store, paths, mapping, owned=owned)
 
 
-def cancel_ingest() -> None:
+def cancel_ingest(job: Any) -> None:
     """Stops the ingest in work."""
     store, _ = allowed("ingest", "cancel")
-    _cancel(jobs.current(store))
+    _cancel(jobs.current(store), job)
 
 
-def forget_ingest() -> None:
+def forget_ingest(job: Any) -> None:
     """Clears the outcome of the latest ingest from every screen."""
     store, _ = allowed("ingest", "close")
-    jobs.forget(store)
+    _forget(jobs.current(store), job, jobs.forget, store)
 
 
 def score() -> None:
@@ -246,10 +240,10 @@ def score() -> None:
     runner.start(store)
 
 
-def cancel_run() -> None:
+def cancel_run(job: Any) -> None:
     """Stops the run in work."""
     store, _ = allowed("score", "cancel")
-    _cancel(runner.current(store))
+    _cancel(runner.current(store), job)
 
 
 def back_up(target: Path) -> int:
@@ -258,6 +252,13 @@ def back_up(target: Path) -> int:
     return backup.backup(store, target)
 
 
-def _cancel(job: Any) -> None:
-    if job is not None:  # it may have ended since the button was drawn
+def _cancel(going: Any, job: Any) -> None:
+    """Stops the job whose button was pressed, never one that began since; one that ended meanwhile has nothing to stop."""
+    if job is not None and job is going and job.state == "running":
         job.cancel()
+
+
+def _forget(going: Any, job: Any, forget: Callable[[Store], None], store: Store) -> None:
+    """Clears the outcome that was shown, never that of a job that ended since."""
+    if job is going:
+        forget(store)

@@ -44,12 +44,11 @@ def publish(app: AppTest, reason: str) -> AppTest:
 
 def test_without_a_label_the_next_step_is_to_label(full: Open) -> None:
     app = full("calibrate")
-    assert app.subheader[0].value == "A cut is learned from labels, and there is none yet."
+    assert app.subheader[0].value == "A threshold is learned from labels, and there is none yet."
     assert "None was published yet" in texts(app)
     labels.label(state.store(), "bn-000100", "unsure", "ana", blind=True)
     app.run()
-    assert app.subheader[0].value == "No label says broken or ok yet."
-    assert "1 banner of the store is labelled, however as unsure" in texts(app)
+    assert app.subheader[0].value == "1 banner is labelled, none of use for a threshold here: 1 unsure."
 
 
 def test_the_first_line_says_what_publishing_would_do(full: Open) -> None:
@@ -111,6 +110,7 @@ def test_published_flags_are_seen_and_come_back_as_they_were(full: Open) -> None
     assert f"On this run **v0** flags {len(before)} and **v1** 5" in texts(app)
     assert plain(full("overview", least="0").subheader[0].value).startswith("5 of 400 banners look broken")
     app = full("calibrate")
+    app.button(key="open_roll_back").click().run()
     app.text_input(key="back_reason").set_value("too few")
     app.button(key="roll_back").click().run()
     assert not app.exception
@@ -201,9 +201,9 @@ def test_viewers_see_the_page_and_cannot_publish(full: Open) -> None:
     signed_in(app, "reviewer").run()
     assert not buttons(app)["publish"]
     publish(app, "a reviewer may")
-    assert buttons(app)["roll_back"], "only an admin takes it back"
+    assert buttons(app)["open_roll_back"], "only an admin takes it back"
     signed_in(app, "admin").run()
-    assert not buttons(app)["roll_back"]
+    assert not buttons(app)["open_roll_back"]
 
 
 def test_a_run_that_the_version_in_force_has_not_judged_says_so(full: Open) -> None:

@@ -98,7 +98,9 @@ def test_label_undo_after_a_restart_publish_see_flags_change_roll_back(tmp_path:
             assert (len(changed - flagged), len(flagged - changed)) == (added, dropped)
             assert sum(broken[b] for b in changed) > sum(broken[b] for b in flagged), "what was missed is found"
             open_calibrate(page, url)
-            act(page, "back_reason", "only a trial", "Roll back to v0", "v0 is in force again")
+            page.get_by_role("button", name="Roll back to v0 …").click()
+            page.locator(".st-key-back_reason input").wait_for()
+            act(page, "back_reason", "only a trial", "Roll back to v0", "v0 is active again")
             page.get_by_text("Cut in force: 10 % false alarms, no labels").wait_for()
             assert flagged_on(page, url) == flagged
             assert page.locator("[data-testid=stException]").count() == 0

@@ -180,7 +180,7 @@ def test_requests_that_cannot_be_met_are_said(store: Store) -> None:
         (Request(scope="magic"), "judges by one of combined, chi_squared"),
         (Request(source_grids=(GRIDS[0],)), "none is on the source grids"),
         (Request(target_grids=TARGETS, shots=1), "has none. Label some"),
-        (Request(method="fpr", value=0.001), "needs 1000 banners labelled ok"),
+        (Request(method="fpr", value=0.001), "needs 1,000 banners labelled ok"),
     ):
         with pytest.raises(InputError, match=message):
             calibrate.prepare(store, request)

@@ -25,7 +25,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     ),
     "data": ("tab",),
 }
-"""Parameters of each page; `run` is one of all pages."""
+"""Parameters of each page; `run` and `colours` are those of all pages."""
 OF_THE_RUN = {"grid", "domain", "products", "fault", "pair_grid", "across", "up", "detector", "scope", "curves", "source", "target"}
 """Parameters whose choices are what the run on the screen holds."""
 WHY = {"run": "is no run of this store", "first": "is no threshold version", "second": "is no threshold version"}

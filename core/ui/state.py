@@ -60,7 +60,8 @@ def is_dark() -> bool:
 
 def theme() -> Theme:
     """The colours of the theme that the reader sees, with those of counts as chosen in the sidebar."""
-    return palette.theme(is_dark(), str(st.session_state.get(COLOURS) or st.query_params.get(COLOURS) or "heat"))
+    chosen = st.session_state.get(COLOURS) or address.read(COLOURS)
+    return palette.theme(is_dark(), chosen if chosen in palette.RAMPS else "heat")
 
 
 def person() -> Person:
@@ -109,8 +110,8 @@ def sidebar_foot(run: Shown | None) -> None:
             )
             cut, meaning = versions_words.foot(opened, run.run)
             st.caption(cut, help=meaning)
-        st.segmented_control(
-            "Colours of counts", list(palette.RAMPS), default="heat", key=COLOURS, bind="query-params", required=True,
+        address.bound(
+            st.segmented_control, "Colours of counts", list(palette.RAMPS), default="heat", key=COLOURS, required=True,
             help="Heat and mono grow away from the page: darker means more on light paper, lighter on dark. "
             "Cividis is the same on both. All of them can be told apart by colour-blind eyes.",
         )  # fmt: skip

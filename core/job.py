@@ -199,12 +199,12 @@ def _write_known(cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
     cursor.fetchall()
 
 
-def run_worker(folder: Path, progress: Progress, cancelled: Callable[[], bool], worker: tuple[str, ...] | None = None) -> dict[str, Any]:
-    """Runs the worker (`worker`: another command than WORKER) over the folder to its end; returns its summary.
+def run_worker(folder: Path, progress: Progress, cancelled: Callable[[], bool], worker: tuple[str, ...]) -> dict[str, Any]:
+    """Runs the command `worker` over the folder to its end; returns its summary.
 
     Raises RunError with the worker's own message, WorkerCrashedError where it died, RunCancelledError where `cancelled` said so.
     """
-    command = [*(worker or WORKER), str(folder)]
+    command = [*worker, str(folder)]
     with (folder / "worker.log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=_environment())
     try:

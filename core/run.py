@@ -206,7 +206,7 @@ def _run(store: Store, handle: RunHandle, folder: Path, report: Progress, cancel
     began = time.monotonic()
     report(0.0, "writing the heatmaps for the worker")
     job.write_job(store, folder, handle.request, handle.started_at)
-    summary = job.run_worker(folder, lambda done, what: report(0.05 + 0.85 * done, what), cancelled)
+    summary = job.run_worker(folder, lambda done, what: report(0.05 + 0.85 * done, what), cancelled, job.WORKER)
     report(0.9, "taking the results into the store")
     while True:
         try:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
-from core.affine import Detail
 from core.detectors.base import Detector, Groups, Reads, Scores
+from core.diagnosis import Evidence
 from core.heatmaps import Heatmaps
 from core.reference import Reference, fit_reference
 from core.settings import n_threads
@@ -19,18 +19,6 @@ from core.templates import ALL, FAMILIES, Bank, make_bank
 
 CHUNK = 512
 """Banners a product with the bank: its result stays small enough for the cache."""
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What the banks say of n banners: `log_odds` (n, 10), the family's mean likelihood against the reference in nats (-inf where a family
-    has no template), and `best` (n, 10), the index of the likeliest template of each family in its reference's bank, whose parameters are
-    `details` by reference row."""
-
-    rows: NDArray[np.int64]
-    log_odds: NDArray[np.float64]
-    best: NDArray[np.int32]
-    details: dict[int, list[Detail]]
 
 
 _cache: WeakKeyDictionary[Heatmaps, dict[tuple[int, int], tuple[Any, Evidence]]] = WeakKeyDictionary()

@@ -23,6 +23,7 @@ from core.detectors.cosine import Cosine
 from core.features import make_extractor
 from core.features.cluster_count import ExpectedClicks
 from core.features.cluster_networks import MOST_CENTRES, MOST_CLUSTERS, ClusterCountNet, ClusterLocationNet, encoder_of
+from core.features.running import features_of
 from core.features.trained import find_weights, load_network, read_about
 from core.heatmaps import heatmaps_of
 from core.normalise import Normaliser
@@ -76,9 +77,9 @@ def location_rows(network: torch.nn.Module, seed: int, n: int) -> Rows:
 def speed(name: str, n: int = 4096) -> str:
     """Banners/s of the extractor on images of up to six clusters, after one batch to warm up."""
     extractor, counts = make_extractor(name), csr_matrix(held_out(0, MOST_CENTRES, n).counts)
-    extractor.extract(counts[: extractor.batch])
+    features_of(extractor, counts[: extractor.batch])
     start = time.perf_counter()
-    extractor.extract(counts)
+    features_of(extractor, counts)
     return f"{n / (time.perf_counter() - start):,.0f}"
 
 
@@ -89,7 +90,7 @@ def cosine_rows(name: str, seed: int) -> Rows:
     groups = np.unique(heatmaps.grid_id * 100 + heatmaps.n_products, return_inverse=True)[1]
     rows = {}
     for n_clicks, cells in ((500, 1.0), (500, 0.5), (2000, 1.0), (2000, 0.5)):
-        features = make_extractor(name, images=ExpectedClicks(n_clicks=n_clicks, noise_sd=cells / N_COLS)).extract(heatmaps.counts)
+        features = features_of(make_extractor(name, images=ExpectedClicks(n_clicks=n_clicks, noise_sd=cells / N_COLS)), heatmaps.counts)
         scores = Cosine(feature=name).fit(features, groups).score(features, groups)
         scores = Normaliser().fit(scores, groups, heatmaps.n_clicks).transform(scores, groups, heatmaps.n_clicks)
         rows[f"ROC-AUC, {n_clicks:,} clicks, noise of {cells} cells"] = f"{roc_auc_score(log.fault != '', scores):.3f}"

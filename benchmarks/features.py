@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,9 @@ from rich.table import Table
 from scipy.sparse import csr_matrix, load_npz, save_npz, vstack
 
 from core import settings
-from core.features.base import Extractor, Features, has_openvino, loaded
+from core.features.base import Extractor, Features, has_openvino
 from core.features.resnet50 import ResNet50
+from core.features.running import loaded, stream
 from core.features.store import FeatureStore
 from core.features.vit_base import ViTBase
 from core.heatmaps import heatmaps_of
@@ -112,9 +114,9 @@ def plainly(extractor: Extractor) -> Extract:
 
 def ways_of(extractor: Extractor) -> dict[str, Extract]:
     """By name; each has its network loaded and warm."""
-    ways = {"plain": plainly(extractor), "torch": replace(extractor, engine="torch").stream}
+    ways = {"plain": plainly(extractor), "torch": partial(stream, replace(extractor, engine="torch"))}
     if has_openvino():
-        ways["openvino"] = replace(extractor, engine="openvino").stream
+        ways["openvino"] = partial(stream, replace(extractor, engine="openvino"))
     return ways
 
 

@@ -110,7 +110,7 @@ class Quarters(Extractor):
     def _forward(self, network: "nn.Module", images: "Tensor") -> "Tensor":
         raise NotImplementedError
 
-    def stream(self, counts: csr_matrix) -> Iterator[NDArray[np.float32]]:
+    def without_network(self, counts: csr_matrix) -> Iterator[NDArray[np.float32]]:
         rows, cols = np.divmod(np.arange(1600), 40)
         quarter = (2 * (rows // 20) + cols // 20)[:, None] == np.arange(4)
         yield np.asarray(counts @ quarter.astype(np.float32))

@@ -13,7 +13,7 @@ from benchmarks.cosines import scores_of
 from core.corruptions import thinned
 from core.errors import InputError
 from core.features import EXTRACTORS, make_extractor
-from core.features.base import loaded
+from core.features.running import features_of, loaded
 from core.features.simclr_network import SimclrNet, unit_images
 from core.features.trained import SHIPPED, find_weights, read_about, save_network
 from core.features.vit_small_network import VitSmallNet
@@ -139,15 +139,15 @@ def test_shipped_weights_are_small_and_say_how_they_came_about(name: str) -> Non
 @pytest.mark.parametrize("name", NAMES)
 def test_features_are_the_same_alone_and_in_a_batch(name: str, log: tuple[Heatmaps, np.ndarray]) -> None:
     few = log[0].counts[:40]
-    together = make_extractor(name).extract(few)
-    alone = np.concatenate([make_extractor(name).extract(few[k]) for k in (0, 33, 39)])
+    together = features_of(make_extractor(name), few)
+    alone = np.concatenate([features_of(make_extractor(name), few[k]) for k in (0, 33, 39)])
     assert together.shape == (40, N_DIMS[name]) == (40, EXTRACTORS[name].n_dims)
     assert np.linalg.norm(alone - together[[0, 33, 39]], axis=1).max() <= 1e-3 * np.linalg.norm(together, axis=1).min()
-    assert np.isfinite(make_extractor(name).extract(csr_matrix((1, 1600), dtype=np.float32))).all()
+    assert np.isfinite(features_of(make_extractor(name), csr_matrix((1, 1600), dtype=np.float32))).all()
 
 
 def test_features_of_the_transformer_are_roots_of_a_density(log: tuple[Heatmaps, np.ndarray]) -> None:
-    features = make_extractor("vit_small").extract(log[0].counts[:20])
+    features = features_of(make_extractor("vit_small"), log[0].counts[:20])
     np.testing.assert_allclose(np.square(features).sum(axis=1), 1, rtol=1e-4)
     assert features.min() >= 0
 
@@ -156,7 +156,7 @@ def test_features_of_the_transformer_are_roots_of_a_density(log: tuple[Heatmaps,
 def test_clicks_left_out_at_random_hardly_turn_the_features(name: str, log: tuple[Heatmaps, np.ndarray]) -> None:
     counts = log[0].counts[log[0].n_clicks > 300][:40]
     fewer = thinned(np.random.default_rng(0), counts, np.full(counts.shape[0], 150.0))
-    a, b = (make_extractor(name).extract(c).astype(np.float64) for c in (counts, fewer))
+    a, b = (features_of(make_extractor(name), c).astype(np.float64) for c in (counts, fewer))
     a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
     assert np.median((a * b).sum(axis=1)) > np.median((a * np.roll(b, 1, axis=0)).sum(axis=1)) + 0.05
 
@@ -164,8 +164,8 @@ def test_clicks_left_out_at_random_hardly_turn_the_features(name: str, log: tupl
 @pytest.mark.parametrize("name", NAMES)
 def test_the_cosine_finds_broken_banners_of_grids_never_seen(name: str, log: tuple[Heatmaps, np.ndarray]) -> None:
     heatmaps, broken = log
-    assert roc_auc_score(broken, scores_of(make_extractor(name).extract(heatmaps.counts), heatmaps)) > 0.95
-    found = roc_auc_score(np.roll(broken, 100), scores_of(make_extractor(name).extract(heatmaps.counts), heatmaps))
+    assert roc_auc_score(broken, scores_of(features_of(make_extractor(name), heatmaps.counts), heatmaps)) > 0.95
+    found = roc_auc_score(np.roll(broken, 100), scores_of(features_of(make_extractor(name), heatmaps.counts), heatmaps))
     assert 0.35 < found < 0.65  # of labels that belong to others
 
 
@@ -178,4 +178,4 @@ def test_weights_of_the_store_win_and_broken_ones_are_refused(name: str, tmp_pat
     assert own.key != EXTRACTORS[name].key
     (tmp_path / f"{name}.safetensors").write_bytes(b"not weights")
     with pytest.raises(InputError, match="Train it again"):
-        own.extract(csr_matrix((1, 1600), dtype=np.float32))
+        features_of(own, csr_matrix((1, 1600), dtype=np.float32))

@@ -11,9 +11,9 @@ from transformers import ResNetConfig, ResNetModel
 from core import train as training
 from core.errors import InputError
 from core.features import EXTRACTORS, make_extractor
-from core.features.base import loaded
 from core.features.cluster_count import ExpectedClicks
 from core.features.cluster_networks import ClusterCountNet, ClusterLocationNet, chamfer, channels, encoder_of
+from core.features.running import features_of, loaded
 from core.features.trained import find_weights, load_network, read_about
 from core.training import cluster_images
 from core.training.cluster_images import ClusterImages, binned, draw_images
@@ -191,7 +191,7 @@ def test_a_pretrained_backbone_is_fine_tuned_and_read_back(resnet_folder: Path, 
     done = training.train("cluster_count", tmp_path / "no.duckdb", steps=1, backbone=str(resnet_folder), **asked)
     assert f"--backbone {resnet_folder} --steps 1" in done.about["command"]
     extractor = make_extractor("cluster_count", own_weights=tmp_path, batch=2)
-    assert extractor.extract(csr_matrix(np.eye(3, 1600))).shape == (3, 24)  # 8 + 16
+    assert features_of(extractor, csr_matrix(np.eye(3, 1600))).shape == (3, 24)  # 8 + 16
     network = loaded(extractor)
     begun = ResNetModel.from_pretrained(resnet_folder).state_dict()
     for name, tuned in network.encoder.resnet.state_dict().items():
@@ -258,19 +258,19 @@ def test_averaging_over_the_symmetries_counts_the_same_images() -> None:
 def test_features_are_the_same_alone_and_in_a_batch(name: str) -> None:
     counts = csr_matrix(np.random.default_rng(0).poisson(0.1, size=(9, 1600)).astype(np.float32))
     extractor = make_extractor(name, batch=4)
-    together = extractor.extract(counts)
-    alone = np.concatenate([extractor.extract(counts[k]) for k in (0, 8)])
+    together = features_of(extractor, counts)
+    alone = np.concatenate([features_of(extractor, counts[k]) for k in (0, 8)])
     assert together.shape == (9, EXTRACTORS[name].n_dims) == (9, 384)
     np.testing.assert_allclose(alone, together[[0, 8]], rtol=1e-3, atol=1e-3)
-    assert extractor.extract(counts[:0]).shape == (0, 384)
-    empty = extractor.extract(csr_matrix((1, 1600), dtype=np.float32))
+    assert features_of(extractor, counts[:0]).shape == (0, 384)
+    empty = features_of(extractor, csr_matrix((1, 1600), dtype=np.float32))
     assert np.isfinite(empty).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_bfloat16_points_where_float32_does(name: str) -> None:
     counts = csr_matrix(held_out(3, 6, 16).counts)
-    exact, fast = (make_extractor(name, precision=p, batch=16).extract(counts) for p in ("float32", "bfloat16"))
+    exact, fast = (features_of(make_extractor(name, precision=p, batch=16), counts) for p in ("float32", "bfloat16"))
     cosine = (exact * fast).sum(axis=1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(fast, axis=1)
     assert cosine.min() > 0.99
 
@@ -279,7 +279,7 @@ def test_bfloat16_points_where_float32_does(name: str) -> None:
 def test_a_store_may_have_its_own_weights(name: str, tmp_path: Path) -> None:
     (tmp_path / f"{name}.safetensors").write_bytes(b"not weights")
     with pytest.raises(InputError, match="Train it again"):
-        make_extractor(name, own_weights=tmp_path).extract(csr_matrix((1, 1600), dtype=np.float32))
+        features_of(make_extractor(name, own_weights=tmp_path), csr_matrix((1, 1600), dtype=np.float32))
     assert make_extractor(name, own_weights=tmp_path / "nowhere").weights == EXTRACTORS[name].weights
     assert find_weights(name).stat().st_size <= 8_000_000
 

@@ -11,6 +11,7 @@ import pytest
 from core.errors import ContractError, InputError
 from core.features import DEFAULT, EXTRACTORS
 from core.features.base import Extractor, has_openvino
+from core.features.running import features_of, stream
 from core.features.store import FeatureStore
 from core.images import content_keys
 from tests.test_extractors import counts, resnet_folder, tiny_resnet, tiny_vit, vit_folder
@@ -49,24 +50,24 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_features_are_those_of_torch_alone_and_in_any_batch(precision: str, tiny: Extractor) -> None:
     some = counts(20)  # more than two requests: each is used again
-    plain = tiny.extract(some)
+    plain = features_of(tiny, some)
     fast = replace(tiny, engine="openvino", precision=precision)
-    together = fast.extract(some)
+    together = features_of(fast, some)
     if precision == "float32":
         np.testing.assert_allclose(together, plain, atol=1e-5)
     assert cosines(together, plain).min() > 0.999
     assert cosines(together, np.roll(plain, 1, axis=0)).min() < 0.999  # a banner in another's place would be noticed
-    np.testing.assert_array_equal(np.concatenate([fast.extract(some[k]) for k in range(20)]), together)
-    np.testing.assert_array_equal(fast.extract(some[::-1])[::-1], together)
-    assert fast.extract(some[:0]).shape == (0, tiny.n_dims)
+    np.testing.assert_array_equal(np.concatenate([features_of(fast, some[k]) for k in range(20)]), together)
+    np.testing.assert_array_equal(features_of(fast, some[::-1])[::-1], together)
+    assert features_of(fast, some[:0]).shape == (0, tiny.n_dims)
 
 
 @installed
 def test_two_streams_of_one_network_do_not_disturb_each_other(vit_folder: Path) -> None:
     fast, some = replace(tiny_vit(vit_folder), engine="openvino"), counts(20)
-    pairs = list(zip(fast.stream(some), fast.stream(some[::-1]), strict=True))
+    pairs = list(zip(stream(fast, some), stream(fast, some[::-1]), strict=True))
     for at, rows in enumerate((some, some[::-1])):
-        np.testing.assert_array_equal(np.concatenate([pair[at] for pair in pairs]), fast.extract(rows))
+        np.testing.assert_array_equal(np.concatenate([pair[at] for pair in pairs]), features_of(fast, rows))
 
 
 @installed
@@ -81,14 +82,14 @@ def test_it_is_chosen_where_it_is_installed_and_gains(resnet_folder: Path) -> No
 @installed
 def test_the_default_gives_in_openvino_what_it_gives_in_torch() -> None:
     some = counts(5)
-    fast, plain = (replace(EXTRACTORS[DEFAULT], engine=engine, batch=5).extract(some) for engine in ("openvino", "torch"))
+    fast, plain = (features_of(replace(EXTRACTORS[DEFAULT], engine=engine, batch=5), some) for engine in ("openvino", "torch"))
     np.testing.assert_allclose(fast, plain, atol=1e-3 * np.abs(plain).max())
 
 
 @installed
 def test_a_checkpoint_of_another_width_is_refused(resnet_folder: Path) -> None:
     with pytest.raises(ContractError, match="gives 17 finite features a banner, however it gave shape"):
-        replace(tiny_resnet(resnet_folder), width=17, engine="openvino").extract(counts(1))
+        features_of(replace(tiny_resnet(resnet_folder), width=17, engine="openvino"), counts(1))
 
 
 @installed
@@ -111,11 +112,11 @@ def test_without_it_everything_runs_in_torch_under_the_same_key(tiny: Extractor,
     without_openvino(monkeypatch)
     auto = replace(tiny, engine="auto")
     assert (auto.run_by, auto.key) == ("torch float32", tiny.key)
-    np.testing.assert_array_equal(auto.extract(counts(3)), tiny.extract(counts(3)))
+    np.testing.assert_array_equal(features_of(auto, counts(3)), features_of(tiny, counts(3)))
     assert all(e.run_by.startswith("torch") for e in EXTRACTORS.values())
 
 
 def test_asked_for_and_not_installed_it_is_said_what_to_do(tiny: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
     without_openvino(monkeypatch)
     with pytest.raises(InputError, match=r"OpenVINO, however it is not installed. Run `pip install -r requirements-fast.txt`"):
-        replace(tiny, engine="openvino").extract(counts(1))
+        features_of(replace(tiny, engine="openvino"), counts(1))

@@ -12,8 +12,9 @@ from scipy.sparse import csr_matrix
 
 from core.errors import ContractError, HeatproofError, InputError
 from core.features import DEFAULT, EXTRACTORS, available, make_extractor, transformers_hub
-from core.features.base import Extractor, has_fast_bfloat16, loaded
+from core.features.base import Extractor, has_fast_bfloat16
 from core.features.resnet50 import ResNet50
+from core.features.running import features_of, loaded
 from core.features.vit_base import ViTBase
 from core.images import Images
 
@@ -85,18 +86,18 @@ def test_features_are_those_of_the_plain_network(resnet_folder: Path, vit_folder
     with torch.inference_mode():
         pooled = ResNetModel.from_pretrained(resnet_folder).eval()(images).last_hidden_state.mean(dim=(2, 3)).numpy()
         tokens = ViTModel.from_pretrained(vit_folder, add_pooling_layer=False).eval()(images).last_hidden_state.numpy()
-    np.testing.assert_allclose(resnet.extract(few), pooled, atol=1e-5)
-    np.testing.assert_allclose(vit.extract(few), tokens.reshape(5, 160), atol=1e-5)
-    np.testing.assert_allclose(replace(vit, pooling="cls").extract(few), tokens[:, 0], atol=1e-5)
-    np.testing.assert_allclose(replace(vit, pooling="mean").extract(few), tokens[:, 1:].mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(features_of(resnet, few), pooled, atol=1e-5)
+    np.testing.assert_allclose(features_of(vit, few), tokens.reshape(5, 160), atol=1e-5)
+    np.testing.assert_allclose(features_of(replace(vit, pooling="cls"), few), tokens[:, 0], atol=1e-5)
+    np.testing.assert_allclose(features_of(replace(vit, pooling="mean"), few), tokens[:, 1:].mean(axis=1), atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_features_are_the_same_alone_and_in_a_batch(precision: str, resnet_folder: Path, vit_folder: Path) -> None:
     for extractor in (tiny_resnet(resnet_folder), tiny_vit(vit_folder)):
         extractor = replace(extractor, precision=precision)
-        together, few = extractor.extract(counts()), counts()
-        alone = np.concatenate([extractor.extract(few[k]) for k in range(5)])
+        together, few = features_of(extractor, counts()), counts()
+        alone = np.concatenate([features_of(extractor, few[k]) for k in range(5)])
         assert np.linalg.norm(alone - together, axis=1).max() <= 1e-3 * np.linalg.norm(together, axis=1).min()
         assert np.abs(np.diff(together, axis=0)).max() > 0
 
@@ -104,7 +105,7 @@ def test_features_are_the_same_alone_and_in_a_batch(precision: str, resnet_folde
 def test_bfloat16_stays_near_float32_and_is_never_mixed_with_it(vit_folder: Path) -> None:
     plain = tiny_vit(vit_folder)
     fast = replace(plain, precision="bfloat16")
-    a, b = plain.extract(counts()), fast.extract(counts())
+    a, b = features_of(plain, counts()), features_of(fast, counts())
     cosine = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     assert cosine.min() > 0.999
     assert plain.key != fast.key
@@ -130,16 +131,16 @@ def test_a_checkpoint_with_missing_weights_is_refused(vit_folder: Path, tmp_path
     dropped = sorted(weights)[0]
     save_file({k: v for k, v in weights.items() if k != dropped}, copy / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"lacks 1 of them.*Random weights are never used"):
-        tiny_vit(copy).extract(counts(1))
+        features_of(tiny_vit(copy), counts(1))
 
 
 def test_a_checkpoint_of_another_kind_or_width_is_refused(resnet_folder: Path, vit_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(HeatproofError, match="however"):
-        tiny_vit(resnet_folder).extract(counts(1))
+        features_of(tiny_vit(resnet_folder), counts(1))
     with pytest.raises(ContractError, match="gives 17 finite features a banner, however it gave shape"):
-        replace(tiny_resnet(resnet_folder), width=17).extract(counts(1))
+        features_of(replace(tiny_resnet(resnet_folder), width=17), counts(1))
     with pytest.raises(InputError, match="reads a ResNetModel checkpoint, however"):
-        tiny_resnet(tmp_path).extract(counts(1))
+        features_of(tiny_resnet(tmp_path), counts(1))
 
 
 def test_without_cache_and_hub_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +150,7 @@ def test_without_cache_and_hub_it_is_said_what_to_do(monkeypatch: pytest.MonkeyP
     with pytest.raises(
         InputError, match=r"not in the cache and no hub answers \(HF_HUB_OFFLINE is set\).*set HF_HOME.*efficientnet_lite0 runs"
     ):
-        ResNet50().extract(counts(1))
+        features_of(ResNet50(), counts(1))
     found = {a.name: a for a in available()}
     assert found["resnet50"].weights is None
     assert "microsoft/resnet-50 at revision 34c2154c194f" in (found["resnet50"].why_not or "")
@@ -206,11 +207,11 @@ def test_the_packaged_weights_are_the_real_ones() -> None:
 def test_the_default_gives_the_same_alone_and_in_a_batch() -> None:
     prototype = EXTRACTORS[DEFAULT]
     extractor: Extractor = replace(prototype, batch=2, images=replace(prototype.images, side=64))
-    together = extractor.extract(counts())
-    alone = np.concatenate([extractor.extract(counts()[k]) for k in (0, 4)])
+    together = features_of(extractor, counts())
+    alone = np.concatenate([features_of(extractor, counts()[k]) for k in (0, 4)])
     assert together.shape == (5, 1280)
     assert np.linalg.norm(alone - together[[0, 4]], axis=1).max() <= 1e-3 * np.linalg.norm(together, axis=1).min()
-    assert extractor.extract(counts()[:0]).shape == (0, 1280)
+    assert features_of(extractor, counts()[:0]).shape == (0, 1280)
 
 
 def test_info_says_which_weights_are_in_use_and_why_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:

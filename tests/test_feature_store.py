@@ -21,6 +21,7 @@ from core.features import EXTRACTORS
 from core.features import store as feature_store
 from core.features.base import Extractor, Features
 from core.features.reduced import reduce, sketch
+from core.features.running import stream
 from core.features.store import FeatureStore, folder_of
 from core.images import content_keys
 
@@ -57,7 +58,7 @@ class Linear(Extractor):
     def _forward(self, network: "nn.Module", images: "Tensor") -> "Tensor":
         raise NotImplementedError
 
-    def stream(self, counts: csr_matrix) -> Iterator[Features]:
+    def without_network(self, counts: csr_matrix) -> Iterator[Features]:
         turn = np.random.default_rng(self.seed).normal(size=(1600, self.width)).astype(np.float32)
         for start in range(0, counts.shape[0], self.batch):
             part = counts[start : start + self.batch]
@@ -80,7 +81,7 @@ def test_features_are_computed_once_per_content(tmp_path: Path) -> None:
     assert again.has(content_keys(more)).tolist() == [False] * 5 + [True] * 50
     assert again.fill(more) == 5
     assert len(again) == 55
-    np.testing.assert_allclose(again.of(more), np.concatenate(list(Linear().stream(more))), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(again.of(more), np.concatenate(list(stream(Linear(), more))), rtol=1e-3, atol=1e-3)
 
 
 def test_keys_may_come_in_any_order_and_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +90,7 @@ def test_keys_may_come_in_any_order_and_twice(tmp_path: Path, monkeypatch: pytes
     store.fill(some)
     assert len(list(store.folder.glob("*.safetensors"))) == 7
     wanted = np.array([49, 0, 3, 3, 17])
-    plain = np.concatenate(list(Linear().stream(some)))
+    plain = np.concatenate(list(stream(Linear(), some)))
     np.testing.assert_allclose(store.read(content_keys(some)[wanted]), plain[wanted], rtol=1e-3, atol=1e-3)
     parts = list(store.blocks(content_keys(some)))
     assert max(len(rows) for rows, _ in parts) <= 8
@@ -101,7 +102,7 @@ def test_keys_may_come_in_any_order_and_twice(tmp_path: Path, monkeypatch: pytes
 
 def test_a_cosine_against_a_new_anchor_is_the_same_from_stored_features(tmp_path: Path) -> None:
     some = counts(200)
-    fresh = np.concatenate(list(Linear(width=300).stream(some)))
+    fresh = np.concatenate(list(stream(Linear(width=300), some)))
     kept = FeatureStore(tmp_path, Linear(width=300)).of(some)
     for rows in (slice(0, 50), slice(50, 200)):
         mean = fresh.mean(axis=0, dtype=np.float64)
@@ -116,7 +117,7 @@ def test_wide_features_are_kept_as_a_sketch_that_keeps_cosines(tmp_path: Path) -
     assert store.n_dims == 1024
     assert FeatureStore(tmp_path, EXTRACTORS["vit_base"]).n_dims == 4096
     kept = store.of(some)
-    fresh = np.concatenate(list(wide.stream(some)))
+    fresh = np.concatenate(list(stream(wide, some)))
     np.testing.assert_allclose(kept, reduce(fresh, 1024), rtol=2e-3, atol=2e-2)
 
     def cosines(x: Features) -> Features:
@@ -204,7 +205,7 @@ def test_killed_while_filling_it_keeps_whole_shards_and_goes_on(tmp_path: Path) 
     kept = len(store)
     assert 24 <= kept < 200
     assert store.fill(some) == 200 - kept == sum(extractor.seen)
-    np.testing.assert_allclose(store.of(some), np.concatenate(list(replace(extractor).stream(some))), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(store.of(some), np.concatenate(list(stream(replace(extractor), some))), rtol=1e-3, atol=1e-3)
 
 
 def test_the_folder_lies_beside_the_store() -> None:

@@ -1,7 +1,7 @@
 """What every extractor keeps: images in, features out, the same alone and in any batch; weights that are named, never random.
 
-In: counts (n, 1600). Out: float32 (b, d), a batch at a time. torch comes in when one is loaded, not before. A network runs in torch, or in
-OpenVINO where that is installed and faster; features of different engines or precisions have different keys.
+`core.features.running` runs them. torch comes in when one is loaded, not before. A network runs in torch, or in OpenVINO where that is
+installed and faster; features of different engines or precisions have different keys.
 """
 
 import hashlib
@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from core.errors import ContractError
 from core.images import Images
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ Engine = Literal["torch", "openvino", "auto"]
 class Extractor(ABC):
     """Base class; a dataclass whose fields say everything that its features depend on.
 
-    **Shape** `extract` turns counts (n, 1600) into float32 (n, n_dims).
+    **Shape** `running.features_of` turns counts (n, 1600) into float32 (n, n_dims).
     `images` is how its network sees a heatmap; `batch` images go through it at a time, always so many (in torch); `precision` `auto` takes
     bfloat16 where this machine multiplies it in hardware and the extractor gains from it; `engine` `auto` takes OpenVINO where it is
     installed and the extractor gains from it, else torch.
@@ -101,55 +100,9 @@ class Extractor(ABC):
         """Engine and precision in words, `openvino bfloat16` for one."""
         return f"{self._engine()} {self._dtype()}"
 
-    def stream(self, counts: csr_matrix) -> Iterator[Features]:
-        """Features of n heatmaps in their order, at most `batch` rows at a time.
-
-        Raises InputError where the weights or the engine cannot be had.
-        """
-        if not counts.shape[0]:
-            return
-        for features in self._run(counts):
-            if features.shape[1:] != (self.n_dims,) or not np.isfinite(features).all():
-                found = f"shape {features.shape} with {int((~np.isfinite(features)).sum())} that are not"
-                raise ContractError(f"{self.name} gives {self.n_dims} finite features a banner, however it gave {found}.")
-            yield features
-
-    def _run(self, counts: csr_matrix) -> Iterator[Features]:
-        if self._engine() == "openvino":
-            from core.features.openvino_engine import compiled
-
-            network = compiled(self)
-            return network.run(self.images.stream(counts, network.batch))
-        return self._run_torch(counts)
-
-    def _run_torch(self, counts: csr_matrix) -> Iterator[Features]:
-        import torch
-
-        network, dtype = loaded(self), getattr(torch, self._dtype())
-        with torch.inference_mode():
-            for part in self.images.stream(counts, self.batch):
-                whole = np.zeros((self.batch, *part.shape[1:]), dtype=np.float32)  # a full batch: no score depends on its company
-                whole[: len(part)] = part
-                seen = torch.from_numpy(whole).to(dtype).contiguous(memory_format=torch.channels_last)
-                yield self._forward(network, seen).float().numpy()[: len(part)]
-
-    def extract(self, counts: csr_matrix) -> Features:
-        """(n, n_dims) features of n heatmaps; for many banners of a wide extractor take `stream`."""
-        parts = list(self.stream(counts))
-        return np.concatenate(parts) if parts else np.empty((0, self.n_dims), dtype=np.float32)
-
-
-@lru_cache(maxsize=2)
-def loaded(extractor: Extractor) -> "nn.Module":
-    """The extractor's network, ready to run; the last two stay in memory."""
-    import torch
-
-    from core import settings
-
-    torch.set_num_threads(settings.n_threads())
-    network = extractor._load().eval().requires_grad_(False)
-    dtype = getattr(torch, extractor._dtype())  # cast as a whole: autocast would go back to float32 for every batch norm
-    return network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def without_network(self, counts: csr_matrix) -> Iterator[Features] | None:
+        """Features that need no network, at most `batch` rows at a time; None = `_load` and `_forward` make them."""
+        return None
 
 
 def has_openvino() -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from core.features.base import Extractor
+from core.features.running import stream
 
 KEPT_DIMS = 4096
 """Wider features, the flattened ViT's, are kept as a sketch of this many dimensions unless all are asked for."""
@@ -34,5 +35,5 @@ def reduce(features: NDArray[np.float32], n_kept: int | None) -> NDArray[np.floa
 
 def extract_reduced(extractor: Extractor, counts: csr_matrix, n_kept: int | None = KEPT_DIMS) -> NDArray[np.float32]:
     """(n, min(d, n_kept)) features of n heatmaps; wide ones are never in memory for more than a batch."""
-    parts = [reduce(part, n_kept) for part in extractor.stream(counts)]
+    parts = [reduce(part, n_kept) for part in stream(extractor, counts)]
     return np.concatenate(parts) if parts else np.empty((0, min(extractor.n_dims, n_kept or extractor.n_dims)), dtype=np.float32)

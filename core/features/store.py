@@ -26,6 +26,7 @@ from scipy.sparse import csr_matrix
 from core.errors import ContractError, StoreError
 from core.features.base import Extractor, Features
 from core.features.reduced import KEPT_DIMS, reduce
+from core.features.running import stream
 from core.images import content_keys
 
 Keys = NDArray[Any]
@@ -72,7 +73,7 @@ class FeatureStore:
             rows = todo[start : start + self.shard_rows]
             kept = np.empty((len(rows), self.n_dims), dtype=np.float16)
             at = 0
-            for part in self.extractor.stream(counts[rows]):
+            for part in stream(self.extractor, counts[rows]):
                 kept[at : at + len(part)] = _halved(reduce(part, self.n_kept), self.extractor.name)
                 at += len(part)
                 progress(start + at, len(todo))

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import embed, shots, triage
 from core.features import EXTRACTORS
+from core.features.running import stream
 from core.features.store import FeatureStore, folder_of
 from core.heatmaps import counts_of_lists
 from core.queries import cosines, embeddings, runs
@@ -214,7 +215,7 @@ def test_one_shot_needs_a_known_ok_banner_and_its_features(mapped: Open, path: P
     assert not app.info
     assert not app.exception
     assert "1-shot cuts" in plain(app.subheader[0].value)
-    features = next(iter(maps.quarters("one").stream(counts))).astype(np.float16)
+    features = next(iter(stream(maps.quarters("one"), counts))).astype(np.float16)
     found = shots.one_shot_distance(features, table["banner_id"].to_pylist().index(name))
     kept = pairwise.one_shot(str(store.path), run["run_id"], "cosine_one", 333346, name, run, np.array(ids))
     assert kept is not None

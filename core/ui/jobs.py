@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-import streamlit as st
-
 from core import uploads
 from core.errors import HeatproofError, InputError
 from core.ingest import IngestResult, ingest
@@ -64,14 +62,13 @@ class IngestJob:
         self.done = done
 
 
-@st.cache_resource(show_spinner=False)
-def _jobs() -> dict[str, IngestJob]:
-    return {}
+_jobs: dict[str, IngestJob] = {}
+"""The latest ingest of this process by store."""
 
 
 def current(store: Store) -> IngestJob | None:
     """The latest ingest of this process into the store, going or ended."""
-    return _jobs().get(str(store.path))
+    return _jobs.get(str(store.path))
 
 
 def start(store: Store, paths: list[Path], mapping: Mapping[str, str], *, owned: bool) -> IngestJob:
@@ -82,7 +79,7 @@ def start(store: Store, paths: list[Path], mapping: Mapping[str, str], *, owned:
             f"A store takes in one batch at a time, however {', '.join(going.names)} is at {going.done:.0%}. Wait for it or cancel it."
         )
     job = IngestJob(store, paths, mapping, owned=owned)
-    _jobs()[str(store.path)] = job
+    _jobs[str(store.path)] = job
     job.start()
     return job
 
@@ -91,4 +88,4 @@ def forget(store: Store) -> None:
     """Clears an ended job from the page."""
     job = current(store)
     if job and job.state != "running":
-        _jobs().pop(str(store.path), None)
+        _jobs.pop(str(store.path), None)

@@ -14,7 +14,8 @@ LAYERS: list[set[str]] = [
     {"cascade", "reading", "child", "parallel", "ray_engine", "finishing", "look", "cascade_run"},
     {"worker", "map_worker", "latent_worker", "audit_worker", "selection_worker"},
     {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in", "hosts", "sign_outs"}
-    | {"clock", "putting_back", "backup", "store_url", "gates", "engines", "recall", "lake", "copying", "retention", "probe"},
+    | {"clock", "putting_back", "backup", "store_url", "gates", "engines", "recall", "lake", "copying", "retention", "probe"}
+    | {"days", "undo"},
     {
         "run",
         "job",
@@ -24,6 +25,9 @@ LAYERS: list[set[str]] = [
         "evaluate",
         "export",
         "ingest",
+        "ingest_results",
+        "ingest_verbs",
+        "known_files",
         "uploads",
         "preview",
         "console",
@@ -34,6 +38,6 @@ LAYERS: list[set[str]] = [
     }
     | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged", "gauges"}
     | {"train_job", "train_worker", "latent", "handle", "audit_job", "model_selection", "audit_verbs", "selection_verbs", "store_verbs"}
-    | {"verbs", "__main__"},
+    | {"reject_causes", "place_causes", "time_causes", "verbs", "__main__"},
     {"ui"},
 ]

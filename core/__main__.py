@@ -11,7 +11,7 @@ from core import console, logs, settings
 from core.audit_verbs import audit
 from core.calibrate_verbs import calibrate, versions_app
 from core.console import MOST_NUMBER, MOST_SEED, JsonOption, RunOption, StoreOption, existing_store, finite, grid_ids
-from core.errors import InputError
+from core.ingest_verbs import ingest, ingests_app
 from core.label_verbs import labels_app
 from core.selection_verbs import select
 from core.store_verbs import prune, restore, store_app
@@ -23,7 +23,8 @@ app.add_typer(export_app, name="export")
 app.add_typer(labels_app, name="labels")
 app.add_typer(versions_app, name="versions")
 app.add_typer(store_app, name="store")
-for verb in (prune, restore, calibrate, audit, select):
+app.add_typer(ingests_app, name="ingests")
+for verb in (ingest, prune, restore, calibrate, audit, select):
     app.command()(verb)
 
 
@@ -65,28 +66,6 @@ def demo(
     console.out.print(f"{built.store} holds {built.n_banners:,} banners; what is broken stands in {built.truth}.")
     if built.summary:
         _show_run(built.summary)
-
-
-@app.command()
-def ingest(
-    files: Annotated[list[Path], typer.Argument(help="CSV, CSV.gz, JSONL or Parquet files, or folders of them.")],
-    mapping: Annotated[
-        list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="A column under another name; repeatable.")
-    ] = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Take click logs in. The same file twice changes nothing."""
-    from core.ingest import ingest as take_in
-    from core.store import Store
-
-    with Store(store or settings.store_url()) as opened, console.progress_bar() as progress:
-        taken = take_in(opened, files, mapping=_pairs(mapping or []), progress=lambda done: progress(done, "taking clicks in"))
-    if as_json:
-        console.show_json(taken.to_dict())
-        return
-    rows = [["accepted", taken.accepted], *([f"rejected: {reason}", n] for reason, n in taken.rejected.items())]
-    console.show_table("Already in the store, nothing changed" if taken.already_ingested else "Taken in", ["rows", "number"], rows)
 
 
 @app.command()
@@ -269,13 +248,6 @@ def info(store: StoreOption = None, as_json: JsonOption = False) -> None:
     console.show_table("Weights in use", ["detector", "weights"], [list(w.values()) for w in found["weights"]])
     console.show_table("Latest runs", ["run", "state", "at", "banners", "flagged"], [list(r.values()) for r in found["runs"]])
     console.show_table(f"{found['store']}, {found['bytes'] / 1e6:,.1f} MB", ["table", "rows"], [[k, v] for k, v in found["rows"].items()])
-
-
-def _pairs(mapping: list[str]) -> dict[str, str]:
-    for pair in mapping:
-        if not all(pair.partition("=")):
-            raise InputError(f"A mapping is ours=theirs, however {pair!r} is not. Write for example --map banner_id=creative.")
-    return dict(pair.split("=", 1) for pair in mapping)
 
 
 def _show_run(summary: Any) -> None:

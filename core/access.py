@@ -16,7 +16,7 @@ Role = Literal["viewer", "analyst", "reviewer", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """From the least to the most."""
 
-Action = Literal["look", "triage", "map", "label", "adjudicate", "publish", "roll_back", "ingest", "score", "train", "backup"]
+Action = Literal["look", "triage", "map", "label", "adjudicate", "publish", "roll_back", "ingest", "take_back", "score", "train", "backup"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 Source = Literal["local", "open", "sign-in"]
 
@@ -41,6 +41,8 @@ NEEDS: dict[Action, Need] = {
     "roll_back": Need("admin", "Rolling a threshold version back"),
     # these read and write files of the machine, and take its cores from everybody
     "ingest": Need("admin", "Bringing click logs in"),
+    # takes clicks away from everything that is scored from then on
+    "take_back": Need("admin", "Taking an ingest back"),
     "score": Need("admin", "Starting or stopping a run"),
     "train": Need("admin", "Training a network"),
     "backup": Need("admin", "Backing the store up"),

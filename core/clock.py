@@ -15,6 +15,7 @@ STAMPS: dict[str, tuple[str, str | None]] = {
     "claim_event": ("happened_at", "event_id"),
     "embedding": ("finished_at", None),
     "ingest": ("finished_at", None),
+    "ingest_undo": ("happened_at", "event_id"),
     "label_event": ("happened_at", "event_id"),
     "model_choice": ("happened_at", "choice_id"),
     "model_selection": ("finished_at", None),

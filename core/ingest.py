@@ -1,89 +1,46 @@
 """Click logs into the store: one transaction a file, the same file once, every row accounted for.
 
-All reading and checking happens before the transaction, in temporary tables; the transaction only copies. A process that
-dies at any moment therefore leaves a file either whole in the store or not at all, and repeating the command completes it.
+All reading and checking happens before the transaction, in temporary tables; the transaction only copies, and takes back the ingest
+of an earlier version where the file replaces it. A process that dies at any moment therefore leaves a file either whole in the store or
+not at all, and repeating the command completes it.
 """
 
-import hashlib
-import json
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from core import clock, logs
-from core.clicks import Judge, Match, Work, find_files, hash_bytes, match, open_source
+from core import clock, days, logs, reject_causes, settings
+from core.clicks import Judge, Match, Work, find_files, open_source
 from core.clicks.source import undamaged
 from core.clicks.work import Progress
 from core.errors import InputError
+from core.ingest_results import FailedFile, FileError, FileResult, IngestResult, NothingIngestedError
+from core.known_files import Content, KnownFile, KnownFileError, KnownPath, active, content_hash, place_of, recognise, to_replace
 from core.store import Store
 from core.strict_json import to_json
-from core.uploads import recorded
+from core.undo import known_without, seen_without, take_back
+from core.uploads import name_of, recorded
 
-KNOWN = "SELECT banner_id, grid_id, n_products, domain FROM banner"
-SEEN = "SELECT (high::UHUGEINT << 64) + low AS click_key FROM click_seen"
-
-
-@dataclass
-class FileResult:
-    """What became of one file. `n_rows = accepted + rejected`; a file that was in the store before adds nothing."""
-
-    file: str
-    ingest_id: str
-    already_ingested: bool
-    n_rows: int
-    accepted: int
-    rejected: dict[str, int]
-    n_banners: int
-    n_clicks: int
-    first_day: str | None
-    last_day: str | None
-    layout: str | None = None
-    mapping: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
+CHANGED = "{name} was written to while it was read. Nothing of it was taken in; ingest it again once it is complete, or a copy of it."
 
 
-@dataclass
-class IngestResult:
-    """What became of all files of one call."""
+@dataclass(frozen=True)
+class Options:
+    """How files are taken in. `known`: what becomes of a file that is known with other content. `allow_rejects`: a log of which more than
+    half is rejected is taken in too. `uploaded`: the paths are copies, known by name only. `author`: by default who runs the process.
+    """
 
-    files: list[FileResult]
-
-    @property
-    def accepted(self) -> int:
-        """Rows that this call brought into the store."""
-        return sum(file.accepted for file in self.files)
-
-    @property
-    def rejected(self) -> dict[str, int]:
-        """Reason -> rows that this call rejected, most frequent first."""
-        total: dict[str, int] = {}
-        for file in self.files:
-            for reason, n in file.rejected.items():
-                total[reason] = total.get(reason, 0) + n
-        return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
-
-    @property
-    def already_ingested(self) -> bool:
-        """Every file was in the store before."""
-        return all(file.already_ingested for file in self.files)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: accepted, rejected by reason, n_rows, n_rejected, already_ingested, files."""
-        return {
-            "accepted": self.accepted,
-            "rejected": self.rejected,
-            "n_rows": sum(file.n_rows for file in self.files),
-            "n_rejected": sum(self.rejected.values()),
-            "already_ingested": self.already_ingested,
-            "files": [asdict(file) for file in self.files],
-        }
+    known: KnownPath = "refuse"
+    allow_rejects: bool = False
+    uploaded: bool = False
+    author: str = field(default_factory=settings.login_name)
 
 
 def ingest(
@@ -93,64 +50,113 @@ def ingest(
     mapping: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
+    options: Options | None = None,
 ) -> IngestResult:
-    """Brings click logs (files, or folders of them) into the store, one transaction a file.
+    """Brings click logs (files, or folders of them) into the store, one transaction a file. Every file is tried.
 
-    `mapping` is ours -> theirs. `progress` gets 0..1 of all bytes, in the caller's thread. Raises InputError for a file that
-    cannot be used (files before it stay ingested, and are recognised when the call is repeated), IngestCancelledError
-    once `cancel` is set.
+    `mapping` is ours -> theirs. `progress` gets 0..1 of all bytes, in the caller's thread. Raises NothingIngestedError, an InputError,
+    where no file could be taken in and none was in the store before, IngestCancelledError once `cancel` is set: files before it stay.
     """
-    files = find_files([Path(path) for path in paths])
-    sizes = [max(file.stat().st_size, 1) for file in files]
-    results = []
+    files, failed = _find([Path(path) for path in paths])
+    sizes = [max(_size(file), 1) for file in files]
+    result = IngestResult([], failed)
     with store.ingesting:
         for index, file in enumerate(files):
             share = _share(progress, sum(sizes[:index]), sizes[index], sum(sizes))
-            results.append(_logged(store, file, mapping, share, cancel))
-    return IngestResult(results)
+            one = _File(store, file, mapping, options or Options(), share, cancel)
+            try:
+                result.files.append(_logged(one))
+            except FileError as error:
+                result.failed.append(error.failed)
+    if not result.files:
+        raise NothingIngestedError(result)
+    return result
 
 
-def _logged(
-    store: Store, path: Path, mapping: Mapping[str, str] | None, progress: Progress | None, cancel: threading.Event | None
-) -> FileResult:
-    try:
-        done = _ingest_file(store, path, mapping, progress, cancel)
-    except BaseException as error:
-        logs.failure("ingest_failed", error, file=str(path))
-        raise
-    facts = {"accepted": done.accepted, "rejected": done.rejected, "banners": done.n_banners, "seconds": done.seconds}
-    logs.event("ingest_finished", file=str(path), already_ingested=done.already_ingested, **facts)
-    return done
+def _find(paths: list[Path]) -> tuple[list[Path], list[FailedFile]]:
+    """The click logs among the paths, and the paths that are or hold none."""
+    if not paths:
+        find_files(paths)
+    files: list[Path] = []
+    failed = []
+    for path in paths:
+        try:
+            files += find_files([path])
+        except (InputError, OSError) as error:
+            failed.append(FailedFile(str(path), str(error)))
+    return list(dict.fromkeys(files)), failed
+
+
+def _size(path: Path) -> int:
+    """Bytes on disk; 0 for a file that is gone since it was listed, which is said when it is opened."""
+    return path.stat().st_size if path.exists() else 0
 
 
 def _share(progress: Progress | None, before: int, size: int, total: int) -> Progress | None:
     return None if progress is None else lambda value: progress((before + size * value) / total)
 
 
-def _ingest_file(
-    store: Store, path: Path, mapping: Mapping[str, str] | None, progress: Progress | None, cancel: threading.Event | None
-) -> FileResult:
-    started = now()
-    with store.cursor() as cursor, scratch(store) as folder:
-        work = Work(cursor, progress, cancel)
-        work.stage(0.0, 0.02)
-        with undamaged(path):
-            digest = hash_bytes(path, work.tick)
-        work.stage(0.02, 0.05)
-        source = open_source(cursor, path, work.tick)
-        found = match(source.names, mapping)
-        content_hash = _content_hash(digest, found)
-        before = work.rows("SELECT ingest_id FROM ingest WHERE content_hash = ?", [content_hash])
-        if before:
-            return _known_file(work, path, found, before[0][0])
-        judge = Judge(work, source, found, folder, started.date().isoformat(), known=KNOWN, seen=SEEN)
-        with readable(path):
+@dataclass(frozen=True)
+class _File:
+    """One file on its way in."""
+
+    store: Store
+    path: Path
+    mapping: Mapping[str, str] | None
+    options: Options
+    progress: Progress | None
+    cancel: threading.Event | None
+
+
+def _logged(file: _File) -> FileResult:
+    """Takes a file in. Raises FileError where it cannot be."""
+    try:
+        done = _ingest_file(file)
+    except BaseException as error:
+        logs.failure("ingest_failed", error, file=str(file.path))
+        if isinstance(error, FileError) or not isinstance(error, InputError | PermissionError | FileNotFoundError | IsADirectoryError):
+            raise
+        known = error.next_step if isinstance(error, KnownFileError) else ""
+        raise FileError(FailedFile(recorded(file.path), str(error), known, "known" if known else "unusable")) from error
+    facts = {"accepted": done.accepted, "rejected": done.rejected, "banners": done.n_banners, "seconds": done.seconds}
+    logs.event("ingest_finished", file=str(file.path), already_ingested=done.already_ingested, **facts)
+    return done
+
+
+def _ingest_file(file: _File) -> FileResult:
+    started = days.now()
+    with file.store.cursor() as cursor, scratch(file.store) as folder:
+        work = Work(cursor, file.progress, file.cancel)
+        work.stage(0.0, 0.05)
+        stamp = _stamp(file.path)
+        known = active(work)
+        content = Content([k.n_text for k in known])
+        source = open_source(cursor, file.path, work.tick, content.add)
+        found = reject_causes.matched(source, file.mapping)
+        recognised = recognise(known, content, source, found, place_of(file.path, file.options.uploaded), work)
+        if recognised.same:
+            return _known_file(work, file.path, found, recognised.same)
+        replaced = [k.ingest_id for k in to_replace(name_of(file.path), recognised, file.options.known)]
+        kept = {"known": known_without(replaced), "seen": seen_without(replaced)}
+        judge = Judge(work, source, found, folder, started, **kept)
+        with readable(file.path):
             judge.judge()
+        if _stamp(file.path) != stamp:
+            raise InputError(CHANGED.format(name=name_of(file.path)))
+        if not (file.options.allow_rejects and judge.n_rows):
+            reject_causes.refuse(work, judge)
         work.stage(0.75, 0.88)
         judge.write_heat()
-        result = _write(store, work, judge, content_hash, started)
+        result = _write(file, work, judge, content, replaced, started)
         work.stage(1.0, 1.0)
         return result
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Changes when the file is written to."""
+    with undamaged(path):
+        facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns
 
 
 @contextmanager
@@ -171,74 +177,68 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (duckdb.InvalidInputException, duckdb.IOException, duckdb.SerializationException, duckdb.InternalException) as error:
-        raise InputError(f"{path.name} should be readable to its end, however DuckDB stops: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path.name} cannot be read to its end: {str(error).splitlines()[0]} Copy or export it again.") from error
 
 
-def _content_hash(digest: str, found: Match) -> str:
-    meaning = json.dumps([found.layout, sorted(found.fields.items())])
-    return hashlib.sha256(f"{digest} {meaning}".encode()).hexdigest()
-
-
-def _known_file(work: Work, path: Path, found: Match, ingest_id: Any) -> FileResult:
+def _known_file(work: Work, path: Path, found: Match, known: KnownFile) -> FileResult:
     """The file is in the store: nothing was accepted, nothing rejected, nothing changed."""
-    n_banners, first, last = work.rows("SELECT n_banners, first_day, last_day FROM ingest WHERE ingest_id = ?", [ingest_id])[0]
+    sql = "SELECT n_banners, first_day, last_day FROM ingest WHERE ingest_id = ?"
+    n_banners, first, last = work.rows(sql, [known.ingest_id])[0]
     work.stage(1.0, 1.0)
-    return FileResult(recorded(path), str(ingest_id), True, 0, 0, {}, n_banners, 0, _text(first), _text(last), found.layout, found.fields)
+    return FileResult(recorded(path), known.ingest_id, True, 0, 0, {}, n_banners, 0, _text(first), _text(last), found.layout, found.fields)
 
 
-def _write(store: Store, work: Work, judge: Judge, content_hash: str, started: datetime) -> FileResult:
-    """Copies what was judged into the store, in one transaction."""
-    source, found = judge.source, judge.match
-    ingest_id = str(work.one("SELECT uuidv7()"))
-    with store.bulk(work.con) as begun:
+def _write(file: _File, work: Work, judge: Judge, content: Content, replaced: list[str], started: datetime) -> FileResult:
+    """Copies what was judged into the store, and takes back what it replaces, in one transaction."""
+    source, found, author = judge.source, judge.match, file.options.author
+    ingest_id, why = str(work.one("SELECT uuidv7()")), reject_causes.many(work, judge)
+    with file.store.bulk(work.con) as begun:
+        if replaced:
+            begun.take_turn()
+        for old in replaced:
+            take_back(work.con, old, author, "replaced by a newer version", ingest_id)
         work.stage(0.88, 0.97)
-        work.rows("INSERT INTO heatmap_day SELECT ?::UUID, banner_id, day, n_clicks, bins, counts FROM click_heat", [ingest_id])
+        _copy_clicks(work, judge, ingest_id)
         work.stage(0.97, 0.99)
-        summary = "SELECT count(DISTINCT banner_id), coalesce(sum(n_clicks), 0), min(day), max(day) FROM click_heat"
+        summary = "SELECT count(DISTINCT banner_id), coalesce(sum(n_clicks), 0)::BIGINT, min(day), max(day) FROM click_heat"
         n_banners, n_clicks, first, last = work.rows(summary)[0]
-        work.rows(
-            """INSERT INTO banner SELECT banner_id, grid_id, n_products, domain, ?::UUID FROM click_code
-            WHERE is_new AND banner_id IN (SELECT banner_id FROM click_heat) ORDER BY banner_id""",
-            [ingest_id],
-        )
-        if "click_id" in found:
-            work.rows(
-                """INSERT INTO click_seen
-                SELECT ?::UUID, (click_key >> 64)::UBIGINT, (click_key & 18446744073709551615::UHUGEINT)::UBIGINT
-                FROM click_staged WHERE key IS NOT NULL AND click_key IS NOT NULL""",
-                [ingest_id],
-            )
-        if judge.rejected:
-            columns = "?::UUID, ?, line, reason, value, raw"
-            work.rows(f"INSERT INTO reject SELECT {columns} FROM click_reject ORDER BY line", [ingest_id, recorded(source.path)])
-        begun.take_turn()  # from here to the commit nobody starts a run: what finished before one began, it sees
-        with store.cursor() as others:
+        begun.take_turn()  # from here to the commit no run starts: what finished before one began, it sees
+        with file.store.cursor() as others:
             finished = clock.moment(others, "ingest", "run_event")
         counts = [source.n_bytes, judge.n_rows, judge.n_accepted, sum(judge.rejected.values()), n_banners, first, last]
-        work.rows(
-            f"INSERT INTO ingest VALUES ({', '.join('?' * 13)})",
-            [ingest_id, recorded(source.path), content_hash, *counts, to_json(found.fields), started, finished],
-        )
+        facts = [content_hash(content.digest, found), *counts, to_json(found.fields), started, finished]
+        _insert(work, "ingest", [ingest_id, recorded(source.path), *facts])
+        place = place_of(source.path, file.options.uploaded)
+        _insert(work, "ingest_file", [ingest_id, place, content.digest, content.n_bytes, n_clicks, author])
     return FileResult(
-        recorded(source.path),
-        ingest_id,
-        False,
-        judge.n_rows,
-        judge.n_accepted,
-        judge.rejected,
-        n_banners,
-        int(n_clicks),
-        _text(first),
-        _text(last),
-        found.layout,
-        found.fields,
-        round(max((now() - started).total_seconds(), 0.0), 3),
+        recorded(source.path), ingest_id, False,
+        judge.n_rows, judge.n_accepted, judge.rejected, n_banners, n_clicks, _text(first), _text(last),
+        found.layout, found.fields, replaced, round(max((days.now() - started).total_seconds(), 0.0), 3), why,
+    )  # fmt: skip
+
+
+def _copy_clicks(work: Work, judge: Judge, ingest_id: str) -> None:
+    """Bins, banners, digests and rejects, from the temporary tables into the store's."""
+    work.rows("INSERT INTO heatmap_day SELECT ?::UUID, banner_id, day, n_clicks, bins, counts FROM click_heat", [ingest_id])
+    work.rows(
+        """INSERT INTO banner SELECT banner_id, grid_id, n_products, domain, ?::UUID FROM click_code
+        WHERE is_new AND banner_id IN (SELECT banner_id FROM click_heat) ORDER BY banner_id""",
+        [ingest_id],
     )
+    if "click_id" in judge.match:
+        work.rows(
+            """INSERT INTO click_seen
+            SELECT ?::UUID, (click_key >> 64)::UBIGINT, (click_key & 18446744073709551615::UHUGEINT)::UBIGINT
+            FROM click_staged WHERE key IS NOT NULL AND click_key IS NOT NULL""",
+            [ingest_id],
+        )
+    if judge.rejected:
+        columns = "?::UUID, ?, line, reason, value, raw"
+        work.rows(f"INSERT INTO reject SELECT {columns} FROM click_reject ORDER BY line", [ingest_id, recorded(judge.source.path)])
 
 
-def now() -> datetime:
-    """Naive UTC, as everywhere in the store."""
-    return datetime.now(UTC).replace(tzinfo=None)
+def _insert(work: Work, table: str, values: list[Any]) -> None:
+    work.rows(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
 
 
 def _text(day: Any) -> str | None:

@@ -30,7 +30,7 @@ from typing import IO, Any, Literal
 
 import duckdb
 
-from core import settings
+from core import days, settings
 from core.errors import InputError, RunCancelledError, RunError
 from core.masking import without_passwords
 from core.queries import selections
@@ -81,8 +81,8 @@ class Request:
 
     @property
     def window(self) -> dict[str, Any]:
-        """Parameters of WINDOW."""
-        return {"first_day": self.first_day, "last_day": self.last_day, "grids": self.grids}
+        """Parameters of WINDOW, which ends by default with the last day that can be: a click of the future is not the newest."""
+        return {"first_day": self.first_day, "last_day": self.last_day or days.last_possible(), "grids": self.grids}
 
 
 def weights_folder(store: Path) -> Path:
@@ -91,7 +91,7 @@ def weights_folder(store: Path) -> Path:
 
 
 WINDOW = """FROM heatmap_day h JOIN banner b USING (banner_id)
-    WHERE ($first_day::DATE IS NULL OR h.day >= $first_day) AND ($last_day::DATE IS NULL OR h.day <= $last_day)
+    WHERE ($first_day::DATE IS NULL OR h.day >= $first_day) AND h.day <= $last_day
     AND ($grids::BIGINT[] IS NULL OR b.grid_id IN (SELECT unnest($grids::BIGINT[])))"""
 BEFORE = "AND h.ingest_id NOT IN (SELECT ingest_id FROM ingest WHERE finished_at > $before::TIMESTAMP)"
 """Leaves out what finished after a moment: pages show a run what was there when it began, so it must not see more."""
@@ -124,7 +124,8 @@ def check_request(store: Store, request: Request) -> None:
         first, last = cursor.execute("SELECT min(day), max(day) FROM heatmap_day").fetchall()[0]
     if not n_rows:
         held = f"its clicks are of {first} to {last}" if first else "it holds no click at all"
-        raise InputError(f"A run needs clicks in its window, however {store.path} has none there: {held}. Ingest a log or widen it.")
+        late = days.future_words(days.n_future(store)) if request.last_day is None else ""
+        raise InputError(f"A run needs clicks in its window; {store.path} has none there: {held}. Ingest a log or widen it. {late}".strip())
 
 
 def write_job(store: Store, folder: Path, request: Request, before: datetime) -> None:

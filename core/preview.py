@@ -8,12 +8,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from core.clicks import Judge, Match, Source, Work, find_files, match, open_source
+from core import days, reject_causes
+from core.clicks import Judge, Match, Source, Work, find_files, open_source
 from core.clicks.checks import quoted
-from core.clicks.source import literal, undamaged
+from core.clicks.source import form, literal, read_bytes, undamaged
 from core.errors import InputError
-from core.ingest import KNOWN, SEEN, now, readable
+from core.ingest import readable
+from core.known_files import Content, KnownFile, Recognised, active, place_of, recognise, said, to_replace
 from core.store import Store
+from core.undo import known_without, seen_without
+from core.uploads import name_of
 
 SAMPLE_BYTES = 2_000_000
 SAMPLE_ROWS = 10_000
@@ -26,7 +30,8 @@ class Preview:
     """The beginning of a file, judged. `problem` says what is wrong with the columns; then nothing was judged.
 
     `fields` is ours -> theirs; `rows` are the first rows, ours -> text; `rejects` have line, reason, value, raw;
-    `whole` tells that the sample is the whole file.
+    `whole` tells that the sample is the whole file. `refused`: more than half of it would be rejected, or all; `cause` is the likeliest
+    one. `known` says that the file is in the store, with this content (`is_known`) or another.
     """
 
     file: str
@@ -41,28 +46,52 @@ class Preview:
     rejected: dict[str, int] = field(default_factory=dict)
     rejects: list[dict[str, Any]] = field(default_factory=list)
     whole: bool = False
+    refused: bool = False
+    cause: str | None = None
+    known: str | None = None
+    is_known: bool = False
 
 
-def preview(store: Store, path: Path, mapping: Mapping[str, str] | None = None) -> Preview:
+def preview(store: Store, path: Path, mapping: Mapping[str, str] | None = None, *, uploaded: bool = False) -> Preview:
     """Judges the first 2 MB of text, or 10,000 rows of Parquet, against the store; writes nothing to it.
 
-    Raises InputError for a file that cannot be opened. A column that is missing is no error here but `problem`.
+    `uploaded`: the path is a copy, known by its name only. Raises InputError for a file that cannot be opened. A column that
+    is missing is no error here but `problem`.
     """
     path = find_files([Path(path)])[0]
     with store.cursor() as cursor, tempfile.TemporaryDirectory() as name:
         work = Work(cursor)
         sample, whole = _cut(work, path, Path(name))
+        files = active(work)
         with readable(path):
-            source = open_source(cursor, sample)
+            content = Content([k.n_text for k in files])
+            source = open_source(cursor, sample, seen=content.add)
         shown = Preview(str(path), _format(source, path), list(source.names), whole=whole)
         try:
-            found = match(source.names, mapping)
+            found = reject_causes.matched(source, mapping)
         except InputError as error:
             return replace(shown, problem=str(error))
-        judge = Judge(work, source, found, Path(name), now().date().isoformat(), known=KNOWN, seen=SEEN)
+        known = _known(work, path, replace(source, path=path), found, content if whole else None, files, uploaded)
+        replaced = [k.ingest_id for k in to_replace(name_of(path), known, "replace")]
+        kept = {"known": known_without(replaced), "seen": seen_without(replaced)}
+        judge = Judge(work, source, found, Path(name), days.now(), **kept)
         with readable(path):
             judge.judge()
+        shown = replace(shown, known=said(name_of(path), known), is_known=known.same is not None)
         return _judged(shown, work, judge, found)
+
+
+def _known(
+    work: Work, path: Path, source: Source, found: Match, content: Content | None, files: list[KnownFile], uploaded: bool
+) -> Recognised:
+    """What is known of a file: all of it where the sample is the whole, else of its place only."""
+    place = place_of(path, uploaded)
+    if content is None:
+        return Recognised(others=tuple(k for k in files if k.place == place))
+    if source.kind == "parquet":  # the sample is another file
+        content = Content([k.n_text for k in files])
+        read_bytes(path, work.tick, content.add)
+    return recognise(files, content, source, found, place, work)
 
 
 def _judged(shown: Preview, work: Work, judge: Judge, found: Match) -> Preview:
@@ -78,6 +107,8 @@ def _judged(shown: Preview, work: Work, judge: Judge, found: Match) -> Preview:
         shown,
         layout=found.layout,
         fields=found.fields,
+        refused=not shown.is_known and reject_causes.refusal(work, judge) is not None,
+        cause=None if shown.is_known else reject_causes.cause(work, judge),
         rows=rows,
         n_rows=judge.n_rows,
         accepted=judge.n_accepted,
@@ -88,7 +119,7 @@ def _judged(shown: Preview, work: Work, judge: Judge, found: Match) -> Preview:
 
 def _cut(work: Work, path: Path, folder: Path) -> tuple[Path, bool]:
     """The beginning of the file as a file of its own, and whether it is all of it."""
-    if path.suffix.lower() not in (".parquet", ".pq"):
+    if form(path)[0] != "parquet":
         return _cut_text(path, folder)
     sample = folder / path.name
     rows = f"FROM read_parquet({quoted(literal(path))}, hive_partitioning = false)"
@@ -99,8 +130,8 @@ def _cut(work: Work, path: Path, folder: Path) -> tuple[Path, bool]:
 
 
 def _cut_text(path: Path, folder: Path) -> tuple[Path, bool]:
-    packed = path.suffix.lower() == ".gz"
-    sample = folder / (path.stem if packed else path.name)
+    kind, packed = form(path)
+    sample = folder / f"sample.{kind}"
     with undamaged(path), gzip.open(path) if packed else path.open("rb") as file:
         head = file.read(SAMPLE_BYTES + 1)
     whole = len(head) <= SAMPLE_BYTES
@@ -117,4 +148,4 @@ def _format(source: Source, path: Path) -> str:
         words += " parted by " + {"\t": "tabs", ";": "semicolons", "|": "bars"}[source.delimiter]
     if source.encoding == "utf-16":
         words += ", UTF-16"
-    return words + (", gzip" if path.suffix.lower() == ".gz" else "")
+    return words + (", gzip" if form(path)[1] else "")

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from core import logs
+from core import days, logs
 from core.errors import InputError
 from core.store import Store
 
@@ -13,9 +13,10 @@ OLD = "SELECT ingest_id FROM ingest WHERE last_day < ?"
 
 @dataclass(frozen=True)
 class Pruned:
-    """First day that was kept, None in a store without clicks; rows that went by table; bytes on disk before and after."""
+    """First day that was kept, None where no day was counted from; days in the future; rows that went by table; bytes before and after."""
 
     first_kept: date | None
+    future_days: int
     rows: dict[str, int]
     bytes_before: int
     bytes_after: int
@@ -28,17 +29,18 @@ class Pruned:
 def prune(store: Store, keep_days: int) -> Pruned:
     """Deletes the bins of all but the last `keep_days` days, counted from the newest day with clicks, and compacts the store.
 
-    Digests of click ids and rejected rows go with the ingests that brought older days only. Raises InputError for less than a day.
+    Days in the future, which older versions took in, are not counted from, and stay. Digests of click ids and rejected rows go with
+    the ingests that brought older days only. Raises InputError for less than a day.
     """
     if keep_days < 1:
-        raise InputError(f"A store keeps 1 day or more: {keep_days} were asked for. Give --keep-days a larger number.")
+        raise InputError(f"A store keeps 1 day or more; --keep-days says {keep_days}. Give it a larger number.")
     before = store.engine.n_bytes()
     with store.ingesting:  # else an ingest in work could have looked at a digest that is gone when it commits
-        newest = store.rows("SELECT max(day) AS day FROM heatmap_day")[0]["day"]
+        newest = days.newest(store)
         first_kept = None if newest is None else date.fromordinal(max(newest.toordinal() - keep_days + 1, 1))
         rows = {} if first_kept is None else _delete(store, first_kept)
         store.compact()
-    done = Pruned(first_kept, rows, before, store.engine.n_bytes())
+    done = Pruned(first_kept, days.n_future(store), rows, before, store.engine.n_bytes())
     logs.event("prune_finished", store=store.url.shown, **done.to_dict())
     return done
 

@@ -155,7 +155,13 @@ def _open(store: Store, request: Request) -> RunHandle:
         with store.transaction() as cursor:
             # in turn: an ingest is whole in the store before this moment, or finishes after it
             handle.started_at = clock.moment(cursor, "run_event", "ingest")
-            _event(cursor, handle.run_id, handle.started_at, "started", {**request.window, "detectors": request.detectors})
+            _event(
+                cursor,
+                handle.run_id,
+                handle.started_at,
+                "started",
+                {**request.window, "last_day": request.last_day, "detectors": request.detectors},
+            )
     except BaseException as error:
         handle.end("failed", str(error))
         raise

@@ -37,12 +37,16 @@ def copy_store(
 
 def prune(
     keep_days: Annotated[
-        int, typer.Option(min=1, max=MOST_NUMBER, metavar="N", help="Days of clicks to keep, counted back from the newest.")
+        int,
+        typer.Option(
+            min=1, max=MOST_NUMBER, metavar="N", help="Days of clicks to keep, counted back from the newest that is not in the future."
+        ),
     ],
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Let bins of old days go, and compact the store. What runs found in them stays, with its evidence."""
+    from core.days import future_words
     from core.retention import prune as let_go
 
     with existing_store(store) as opened:
@@ -52,7 +56,10 @@ def prune(
         return
     rows = [[name, n] for name, n in done.rows.items()]
     sizes = f"{done.bytes_before / 1e6:,.1f} MB before, {done.bytes_after / 1e6:,.1f} MB now"
-    console.show_table(f"Clicks are kept from {done.first_kept} on; {sizes}", ["table", "rows that went"], rows)
+    kept = f"Clicks are kept from {done.first_kept} on" if done.first_kept else "No day was counted from, nothing went"
+    console.show_table(f"{kept}; {sizes}", ["table", "rows that went"], rows)
+    if done.future_days:
+        console.err.print(future_words(done.future_days))
 
 
 def restore(

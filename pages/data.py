@@ -4,17 +4,17 @@ import streamlit as st
 
 from core import run as runs_of_store
 from core.queries import health, runs
-from core.ui import address, components, feed, nav, state, text
+from core.ui import address, components, feed, ingests, nav, state, text
 
 nav.through_app()
 
 
 def first_line() -> str:
     """Last ingest 3 h ago, 1.2 M clicks, 0.8 % rejected; last run 2 h ago, 3,030 banners in 21 s."""
-    ingests, finished = health.ingests(state.store(), 1), runs.finished_runs(state.store(), 1)
-    if not ingests:
+    newest, finished = health.ingests(state.store(), 1), runs.finished_runs(state.store(), 1)
+    if not newest:
         return "Nothing was ingested yet: name a click log below."
-    last = ingests[0]
+    last = newest[0]
     rejected = last["n_rejected"] / last["n_rows"] if last["n_rows"] else 0
     words = f"Last ingest {text.ago(last['finished_at'])}: {text.plural(last['n_accepted'], 'click')}, {text.percent(rejected)} rejected; "
     if not finished:
@@ -26,11 +26,16 @@ def first_line() -> str:
 
 
 components.sentence(text.markdown(first_line()))
-tab_in, tab_runs, tab_rejects, tab_store = address.bound(st.tabs, ["Ingest", "Runs", "Rejects", "Store"], key="tab", on_change="rerun")
+tab_in, tab_ingests, tab_runs, tab_rejects, tab_store = address.bound(
+    st.tabs, ["Ingest", "Ingests", "Runs", "Rejects", "Store"], key="tab", on_change="rerun"
+)
 going = runs_of_store.current(state.store())
 if tab_in.open:
     with tab_in:
         feed.ingest_section()
+if tab_ingests.open:
+    with tab_ingests:
+        ingests.section()
 if tab_runs.open:
     with tab_runs:
         feed.runs_section(going)

@@ -103,8 +103,8 @@ def time_fault(click: Click) -> str | None:
 
 def epoch(text: str) -> float | None:
     value = number(text)
-    if value is not None:
-        return None if not 1e8 <= value <= 1e14 else value if value < 1e11 else value / 1000
+    if value is not None and 1e8 <= value <= 1e14:
+        return value if value < 1e11 else value / 1000
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -22,7 +22,7 @@ ALLOWED = {
     "viewer": {"look"},
     "analyst": {"look", "triage", "map"},
     "reviewer": {"look", "triage", "map", "label", "adjudicate", "publish"},
-    "admin": {"look", "triage", "map", "label", "adjudicate", "publish", "roll_back", "ingest", "score", "train", "backup"},
+    "admin": {"look", "triage", "map", "label", "adjudicate", "publish", "roll_back", "ingest", "take_back", "score", "train", "backup"},
 }
 
 
@@ -163,7 +163,7 @@ READS = {
     "core.train_job": {"TrainHandle", "TrainRequest", "current", "networks", "state_of_weights"},
     "core.audit_job": {"AuditHandle", "current"},
     "core.model_selection": {"SelectionHandle", "LOWEST", "HIGHEST", "RATIO", "current"},
-    "core.ingest": {"IngestResult"},
+    "core.undo": {"ingests", "effect", "Effect"},
     "core.access": {"Action", "Person", "refusal", "refusals"},
     "core.store": {"Store"},
 }

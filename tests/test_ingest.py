@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import IngestCancelledError, InputError
-from core.ingest import ingest
+from core.ingest import Options, ingest
 from core.preview import preview
 from core.store import Store
 from tests.conftest import Place
@@ -79,11 +79,16 @@ def test_the_same_bytes_under_another_name_change_nothing(store: Store, tmp_path
     json.dumps([first, second])
 
 
-def test_the_same_bytes_read_by_another_mapping_are_another_log(store: Store, tmp_path: Path) -> None:
+def test_the_same_bytes_read_by_another_mapping_need_a_choice(store: Store, tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", row())
     ingest(store, [path])
     assert ingest(store, [path], mapping={"banner_id": "banner_id"}).already_ingested
-    assert not ingest(store, [path], mapping={"banner_id": "click_id", "click_id": "banner_id"}).already_ingested
+    swapped = {"banner_id": "domain", "domain": "banner_id"}
+    with pytest.raises(InputError, match=r"is in the store with other columns.*--replace"):
+        ingest(store, [path], mapping=swapped)
+    for known, n_clicks in (("rotating", 1), ("add", 2)):
+        ingest(store, [path], mapping=swapped if known == "rotating" else None, options=Options(known=known))  # type: ignore[arg-type]
+        assert store.rows("SELECT sum(n_clicks)::BIGINT AS n FROM heatmap_day") == [{"n": n_clicks}]
 
 
 @pytest.mark.lakes
@@ -98,7 +103,7 @@ def test_a_click_id_counts_once_within_a_file_and_over_files(store: Store, tmp_p
 
 
 def test_a_rejected_click_is_not_remembered_as_seen(store: Store, tmp_path: Path) -> None:
-    ingest(store, [write(tmp_path / "a.csv", row("c1", x="9"))])
+    ingest(store, [write(tmp_path / "a.csv", row("c1", x="9"))], options=Options(allow_rejects=True))
     assert ingest(store, [write(tmp_path / "b.csv", row("c1"))]).accepted == 1
 
 
@@ -106,7 +111,7 @@ def test_a_banner_keeps_the_grid_that_it_has(store: Store, tmp_path: Path) -> No
     result = ingest(store, [write(tmp_path / "a.csv", row(grid="8"), row(), row())])
     other = "banner_id belongs to another grid_id, n_products or domain"
     assert (result.accepted, result.rejected) == (2, {other: 1})
-    result = ingest(store, [write(tmp_path / "b.csv", row(grid="8"), row(grid="8"), row())])
+    result = ingest(store, [write(tmp_path / "b.csv", row(grid="8"), row(grid="8"), row())], options=Options(allow_rejects=True))
     assert (result.accepted, result.rejected) == (1, {other: 2})
     assert store.rows("SELECT banner_id, grid_id FROM banner") == [{"banner_id": "b", "grid_id": 7}]
 
@@ -145,18 +150,6 @@ def test_rows_stand_sorted_and_parts_do_not_show(store: Store, place: Place, tmp
     with Store(place("other")) as other:
         ingest(other, [path])
         assert other.rows(f"{columns} ORDER BY ALL") == sorted(whole, key=lambda r: (r["banner_id"], r["day"]))
-
-
-def test_folders_are_ingested_file_by_file_and_a_bad_one_keeps_those_before(store: Store, tmp_path: Path) -> None:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    write(folder / "a.csv", row())
-    (folder / "b.csv").write_text("nothing,here\n1,2\n")
-    with pytest.raises(InputError, match="however"):
-        ingest(store, [folder])
-    assert contents(store)["ingest"] == 1
-    (folder / "b.csv").unlink()
-    assert ingest(store, [folder]).already_ingested
 
 
 def test_progress_rises_to_one_in_the_callers_thread(store: Store, tmp_path: Path) -> None:

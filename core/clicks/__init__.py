@@ -12,7 +12,7 @@ in, temporary tables on it come out.
 from core.clicks.columns import ALIASES, Match, match
 from core.clicks.judge import Judge
 from core.clicks.keys import Heat, heat_batches
-from core.clicks.source import Source, find_files, hash_bytes, open_source
+from core.clicks.source import Source, find_files, open_source
 from core.clicks.work import Work
 
-__all__ = ["ALIASES", "Heat", "Judge", "Match", "Source", "Work", "find_files", "hash_bytes", "heat_batches", "match", "open_source"]
+__all__ = ["ALIASES", "Heat", "Judge", "Match", "Source", "Work", "find_files", "heat_batches", "match", "open_source"]

@@ -4,6 +4,8 @@
 Reasons are the words that reports and the `reject` table use.
 """
 
+from datetime import UTC, datetime, timedelta
+
 from core.clicks.columns import PLACE, Match
 from core.clicks.source import Source
 from core.settings import N_COLS, N_ROWS
@@ -14,6 +16,9 @@ FIRST_DAY, LAST_DAY = "1971-01-01", "2099-12-31"
 DAY_US = 86_400_000_000
 MAX_COUNT = 2**31
 NO_TIME = "time outside 1971..2099"
+FUTURE = "time in the future"
+AHEAD = timedelta(days=1)
+"""A click may be later than now by this much: clocks differ, and local times stand in logs as UTC."""
 OTHER_BANNER = "banner_id belongs to another grid_id, n_products or domain"
 DUPLICATE = "duplicate click_id"
 
@@ -31,10 +36,12 @@ class Row:
     `m_clicked_at` microseconds since 1970 in UTC; NULL where they cannot be read.
     """
 
-    def __init__(self, source: Source, match: Match, today: str) -> None:
+    def __init__(self, source: Source, match: Match, now: datetime) -> None:
         self.match = match
         self.types = dict(zip(source.names, source.types, strict=False))
-        self.today = today
+        self.now, self.today = now, now.date().isoformat()
+        latest = int((now + AHEAD).replace(tzinfo=UTC).timestamp()) * 1_000_000 + now.microsecond
+        self.is_past = f"m_clicked_at <= {latest}"
 
     def text(self, ours: str) -> str:
         """The field as text."""
@@ -76,7 +83,7 @@ class Row:
             x, y = self._shares()
             sizes = "".join(f"m_{n} {_SIZE} AND " for n in PLACE[self.match.layout][2:])
             place = f"{sizes}{x} BETWEEN 0 AND 1 AND {y} BETWEEN 0 AND 1"
-        return f"{place} AND {_IN_TIME}"
+        return f"{place} AND {_IN_TIME} AND {self.is_past}"
 
     def cell(self) -> str:
         """`day * 65536 + row * 40 + col` of a good row, days since 1970-01-01 in UTC. 1.0 belongs to the last cell."""
@@ -147,6 +154,7 @@ class Row:
             (_empty(text), "time empty", text),
             ("m_clicked_at IS NULL", "time unreadable", text),
             (f"NOT ({_IN_TIME})", NO_TIME, text),
+            (f"NOT ({self.is_past})", FUTURE, text),
         ]
 
 

@@ -14,6 +14,7 @@ The fast way reads the log twice: combinations, then keys. Only where these say 
 
 import os
 import threading
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -39,15 +40,16 @@ class Judge:
     """Judges `source`; `known` and `seen` are queries for the banners and click digests that were there before.
 
     After `judge()`: `n_rows`, `n_accepted`, `rejected` (reason -> rows) and the tables of this module. `folder` takes the
-    repaired text of a log that is not plain. `today` is the day of counts that have none, YYYY-MM-DD.
+    repaired text of a log that is not plain. `now` (naive UTC) is the day of
+    counts that have none; a click later than a day after it is rejected.
     """
 
     def __init__(
-        self, work: Work, source: Source, match: Match, folder: Path, today: str, *, known: str = NO_BANNERS, seen: str = NO_CLICKS
+        self, work: Work, source: Source, match: Match, folder: Path, now: datetime, *, known: str = NO_BANNERS, seen: str = NO_CLICKS
     ) -> None:
         self.work, self.source, self.match, self.folder = work, source, match, folder
         self.known, self.seen = known, seen
-        self.row = Row(source, match, today)
+        self.row = Row(source, match, now)
         self.banner_fields = [name for name in BANNER if name in match]
         self.n_rows = self.n_accepted = 0
         self.rejected: dict[str, int] = {}

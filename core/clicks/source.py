@@ -1,13 +1,12 @@
 """One click log as it lies on the disk: its format, its columns, and what its bytes are like.
 
-The bytes are read once before anything else, for their hash, and once as text to learn whether they are plain: UTF-8,
-one row a line, no line too long. A plain log is read by DuckDB as it is; any other goes through `repair` first.
+The bytes are read once before anything else, unpacked, for their hash and to learn whether they are plain: UTF-8, one row a
+line, no line too long. A plain log is read by DuckDB as it is; any other goes through `repair` first.
 """
 
 import codecs
 import csv
 import gzip
-import hashlib
 import json
 import re
 import zlib
@@ -24,6 +23,7 @@ from core.errors import InputError
 
 Kind = Literal["csv", "jsonl", "parquet"]
 Tick = Callable[[float], None]
+Seen = Callable[[bytes], None]
 
 MAX_LINE = 65_536
 """Bytes of the longest line that is read; a longer one is rejected."""
@@ -40,6 +40,8 @@ SUFFIXES: dict[str, Kind] = {
     ".pq": "parquet",
 }
 _DELIMITERS = (",", "\t", ";", "|")
+_ROTATED = re.compile(r"[.-]\d{1,14}$")
+"""What log rotation puts behind a name: click.csv.1, click.csv-20261120."""
 _GZIP_RATIO = 5
 """How many bytes of text a packed byte stands for, roughly: progress only."""
 
@@ -66,7 +68,7 @@ def find_files(paths: list[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and _kind(p) and not _hidden(p.relative_to(path))]
+            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and form(p)[0] and not _hidden(p.relative_to(path))]
             if not inside:
                 raise InputError(f"A folder holds click logs ({', '.join(SUFFIXES)}, also .gz), however {path} holds none.")
             files += inside
@@ -79,28 +81,24 @@ def find_files(paths: list[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def hash_bytes(path: Path, tick: Tick) -> str:
-    """SHA-256 of the file's bytes, in hexadecimal."""
-    digest, done, size = hashlib.sha256(), 0, max(path.stat().st_size, 1)
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            done += len(chunk)
-            tick(done / size)
-    return digest.hexdigest()
+def open_source(con: duckdb.DuckDBPyConnection, path: Path, tick: Tick = lambda share: None, seen: Seen = lambda chunk: None) -> Source:
+    """Looks at one file; `seen` gets all of its bytes, unpacked, in order.
 
-
-def open_source(con: duckdb.DuckDBPyConnection, path: Path, tick: Tick = lambda share: None) -> Source:
-    """Looks at one file. Raises InputError where it is empty, of no known format, damaged, or not text."""
-    kind = _kind(path)
+    Raises InputError where it is empty, of no known format, damaged, or not text.
+    """
+    kind, packed = form(path)
     if kind is None:
         raise InputError(f"A click log ends in {', '.join(SUFFIXES)}, also with .gz; however {path.name} does not. Rename it.")
     with undamaged(path):
         n_bytes = path.stat().st_size
         if n_bytes == 0:
-            raise InputError(f"A click log has a header and rows, however {path.name} is empty. Export it again.")
-        source = Source(path, kind, path.suffix.lower() == ".gz", n_bytes, ())
-        return _open_parquet(con, source) if kind == "parquet" else _open_text(source, tick)
+            raise InputError(f"A click log has a header and rows; {path.name} is empty (0 bytes). Export it again.")
+        source = Source(path, kind, packed, n_bytes, ())
+        if kind != "parquet":
+            return _open_text(source, tick, seen)
+        source = _open_parquet(con, source)
+        read_bytes(path, tick, seen)
+        return source
 
 
 @contextmanager
@@ -112,6 +110,16 @@ def undamaged(path: Path) -> Iterator[None]:
         raise InputError(f"{path.name} should be whole gzip data, however it is damaged: {error}. Copy it again.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}. Check its rights.") from error
+
+
+def read_bytes(path: Path, tick: Tick, seen: Seen) -> None:
+    """Passes the file's bytes to `seen` as they lie on the disk."""
+    done, size = 0, max(path.stat().st_size, 1)
+    with undamaged(path), path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            seen(chunk)
+            done += len(chunk)
+            tick(done / size)
 
 
 def open_bytes(source: Source) -> BinaryIO:
@@ -127,10 +135,14 @@ def split_header(line: str, delimiter: str) -> list[str]:
         raise InputError(f"The first line of a CSV names its columns, however it cannot be read ({error}): {line[:200]!r}.") from error
 
 
-def _kind(path: Path) -> Kind | None:
-    name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    kind = SUFFIXES.get(name.suffix.lower())
-    return None if kind == "parquet" and name != path else kind
+def form(path: Path) -> tuple[Kind | None, bool]:
+    """Format by the name's ending, None where it is unknown, and whether it is packed. Numbers and dates of rotation are left out."""
+    name = _ROTATED.sub("", path.name.lower())
+    packed = name.endswith(".gz")
+    if packed:
+        name = _ROTATED.sub("", name.removesuffix(".gz"))
+    kind = SUFFIXES.get(Path(name).suffix)
+    return None if kind == "parquet" and packed else kind, packed
 
 
 def _hidden(path: Path) -> bool:
@@ -150,7 +162,7 @@ def literal(path: Path) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in str(path))
 
 
-def _open_text(source: Source, tick: Tick) -> Source:
+def _open_text(source: Source, tick: Tick, seen: Seen) -> Source:
     with open_bytes(source) as file:
         head = file.read(1 << 18)
     encoding = _encoding(head)
@@ -167,7 +179,7 @@ def _open_text(source: Source, tick: Tick) -> Source:
         source = replace(source, delimiter=delimiter, names=tuple(split_header(lines[0], delimiter)))
     else:
         source = replace(source, names=tuple(_keys(lines[:1000], source.path.name)))
-    return _profile(source, tick)
+    return _profile(source, tick, seen)
 
 
 def _encoding(head: bytes) -> str:
@@ -191,7 +203,7 @@ def _keys(lines: list[str], name: str) -> list[str]:
     return list(keys)
 
 
-def _profile(source: Source, tick: Tick) -> Source:
+def _profile(source: Source, tick: Tick, seen: Seen) -> Source:
     """Reads all text once: number of lines, quotes, and whether DuckDB may read it as it is."""
     n_lines = n_quotes = n_returns = n_pairs = 0
     plain = source.encoding == "utf-8"
@@ -202,6 +214,7 @@ def _profile(source: Source, tick: Tick) -> Source:
         if chunk is None:
             plain = False
             continue
+        seen(chunk)
         ends = np.flatnonzero(np.frombuffer(chunk, np.uint8) == 10) + offset
         gaps = np.diff(ends, prepend=last_newline)
         edge = last + chunk

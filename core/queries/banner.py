@@ -8,9 +8,12 @@ from core.store import Store
 
 
 def known(store: Store, banner_id: str) -> Row | None:
-    """What a banner is, scored or not; None where the store never saw it."""
-    found = store.rows("SELECT banner_id, grid_id, n_products, domain FROM banner WHERE banner_id = ? LIMIT 1", [banner_id])
-    return found[0] if found else None
+    """What a banner is, scored or not, also one whose ingest was taken back after a run; None where the store never saw it."""
+    for table in ("banner", "result"):
+        found = store.rows(f"SELECT banner_id, grid_id, n_products, domain FROM {table} WHERE banner_id = ? LIMIT 1", [banner_id])
+        if found:
+            return found[0]
+    return None
 
 
 def similar_ids(store: Store, text: str, limit: int = 8) -> list[str]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from core.days import last_possible
 from core.queries.runs import Row, n_flagged, scored_by
 from core.store import Store
 
@@ -43,10 +44,10 @@ def _of_flagged(by_fault: list[Row]) -> Row:
 
 
 def days(store: Store, run_id: str) -> list[Row]:
-    """A row a grid and day: banners seen, of these broken by then, newly broken. Ordered by grid and day."""
+    """A row a grid and day: banners seen, of these broken by then, newly broken. Ordered by grid and day, none in the future."""
     return store.rows(
-        "SELECT grid_id, day, n_banners, n_broken, n_new FROM run_day WHERE run_id = ? ORDER BY grid_id, day",
-        [run_id],
+        "SELECT grid_id, day, n_banners, n_broken, n_new FROM run_day WHERE run_id = ? AND day <= ? ORDER BY grid_id, day",
+        [run_id, last_possible()],
     )
 
 

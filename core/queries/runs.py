@@ -104,9 +104,9 @@ def decisions_token(store: Store) -> str:
 
 
 def ingests_token(store: Store) -> str:
-    """Changes with every ingest."""
-    row = store.rows("SELECT count(*) AS n, max(finished_at)::VARCHAR AS last FROM ingest")[0]
-    return f"{row['n']}-{row['last']}"
+    """Changes with every ingest, and with every one that is taken back."""
+    row = store.rows("SELECT count(*) AS n, max(finished_at)::VARCHAR AS last, (SELECT count(*) FROM ingest_undo) AS undone FROM ingest")[0]
+    return f"{row['n']}-{row['last']}-{row['undone']}"
 
 
 def has_banners(store: Store) -> bool:

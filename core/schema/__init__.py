@@ -27,6 +27,7 @@ STEPS: list[Callable[[], str]] = [
     clicks.m014_halves,
     clicks.m015_layout,
     triage.m016_seen,
+    clicks.m017_taken_back,
 ]
 """SQL of the steps; the record of what was applied names the functions."""
 

@@ -68,3 +68,29 @@ def m015_layout() -> str:
     ALTER TABLE heatmap_day SET SORTED BY (banner_id);
     CALL lake.set_option('parquet_row_group_size', 16384, table_name => 'heatmap_day');
     """
+
+
+def m017_taken_back() -> str:
+    """What an ingest is recognised by, who made it, and the events that took ingests back. Ingests from before have no `ingest_file`."""
+    return """
+    CREATE TABLE ingest_file (
+        ingest_id UUID NOT NULL,
+        path VARCHAR NOT NULL,            -- resolved, without .gz; upload:NAME where it came through a browser
+        text_hash VARCHAR NOT NULL,       -- SHA-256 of the unpacked bytes
+        n_text BIGINT NOT NULL,           -- unpacked bytes
+        n_clicks BIGINT NOT NULL,
+        author VARCHAR NOT NULL);
+    CREATE TABLE ingest_undo (
+        event_id UUID NOT NULL,           -- UUIDv7: sorts by time
+        happened_at TIMESTAMP NOT NULL,
+        ingest_id UUID NOT NULL,          -- its bins and digests are gone, its rejects stay
+        author VARCHAR NOT NULL,
+        reason VARCHAR NOT NULL,
+        replaced_by UUID);                -- the ingest of the newer version, NULL where there is none
+    CREATE VIEW ingest_current AS
+        SELECT i.*, f.path, f.text_hash, f.n_text, f.author,
+            coalesce(f.n_clicks, CASE WHEN json_extract_string(i.mapping, '$.count') IS NULL THEN i.n_accepted END) AS n_clicks,
+            u.happened_at AS undone_at, u.author AS undone_by, u.reason AS undone_reason, u.replaced_by
+        FROM ingest i LEFT JOIN ingest_file f USING (ingest_id)
+        LEFT JOIN (SELECT * FROM ingest_undo QUALIFY row_number() OVER (PARTITION BY ingest_id ORDER BY event_id) = 1) u USING (ingest_id);
+    """

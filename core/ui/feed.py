@@ -15,6 +15,11 @@ from core.ui import components, identity, jobs, report, state, text, upload, wri
 
 KINDS = ["csv", "gz", "jsonl", "ndjson", "parquet", "tsv"]
 EVERY_S = 1.0
+NEXT = {
+    "unusable": "",
+    "known": "Choose the file again, and above the button whether it replaces what was ingested or is counted in addition.",
+    "rejected": "Mend the log, map its columns, or tick the box above the button to take in what is left.",
+}
 
 
 def ingest_section() -> None:
@@ -68,8 +73,8 @@ def watch_ingest() -> None:
 
 def outcome(job: jobs.IngestJob) -> None:
     """How an ingest ended."""
-    if job.state == "failed":
-        st.error(text.markdown(job.error or ""), icon=":material/error:")
+    if job.state == "failed" and job.error:
+        st.error(text.markdown(job.error), icon=":material/error:")
     elif job.state == "cancelled":
         st.warning(text.markdown(job.error or "Cancelled."), icon=":material/block:")
     elif job.result is not None:
@@ -79,6 +84,14 @@ def outcome(job: jobs.IngestJob) -> None:
             f"{text.markdown(', '.join(job.names))}: {text.plural(job.result.accepted, 'row')} accepted, {n:,} rejected.{known}",
             icon=":material/check_circle:",
         )
+    for file in job.result.files if job.result else []:
+        if file.cause:
+            st.warning(f"{text.markdown(Path(file.file).name or file.file)}: likeliest cause of its rejects: {text.markdown(file.cause)}")
+    if job.failed:
+        lines = "".join(
+            f"\n- {text.markdown(Path(file.file).name or file.file)}: {text.markdown(file.reason)} {NEXT[file.kind]}" for file in job.failed
+        )
+        (st.warning if job.result else st.error)(f"Not taken in:{lines}", icon=":material/error:")
     with st.container(horizontal=True):
         if job.state == "finished":
             writes.button("score", "Score all banners", start_run, key="score_next", type="primary", icon=":material/play_arrow:")

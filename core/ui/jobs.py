@@ -4,27 +4,29 @@ import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from core import uploads
 from core.errors import HeatproofError, InputError
-from core.ingest import IngestResult, ingest
+from core.ingest import Options, ingest
+from core.ingest_results import FailedFile, IngestResult, NothingIngestedError
 from core.store import Store
 
 State = Literal["running", "finished", "failed", "cancelled"]
 
 
 class IngestJob:
-    """Files on their way into the store. Read from any thread: done 0..1, state, error, result once finished."""
+    """Files on their way into the store. Read from any thread: done 0..1, state, error, result once finished, failed files."""
 
-    def __init__(self, store: Store, paths: list[Path], mapping: Mapping[str, str], *, owned: bool) -> None:
+    def __init__(self, store: Store, paths: list[Path], mapping: Mapping[str, str], options: Options) -> None:
         self.names = [uploads.name_of(path) for path in paths]
         self.started_at = datetime.now(UTC).replace(tzinfo=None)
         self.done = 0.0
         self.state: State = "running"
         self.error: str | None = None
         self.result: IngestResult | None = None
-        self._store, self._paths, self._mapping, self._owned = store, paths, dict(mapping), owned
+        self.failed: list[FailedFile] = []
+        self._store, self._paths, self._mapping, self._options = store, paths, dict(mapping), options
         self._cancelled = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
 
@@ -43,8 +45,12 @@ class IngestJob:
 
     def _run(self) -> None:
         try:
-            self.result = ingest(self._store, self._paths, mapping=self._mapping, progress=self._report, cancel=self._cancelled)
+            given: dict[str, Any] = {"progress": self._report, "cancel": self._cancelled, "options": self._options}
+            self.result = ingest(self._store, self._paths, mapping=self._mapping, **given)
+            self.failed = self.result.failed
             self.state = "finished"
+        except NothingIngestedError as error:
+            self.failed, self.state = error.result.failed, "failed"
         except HeatproofError as error:
             self.error, self.state = str(error), "cancelled" if self._cancelled.is_set() else "failed"
         except BaseException as error:
@@ -54,7 +60,7 @@ class IngestJob:
             )
             raise
         finally:
-            if self._owned:  # copies of uploads; a path of the user's own is never touched
+            if self._options.uploaded:  # copies of uploads; a path of the user's own is never touched
                 for path in self._paths:
                     uploads.remove(path)
 
@@ -71,14 +77,14 @@ def current(store: Store) -> IngestJob | None:
     return _jobs.get(str(store.path))
 
 
-def start(store: Store, paths: list[Path], mapping: Mapping[str, str], *, owned: bool) -> IngestJob:
-    """Starts an ingest; `owned` files are deleted at its end. Raises InputError while another one is going."""
+def start(store: Store, paths: list[Path], mapping: Mapping[str, str], options: Options) -> IngestJob:
+    """Starts an ingest; uploaded files are deleted at its end. Raises InputError while another one is going."""
     going = current(store)
     if going and going.state == "running":
         raise InputError(
-            f"A store takes in one batch at a time, however {', '.join(going.names)} is at {going.done:.0%}. Wait for it or cancel it."
+            f"A store takes in one batch at a time; {', '.join(going.names)} is at {going.done:.0%}. Wait for it or cancel it."
         )
-    job = IngestJob(store, paths, mapping, owned=owned)
+    job = IngestJob(store, paths, mapping, options)
     _jobs[str(store.path)] = job
     job.start()
     return job

@@ -10,12 +10,14 @@ from typing import Any
 
 import streamlit as st
 
-from core import access, audit_job, backup, calibrate, claims, embed, labels, latent, model_selection, train_job, triage, uploads
+from core import access, audit_job, backup, calibrate, claims, embed, labels, latent, model_selection, train_job, triage, undo, uploads
 from core import run as runner
 from core.access import Action
 from core.calibrate import Preview
 from core.changes import Seen
 from core.embed import MapRequest
+from core.ingest import Options
+from core.known_files import KnownPath
 from core.latent import LatentRequest
 from core.queries.review import Mode
 from core.queries.selections import Selection
@@ -216,10 +218,17 @@ def keep_upload(upload: Any) -> Path:
     return kept[key]
 
 
-def ingest(paths: list[Path], mapping: Mapping[str, str], *, owned: bool) -> None:
-    """Starts an ingest in the background. Errors as of `jobs.start`."""
-    store, _ = allowed("ingest", ", ".join(map(uploads.name_of, paths)))
-    jobs.start(store, paths, mapping, owned=owned)
+def ingest(paths: list[Path], mapping: Mapping[str, str], *, owned: bool, known: KnownPath = "refuse", allow_rejects: bool = False) -> None:
+    """Starts an ingest in the background; `owned` files are uploads. Errors as of `jobs.start`."""
+    store, name = allowed("ingest", ", ".join(map(uploads.name_of, paths)))
+    options = Options(known=known, allow_rejects=allow_rejects, uploaded=owned, author=name)
+    jobs.start(store, paths, mapping, options)
+
+
+def undo_ingest(ingest_id: str, reason: str) -> undo.Effect:
+    """Takes an ingest back. Errors as of `undo.undo`."""
+    store, name = allowed("take_back", ingest_id)
+    return undo.undo(store, ingest_id, name, reason)
 
 
 def cancel_ingest(job: Any) -> None:

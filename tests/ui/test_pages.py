@@ -7,7 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import run as runner
-from core.ui import jobs, state
+from core import undo
+from core.ui import ingests, jobs, state
 from tests.stores import FIRST_DAY, HOSTILE
 from tests.ui.conftest import Open
 
@@ -220,3 +221,33 @@ def test_a_path_that_is_not_there_is_a_message(empty: Open) -> None:
     app.text_input(key="path").set_value("/nowhere/clicks.csv").run()
     assert not app.exception
     assert "does not exist" in plain(app.error[0].value)
+
+
+def test_a_known_file_needs_a_choice_and_a_bad_one_says_why(empty: Open, tmp_path: Path) -> None:
+    header, log = "banner_id,grid_id,n_products,domain,click_x_rel,click_y_rel,clicked_at\n", tmp_path / "clicks.csv"
+
+    def take_in(xs: list[str], choice: str | None = None) -> AppTest:
+        log.write_text(header + "".join(f"b,7,2,x.example,{x},0.5,2026-11-01T00:00:00Z\n" for x in xs))
+        app = empty("data")
+        app.text_input(key="path").set_value(str(log)).run()
+        if choice:
+            app.radio(key="known_choice").set_value(choice).run()
+        app.button(key="ingest").click().run()
+        job = jobs.current(state.store())
+        assert job is not None
+        assert job.wait(30)
+        return app.run()
+
+    take_in(["0.5", "0.6"])
+    app = take_in(["0.5", "0.6", "0.7"])
+    assert "is a newer version of a file in the store" in plain(app.error[0].value)
+    app = take_in(["0.5", "0.6", "0.7"], "replace")
+    assert "3 rows accepted" in plain(app.success[0].value)
+    app = take_in(["50", "60.5", "70.5"], "add")
+    assert "are percent" in plain(app.error[0].value)
+    rows = undo.ingests(state.store())
+    assert [row["state"] for row in rows] == ["in the store", "taken back"]
+    app = empty("data", tab="Ingests")
+    assert not app.exception
+    done = undo.effect(state.store(), rows[0]["ingest_id"])
+    assert "removes 3 clicks on 1 banner" in ingests._words(done)

@@ -96,6 +96,7 @@ WRITES: dict[str, tuple[str, Callable[[], Any]]] = {
     "discard_weights": ("admin", lambda: writes.discard_weights("ssad_clicks")),
     "keep_upload": ("admin", lambda: writes.keep_upload(Upload())),
     "ingest": ("admin", lambda: writes.ingest(absent(), {}, owned=False)),
+    "undo_ingest": ("admin", lambda: writes.undo_ingest("none", "")),
     "cancel_ingest": ("admin", lambda: writes.cancel_ingest(None)),
     "forget_ingest": ("admin", lambda: writes.forget_ingest(None)),
     "score": ("admin", lambda: writes.score()),

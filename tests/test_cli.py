@@ -87,7 +87,7 @@ def test_info_makes_no_store(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["score", "--grid", "abc"], "however 'abc' is not"),
+        (["score", "--grid", "abc"], "'abc' is none"),
         (["score", "--grid", "7"], "grid 7 has none"),
         (["score", "--detectors", ","], "however none was named"),
         (["score", "--from", "2027-01-01"], "clicks are of 2026-11-01 to 2026-11-02"),

@@ -16,7 +16,7 @@ from core.audit_worker import as_row
 from core.intervals import Interval
 from core.leaderboard import UNKNOWN
 from core.queries import audits, drift, runs
-from core.store import to_json
+from core.strict_json import to_json
 from core.ui import audit_charts, palette, state
 from tests.ui.conftest import Open
 from tests.ui.test_detectors import table

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from core import model_selection
 from core.model_selection import SelectionHandle
 from core.queries import runs, selections
-from core.store import to_json
+from core.strict_json import to_json
 from core.ui import palette, selection_charts, state
 from tests.ui.conftest import Open
 from tests.ui.test_detectors import table

@@ -5,7 +5,7 @@ LAYERS is read by a test: a module may import from its own layer and from those 
 
 LAYERS: list[set[str]] = [
     {"settings", "errors", "logs", "masking", "disk_space", "strict_json", "changes"},
-    {"clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images", "augment"},
+    {"tables", "clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images", "augment"},
     {"reference", "features", "anchors", "embeddings", "affine", "templates", "detectors", "normalise", "combine", "thresholds"}
     | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"}
     | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop", "hot_cells"}

@@ -28,6 +28,7 @@ from core.parallel import Engine, Step
 from core.reading import Grid, Part, grid_of, read_part
 from core.reference import Reference, fit_reference
 from core.scoring import Detectors, GridScorer, Scored, quiet
+from core.tables import table
 
 LEARN_SHARE = 0.2
 """Share of the run that is done once everything is learned from the samples."""
@@ -260,17 +261,18 @@ def _tier_table(learned: Learned, looked: list[Looked]) -> pa.Table:
     cleared = [sum(part.n_cleared[k] for part in looked) for k in (0, 1)]
     n = sum(len(part.control) for part in looked) + sum(cleared)
     losses = learned.gates.losses
-    return pa.table(
+    return table(
+        "tier",
         {
-            "tier": pa.array([0, 1, 2], pa.int16()),
+            "tier": [0, 1, 2],
             "name": [*TIERS, "all detectors"],
             "n_in": [n, n - cleared[0], n - sum(cleared)],
             "n_cleared": [*cleared, 0],
             "seconds": [float(sum(part.seconds[k] for part in looked)) for k in range(3)],
-            "cut": pa.array([*learned.gates.cuts, None], pa.float64()),
-            "n_found": pa.array([*[loss.n_found for loss in losses], None], pa.int64()),
-            "n_lost": pa.array([*[loss.n_lost for loss in losses], None], pa.int64()),
-        }
+            "cut": [*learned.gates.cuts, None],
+            "n_found": [*[loss.n_found for loss in losses], None],
+            "n_lost": [*[loss.n_lost for loss in losses], None],
+        },
     )
 
 
@@ -280,12 +282,12 @@ def _count_days(out: Path, looked: list[Looked], bounds: list[Any]) -> list[Any]
     for part in looked:
         zero = np.zeros(len(part.days), dtype=np.int64)
         grid_id = np.full(len(part.days), part.grid_id, dtype=np.int64)
-        found = pa.table({"grid_id": grid_id, **{c: part.days[c] for c in ("day", "n_banners")}, "n_broken": zero, "n_new": zero})
-        rows.append(found.cast(rows[0].schema))
+        of_part = {c: part.days[c] for c in ("day", "n_banners")}
+        rows.append(table("run_day", {"grid_id": grid_id, **of_part, "n_broken": zero, "n_new": zero}))
     summed = pa.concat_tables(rows).group_by(["grid_id", "day"]).aggregate([(c, "sum") for c in ("n_banners", "n_broken", "n_new")])
     summed = summed.rename_columns([name.removesuffix("_sum") for name in summed.column_names])
     for path in (out / "run_day").glob("*.parquet"):
         path.unlink()
-    write(out, "run_day", 0, summed)
+    write(out, "run_day", 0, table("run_day", {name: summed[name] for name in summed.column_names}))
     days = summed["day"].to_pylist()
     return [min(days), max(days)]

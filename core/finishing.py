@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix, vstack
 
-from core import results, scoring
+from core import results, scoring, tables
 from core.child import say
 from core.detectors import CATALOGUE
 from core.errors import InputError
@@ -89,7 +89,7 @@ def find_strangers(path: Path, scored: list[Scored], read: Read) -> pa.Table:
         for i in new:
             size = sum(len(part.banner_id) for part in scored if part.grid_id[0] == scored[i].grid_id[0])
             parts.append(results.stranger_table(scored[i], *known.judge(read(i).heatmaps.counts), size < MIN_COMPANY))
-    return pa.concat_tables([results.STRANGER.empty_table(), *parts])
+    return pa.concat_tables([tables.SCHEMAS["stranger"].empty_table(), *parts])
 
 
 def _some(counts: csr_matrix) -> csr_matrix:
@@ -120,6 +120,4 @@ def write_days(out: Path, scored: list[Scored], judged: Judged, reference: Refer
 
 def write(out: Path, table: str, part: object, rows: pa.Table) -> None:
     """Writes some rows of a table as out/<table>/<part>.parquet."""
-    folder = out / table
-    folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(rows, folder / f"{part}.parquet")
+    tables.write(rows, table, out / table / f"{part}.parquet")

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
@@ -24,6 +23,8 @@ from core.judging import CANDIDATE, About, Heard, Judge, Mask
 from core.reading import Grid, Part, read_part, rows_of, table_of
 from core.reference import Reference
 from core.scoring import GridScorer, Scored, quiet
+from core.tables import table
+from core.tables import write as write_table
 
 Vector = NDArray[np.float64]
 
@@ -146,23 +147,24 @@ def _cleared_table(heatmaps: Heatmaps, fates: list[Mask], scores: list[Vector], 
         tier.append(np.full(len(own), k, dtype=np.int16))
     at, p = np.concatenate(rows), np.concatenate(p_value)
     n_statistics = sum(CATALOGUE[name].family == "statistical" for name in learned.quick)
-    return pa.table(
+    return table(
+        "cleared",
         {
-            "banner_id": pa.array(heatmaps.banner_id[at], pa.string()),
+            "banner_id": heatmaps.banner_id[at],
             "grid_id": heatmaps.grid_id[at],
             "n_products": heatmaps.n_products[at],
-            "domain": pa.array(heatmaps.domain[at], pa.string()),
+            "domain": heatmaps.domain[at],
             "n_clicks": heatmaps.n_clicks[at].astype(np.int64),
-            "reference_id": scorer.ids_[scorer.own_.rows(heatmaps.take(at))].astype(np.int32),
+            "reference_id": scorer.ids_[scorer.own_.rows(heatmaps.take(at))],
             "combined": -ndtri(np.clip(p, 1e-12, 1 - 1e-12)),
             "p_value": p,
             "p_broken": np.concatenate(p_broken),
             "flagged": np.zeros(len(at), dtype=bool),
-            "n_agree": np.zeros(len(at), dtype=np.int16),
-            "n_detectors": (n_statistics + np.concatenate(tier)).astype(np.int16),
-            "n_left_out": (len(learned.quick) - n_statistics - np.concatenate(tier)).astype(np.int16),
+            "n_agree": np.zeros(len(at), dtype=np.int64),
+            "n_detectors": n_statistics + np.concatenate(tier),
+            "n_left_out": len(learned.quick) - n_statistics - np.concatenate(tier),
             "cleared_by": np.concatenate(tier),
-        }
+        },
     )
 
 
@@ -170,10 +172,8 @@ def _days(grid: Grid) -> pa.Table:
     at, inverse = np.unique(grid.days.day, return_inverse=True)
     pairs = np.unique(inverse * max(len(grid.heatmaps), 1) + grid.days.codes)  # a banner counts once a day, however many rows it has
     of_day = pairs // max(len(grid.heatmaps), 1)
-    return pa.table({"day": pa.array(at, pa.date32()), "n_banners": np.bincount(of_day, minlength=len(at)).astype(np.int64)})
+    return table("day", {"day": at, "n_banners": np.bincount(of_day, minlength=len(at))})
 
 
 def _keep(path: Path, grid: Grid) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table_of(grid), path)
-    return path
+    return write_table(table_of(grid), "kept", path)

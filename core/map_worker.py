@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn import decomposition
 
+from core import tables
 from core.anchors import robust_anchors, unit
 from core.child import asked_of, run, say
 from core.embeddings import MVU, PCA, Embedding, cluster, fit_alignment
@@ -29,6 +30,7 @@ from core.features.own import OwnExtractor
 from core.features.store import FeatureStore
 from core.heatmaps import counts_of_lists
 from core.images import smoothed
+from core.tables import N_NEAR
 
 Places = NDArray[np.float64]
 
@@ -38,9 +40,6 @@ HEATMAP_NOISE = 1.2 / 40
 """Its smoothing in sides of the banner, a little more than a cell: neighbouring cells of sparse heatmaps shall resemble each other."""
 
 N_AXES = 3
-N_NEAR = 32
-"""Directions kept of every banner's features, for distances between banners."""
-
 MOST_UNFOLDED = 2000
 """Points that an unfolding is fitted on; the others are placed among them, which takes a millisecond each instead of its square."""
 
@@ -68,10 +67,9 @@ def main(job: Path) -> None:
     clusters = cluster(places, smallest=SMALLEST_CLUSTER) if len(X) > SMALLEST_CLUSTER else np.full(len(X), -1)
     near, near_share = strongest_directions(X)
     n = len(X)
-    (job / "out").mkdir(exist_ok=True)
-    columns = {"banner_id": points["banner_id"], **_columns(flat[:n], deep[:n]), "cluster": clusters.astype(np.int16), "near": list(near)}
-    pq.write_table(pa.table({"point": np.arange(n, dtype=np.int32), **columns}), job / "out" / "point.parquet")
-    pq.write_table(pa.table({**of_layouts, **_columns(flat[n:], deep[n:])}), job / "out" / "anchor.parquet")
+    columns = {"banner_id": points["banner_id"], **_columns(flat[:n], deep[:n]), "cluster": clusters, "near": list(near)}
+    tables.write(tables.table("point", {"point": np.arange(n), **columns}), "point", job / "out" / "point.parquet")
+    tables.write(tables.table("anchor", {**of_layouts, **_columns(flat[n:], deep[n:])}), "anchor", job / "out" / "anchor.parquet")
     summary = {
         "weights": weights,
         "n_points": n,

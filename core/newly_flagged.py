@@ -16,6 +16,7 @@ from core.diagnosis import Diagnosis
 from core.heatmaps import counts_of_lists
 from core.onset import Days, daily_log_odds, onset
 from core.reference import Reference
+from core.tables import table_of_rows
 
 WINDOW = """h.day BETWEEN i.first_day AND i.last_day
     AND NOT EXISTS (FROM ingest g WHERE g.ingest_id = h.ingest_id AND g.finished_at > i.started_at)"""
@@ -78,14 +79,13 @@ def _add_new(cursor: duckdb.DuckDBPyConnection, run_id: str, result_id: str) -> 
         )
         since.append({"banner_id": banner_id, "since": _date(at[onset(odds)])})
     for table, found in (("evidence", evidence), ("heatmap", heatmaps)):
-        _insert(cursor, f"INSERT INTO {table} BY NAME SELECT ?::UUID AS run_id, * FROM found", found, [result_id])
-    _insert(cursor, "INSERT INTO fresh_since FROM found", since, [])
+        rows_sql = f"INSERT INTO {table} BY NAME SELECT ?::UUID AS run_id, * FROM found"
+        _insert(cursor, rows_sql, table_of_rows(table, found), [result_id])
+    _insert(cursor, "INSERT INTO fresh_since BY NAME FROM found", table_of_rows("since", since), [])
 
 
-def _insert(cursor: duckdb.DuckDBPyConnection, sql: str, rows: list[dict[str, Any]], parameters: list[Any]) -> None:
-    if not rows:
-        return
-    cursor.register("found", pa.Table.from_pylist(rows))
+def _insert(cursor: duckdb.DuckDBPyConnection, sql: str, found: pa.Table, parameters: list[Any]) -> None:
+    cursor.register("found", found)
     cursor.execute(sql, parameters)
     cursor.unregister("found")
 

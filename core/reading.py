@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 
 from core.heatmaps import Heatmaps, counts_of_lists
 from core.onset import Days
+from core.tables import table
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,18 @@ class Grid:
 
 
 def parts_of(job: Path) -> list[Part]:
-    """Parts by grid_id, then by number."""
+    """Parts by grid_id, then by number; those without a row are left out."""
     out = []
     for folder in (job / "heatmaps").glob("grid_id=*"):
         grid_id = int(folder.name.removeprefix("grid_id="))
         inner = sorted(folder.glob("part=*"), key=lambda p: int(p.name.removeprefix("part=")))
         out += [Part(grid_id, at) for at in inner or [folder]]
-    return sorted(out, key=lambda part: part.grid_id)
+    return sorted((part for part in out if _has_rows(part)), key=lambda part: part.grid_id)
+
+
+def _has_rows(part: Part) -> bool:
+    """Whether any of its files has a row, by their footers."""
+    return any(pq.read_metadata(path).num_rows for path in part.folder.glob("*.parquet"))
 
 
 def read_part(part: Part) -> Grid:
@@ -92,13 +98,14 @@ def table_of(grid: Grid) -> pa.Table:
     """The rows that `grid_of` reads."""
     of, counts = grid.days.codes, grid.days.counts.sorted_indices()
     offsets = pa.array(counts.indptr.astype(np.int32))
-    return pa.table(
+    return table(
+        "kept",
         {
             "banner_id": pa.array(grid.heatmaps.banner_id, pa.string()).take(pa.array(of)),
             "n_products": grid.heatmaps.n_products[of],
             "domain": pa.array(grid.heatmaps.domain, pa.string()).take(pa.array(of)),
-            "day": pa.array(grid.days.day),
+            "day": grid.days.day,
             "bins": pa.ListArray.from_arrays(offsets, pa.array(counts.indices.astype(np.uint16))),
             "counts": pa.ListArray.from_arrays(offsets, pa.array(counts.data.astype(np.uint32))),
-        }
+        },
     )

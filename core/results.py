@@ -13,19 +13,7 @@ from core.judging import Judged
 from core.onset import Days, daily_log_odds, onset
 from core.reference import Reference
 from core.scoring import Scored
-
-EVIDENCE = pa.schema([("banner_id", pa.string()), ("day", pa.date32()), ("n_clicks", pa.int64()), ("log_odds", pa.float64())])
-
-STRANGER = pa.schema(
-    [
-        ("banner_id", pa.string()),
-        ("grid_id", pa.int64()),
-        ("score", pa.float64()),
-        ("nearest_grid_id", pa.int64()),
-        ("fits_none", pa.bool_()),
-        ("held_back", pa.bool_()),
-    ]
-)
+from core.tables import SCHEMAS, table
 
 
 def gathered(scored: list[Scored], name: str) -> NDArray[Any]:
@@ -36,32 +24,33 @@ def gathered(scored: list[Scored], name: str) -> NDArray[Any]:
 def result_table(scored: list[Scored], judged: Judged, since: list[Any]) -> pa.Table:
     """Table `result`: one row a banner."""
     diagnoses = [d for part in scored for d in part.diagnoses]
-    return pa.table(
+    return table(
+        "result",
         {
             "banner_id": gathered(scored, "banner_id"),
             "grid_id": gathered(scored, "grid_id"),
             "n_products": gathered(scored, "n_products"),
             "domain": gathered(scored, "domain"),
             "n_clicks": gathered(scored, "n_clicks").astype(np.int64),
-            "reference_id": gathered(scored, "reference_id").astype(np.int32),
+            "reference_id": gathered(scored, "reference_id"),
             "combined": judged.combined,
             "p_value": judged.p_value,
             "p_broken": judged.p_broken,
             "flagged": judged.flagged,
-            "position": judged.position.astype(np.int32),
-            "n_agree": judged.n_agree.astype(np.int16),
-            "n_detectors": judged.n_looked.astype(np.int16),
-            "n_left_out": (len(judged.p_values) - judged.n_looked).astype(np.int16),
-            "fault": pa.array([d.fault for d in diagnoses], pa.string()),
-            "fault_size": pa.array([d.size for d in diagnoses], pa.float64()),
-            "fault_detail": pa.array([None if d.detail is None else json.dumps(d.detail) for d in diagnoses], pa.string()),
-            "log_odds": pa.array([d.log_odds for d in diagnoses], pa.float64()),
-            "runner_up": pa.array([d.runner_up for d in diagnoses], pa.string()),
-            "margin": pa.array([d.margin for d in diagnoses], pa.float64()),
-            "sentence": pa.array([d.sentence for d in diagnoses], pa.string()),
-            "since": pa.array(since, pa.date32()),
-            "cleared_by": pa.nulls(len(since), pa.int16()),
-        }
+            "position": judged.position,
+            "n_agree": judged.n_agree,
+            "n_detectors": judged.n_looked,
+            "n_left_out": len(judged.p_values) - judged.n_looked,
+            "fault": [d.fault for d in diagnoses],
+            "fault_size": [d.size for d in diagnoses],
+            "fault_detail": [None if d.detail is None else json.dumps(d.detail) for d in diagnoses],
+            "log_odds": [d.log_odds for d in diagnoses],
+            "runner_up": [d.runner_up for d in diagnoses],
+            "margin": [d.margin for d in diagnoses],
+            "sentence": [d.sentence for d in diagnoses],
+            "since": since,
+            "cleared_by": pa.nulls(len(since)),
+        },
     )
 
 
@@ -69,14 +58,15 @@ def score_table(scored: list[Scored], judged: Judged, name: str) -> pa.Table:
     """Table `score`, the rows of one detector; banners that it left out have none."""
     looked = np.isfinite(judged.normalised[name])
     banner_id = gathered(scored, "banner_id")[looked]
-    return pa.table(
+    return table(
+        "score",
         {
             "banner_id": banner_id,
-            "detector": pa.array([name]).take(pa.array(np.zeros(len(banner_id), dtype=np.int64))),
+            "detector": pa.repeat(name, len(banner_id)),
             "score": np.concatenate([part.scores[name] for part in scored])[looked],
             "normalised": judged.normalised[name][looked],
             "p_value": judged.p_values[name][looked],
-        }
+        },
     )
 
 
@@ -84,19 +74,20 @@ def heatmap_table(heatmaps: Heatmaps, flagged: NDArray[np.int64], position: NDAr
     """Table `heatmap`: the counts of the banners at `flagged`, with their positions in the run."""
     counts = heatmaps.counts[flagged].sorted_indices()
     offsets = pa.array(counts.indptr.astype(np.int32))
-    return pa.table(
+    return table(
+        "heatmap",
         {
             "banner_id": heatmaps.banner_id[flagged],
-            "position": position.astype(np.int32),
+            "position": position,
             "bins": pa.ListArray.from_arrays(offsets, pa.array(counts.indices.astype(np.uint16))),
             "counts": pa.ListArray.from_arrays(offsets, pa.array(counts.data.astype(np.uint32))),
-        }
+        },
     )
 
 
 def evidence_table(part: Scored, flagged: NDArray[np.int64], days: Days, reference: Reference) -> tuple[pa.Table, list[Any]]:
     """Table `evidence` of the banners at `flagged`, and the first day of each one's fault."""
-    columns: dict[str, list[Any]] = {name: [] for name in EVIDENCE.names}
+    columns: dict[str, list[Any]] = {name: [] for name in SCHEMAS["evidence"].names}
     since = []
     for i in flagged:
         at, counts = days.of(i)
@@ -106,7 +97,7 @@ def evidence_table(part: Scored, flagged: NDArray[np.int64], days: Days, referen
         columns["day"] += at.tolist()
         columns["n_clicks"] += np.asarray(counts.sum(axis=1)).ravel().astype(int).tolist()
         columns["log_odds"] += log_odds.tolist()
-    return pa.table(columns, schema=EVIDENCE), since
+    return table("evidence", columns), since
 
 
 def run_day_table(grid_id: int, days: Days, since: NDArray[Any]) -> pa.Table:
@@ -115,14 +106,15 @@ def run_day_table(grid_id: int, days: Days, since: NDArray[Any]) -> pa.Table:
     pairs = np.unique(inverse * len(since) + days.codes)  # a banner counts once a day, however many rows it has
     inverse, banner = np.divmod(pairs, len(since))
     broken = since[banner] <= at[inverse]  # NaT compares false
-    return pa.table(
+    return table(
+        "run_day",
         {
             "grid_id": np.full(len(at), grid_id, dtype=np.int64),
-            "day": pa.array(at),
+            "day": at,
             "n_banners": np.bincount(inverse, minlength=len(at)),
             "n_broken": np.bincount(inverse, broken, minlength=len(at)).astype(np.int64),
             "n_new": np.array([(since == d).sum() for d in at], dtype=np.int64),
-        }
+        },
     )
 
 
@@ -130,16 +122,17 @@ def reference_table(reference: Reference) -> pa.Table:
     """Table `reference`."""
     groups = reference.groups
     p = reference.p.astype(np.float32)
-    return pa.table(
+    return table(
+        "reference",
         {
-            "reference_id": np.arange(len(groups), dtype=np.int32),
-            "grid_id": pa.array([g.grid_id for g in groups], pa.int64()),
-            "n_products": pa.array([g.n_products for g in groups], pa.int16()),
-            "domain": pa.array([g.domain for g in groups], pa.string()),
-            "n_banners": pa.array([g.n_banners for g in groups], pa.int64()),
-            "n_clicks": pa.array([g.n_clicks for g in groups], pa.int64()),
+            "reference_id": np.arange(len(groups)),
+            "grid_id": [g.grid_id for g in groups],
+            "n_products": [g.n_products for g in groups],
+            "domain": [g.domain for g in groups],
+            "n_banners": [g.n_banners for g in groups],
+            "n_clicks": [g.n_clicks for g in groups],
             "p": pa.ListArray.from_arrays(np.arange(len(groups) + 1, dtype=np.int32) * p.shape[1], p.ravel()),
-        }
+        },
     )
 
 
@@ -149,8 +142,8 @@ def stranger_table(
     """Table `stranger`, the rows of one new grid."""
     n = len(part.banner_id)
     said = [None] * n if fits_none is None else fits_none
-    columns = [pa.array(part.banner_id, pa.string()), part.grid_id, score, nearest, said, np.full(n, held_back)]
-    return pa.table([pa.array(c, t) for c, t in zip(columns, STRANGER.types, strict=True)], schema=STRANGER)
+    columns = [part.banner_id, part.grid_id, score, nearest, said, np.full(n, held_back)]
+    return table("stranger", dict(zip(SCHEMAS["stranger"].names, columns, strict=True)))
 
 
 def held_back(scored: list[Scored], strangers: pa.Table) -> NDArray[np.bool_]:
@@ -162,7 +155,8 @@ def held_back(scored: list[Scored], strangers: pa.Table) -> NDArray[np.bool_]:
 def detector_table(scored: list[Scored]) -> pa.Table:
     """Table `run_detector`."""
     names = list(scored[0].scores)
-    return pa.table(
+    return table(
+        "run_detector",
         {
             "detector": names,
             "family": [CATALOGUE[name].family for name in names],
@@ -170,6 +164,6 @@ def detector_table(scored: list[Scored]) -> pa.Table:
             "fit_s": [sum(part.seconds[name][0] for part in scored) for name in names],
             "score_s": [sum(part.seconds[name][1] for part in scored) for name in names],
             "n_scored": [sum(int(np.isfinite(part.scores[name]).sum()) for part in scored) for name in names],
-            "weights": pa.array([scored[0].weights.get(name) for name in names], pa.string()),
-        }
+            "weights": [scored[0].weights.get(name) for name in names],
+        },
     )

@@ -135,7 +135,7 @@ def alone(store: Store, run_id: str, cut: dict[str, Cut]) -> list[Row]:
     """Banners that one detector flags and no other, by detector and p-value: banner_id, detector, p_value, grid_id, n_clicks, fault, and
     whether they are flagged as the run is shown."""
     own = scored_by(store, run_id)
-    known = pa.table({"detector": list(cut), "cut": [c.p_value for c in cut.values()]})
+    known = pa.table({"detector": pa.array(list(cut), pa.string()), "cut": pa.array([c.p_value for c in cut.values()], pa.float64())})
     with store.cursor() as cursor:
         cursor.register("own_cut", known)
         try:

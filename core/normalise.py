@@ -17,7 +17,17 @@ PER_KNOT = 60
 """Banners from which on a group has a trend of its own, and that a knot of it rests on unless told otherwise."""
 MAX_KNOTS = 8
 PER_CURVE = 30
-"""Banners from which on a curve is fitted, up to where there are enough for all knots."""
+"""Banners from which on a curve is fitted."""
+BULK = 0.65
+"""Share of the banners that the bulk of click counts is found by: all others together may have other counts, and be broken."""
+REACH = 4.0
+"""Half widths that the bulk reaches, nearly four standard deviations of log-normal counts: what lies farther out is not of that kind."""
+NARROW = 0.05
+"""It reaches so far in log clicks at least."""
+NARROWEST = 0.25
+"""Half width in log clicks that a parabola is laid over at least."""
+PRIOR = 0.1
+"""Banners without a trend that every parabola is fitted with."""
 N_POINTS = 64
 """Points at which a trend is kept; between them it is a line, outside of them flat."""
 FEW = 4.0
@@ -34,8 +44,9 @@ LOWER_Z = 0.8416212335729143
 
 @dataclass
 class Normaliser:
-    """Per group: median and lower spread of the scores as functions of log clicks, flat outside the banners fitted.
+    """Per group: median and lower spread of the scores as functions of log clicks, flat outside the bulk of the click counts.
 
+    No banner, and no tenth of them, moves the trend at its own click count by more than the others differ among each other.
     A group with fewer than PER_KNOT banners takes the pooled trend of all groups and only its own location and scale on top of it.
     `per_knot`: banners a knot of the trend rests on. More make what is learned from a sample steadier, which is to hold for others.
     """
@@ -93,43 +104,71 @@ class Normaliser:
         return out
 
 
+def bulk(x: Vector) -> tuple[float, float]:
+    """Lowest and highest log clicks (n,) at which enough others say what is usual: the narrowest stretch that holds BULK of the banners,
+    and as far around it again as a bell-shaped spread would reach. A fifth of the banners, wherever they are, cannot stretch it."""
+    ordered = np.sort(x)
+    m = int(np.ceil(BULK * len(x)))
+    widths = ordered[m - 1 :] - ordered[: len(x) - m + 1]
+    at = int(np.argmin(widths))
+    middle = (ordered[at] + ordered[at + m - 1]) / 2
+    reach = max(REACH * widths[at] / 2, NARROW)
+    return float(middle - reach), float(middle + reach)
+
+
 def _trend(x: Vector, scores: Vector, per_knot: int) -> tuple[Vector, Vector, Vector]:
-    """Points in log clicks, and median and scale at each: a curve, and what overlapping windows of equally many banners add to it.
+    """Points in log clicks, and median and scale at each: a parabola, and what overlapping windows of equally many banners add to it.
 
-    The curve reaches the smallest and the largest banners, which are the odd ones out in the wide windows of few banners.
+    Only the bulk in log clicks takes part. A window holds a third of it, so that a tenth that shares a fault and a click count is outvoted
+    there; a robust parabola follows the trend between and beyond the windows' middles.
     """
+    low, high = bulk(x)
+    inside = (x >= low) & (x <= high)
+    x, scores = x[inside], scores[inside]
     order = np.argsort(x, kind="stable")
-    n = len(x)
-    k = int(np.clip(n // per_knot, 1, MAX_KNOTS))
+    k = int(np.clip(len(x) // per_knot, 1, MAX_KNOTS))
     points = np.linspace(x.min(), x.max(), N_POINTS)
-    on_curve, on_points = _curve(x, scores, points, per_knot)
-    residual = scores - on_curve
-    at, location, scale = [], [], []
-    for i in range(k):
-        window = order[max(0, int((i - 0.5) * n / k)) : min(n, int((i + 1.5) * n / k))]
-        m, s = _location_scale(residual[window])
-        at.append(float(np.median(x[window])))
-        location.append(m)
-        scale.append(s)
-    knots = np.maximum.accumulate(np.array(at))
-    return points, on_points + np.interp(points, knots, location), np.interp(points, knots, scale)
+    at, location, _ = _windows(x, scores, order, k)
+    on_curve, on_points = _curve(x, scores, points, scores - np.interp(x, at, location))
+    at, location, scale = _windows(x, scores - on_curve, order, k)
+    return points, on_points + np.interp(points, at, location), np.interp(points, at, scale)
 
 
-def _curve(x: Vector, scores: Vector, points: Vector, per_knot: int) -> tuple[Vector, Vector]:
-    """A parabola through the bulk of the scores (Huber's weights), at `x` and at `points`; 0 where there are too few or so many that the
-    windows say it all."""
-    if not PER_CURVE <= len(x) < MAX_KNOTS * per_knot:
+def _windows(x: Vector, values: Vector, order: NDArray[np.int64], k: int) -> tuple[Vector, Vector, Vector]:
+    """Median log clicks of at most `k` windows over the banners in `order`, and median and scale of the values in each.
+
+    Windows with the same median, as of banners of equally many clicks, are one.
+    """
+    n = len(order)
+    width = n * max(1 / 3, 2 / k) if k > 1 else n
+    starts = np.linspace(0, n - width, k)
+    rows = [order[round(a) : max(round(a + width), round(a) + 1)] for a in starts]
+    middles = np.maximum.accumulate([float(np.median(x[window])) for window in rows])
+    at = np.unique(middles)
+    joined = [np.unique(np.concatenate([rows[i] for i in np.flatnonzero(middles == m)])) for m in at]
+    found = np.array([_location_scale(values[window]) for window in joined])
+    return at, found[:, 0], found[:, 1]
+
+
+def _curve(x: Vector, scores: Vector, points: Vector, residual: Vector) -> tuple[Vector, Vector]:
+    """A parabola through the bulk of the scores, at `x` and at `points`; 0 where there are too few banners.
+
+    Tukey's bisquare weights, which begin with the `residual` (n,) of a robust fit: far scores count for nothing, at whichever click count.
+    A weak prior of no trend keeps a few banners of another click count from bending it where all others have the same.
+    """
+    if len(x) < PER_CURVE:
         return np.zeros(len(x)), np.zeros(len(points))
-    degree = min(2, len(np.unique(x)) - 1)
-    centre, width = float(x.mean()), max(float(x.std()), 1e-9)
-    basis = np.vander((x - centre) / width, degree + 1)
-    weight = np.ones(len(x))
+    centre, width = float(np.median(x)), max(float(np.ptp(x)) / 2, NARROWEST)
+    basis = np.vander((x - centre) / width, 3)
+    middle = float(np.median(scores))
+    coefficients: Vector = np.zeros(3)
     for _ in range(20):
-        root = np.sqrt(weight)
-        coefficients = np.linalg.lstsq(basis * root[:, None], scores * root, rcond=None)[0]
-        far = np.abs(scores - basis @ coefficients)
-        weight = 1 / np.maximum(far / max(1.5 * 1.4826 * float(np.median(far)), 1e-9), 1)
-    return basis @ coefficients, np.vander((points - centre) / width, degree + 1) @ coefficients
+        far = np.abs(residual) / max(4.685 * 1.4826 * float(np.median(np.abs(residual))), MIN_SCALE)
+        weight = np.where(far < 1, (1 - np.minimum(far, 1) ** 2) ** 2, 0)
+        normal = (basis * weight[:, None]).T @ basis + np.diag([PRIOR, PRIOR, 1e-9])
+        coefficients = np.linalg.solve(normal, basis.T @ (weight * (scores - middle)))
+        residual = scores - middle - basis @ coefficients
+    return middle + basis @ coefficients, middle + np.vander((points - centre) / width, 3) @ coefficients
 
 
 def _beyond(scores: Vector, location: Vector) -> Vector:

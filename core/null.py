@@ -22,6 +22,12 @@ MAX_SAMPLE = 50_000
 """Scores that shape the fit; more add nothing."""
 START = np.array([np.log(1.6), -0.5, np.log(0.7), -2.9, 2.2, np.log(2)])
 """log c, location, log scale of the null; logit of the broken share; log scale and log shape of the alternative."""
+STARTS = [(-2.9, 2.2, -0.5), (-0.9, 2.0, -0.8), (-0.9, 1.2, -1.2), (-4.5, 2.6, -0.4)]
+"""Logit of the broken share, log scale of the alternative and location of the null that fits begin with: one can end beside the best."""
+APART = 0.95
+"""Share of the null below the middle of an alternative that another start than the first finds."""
+MAX_COARSE = 1_000
+"""Scores that decide between the starts."""
 SPREAD = np.array([0.3, np.inf, 0.15, 1.0, 0.25, 0.2])
 """Standard deviations of normal priors around START: what a handful of banners cannot tell, these decide."""
 BOUNDS = [(-3.0, 4.0), (None, None), (-4.0, 3.0), (-12.0, 3.0), (-1.0, 4.0), (-1.0, 2.0)]
@@ -50,16 +56,12 @@ class EmpiricalNull:
 
     def fit(self, scores: Vector) -> Self:
         """Learns both distributions and the overall share of broken banners from (n,) normalised scores."""
-        step = max(1, len(scores) // MAX_SAMPLE)
-        x = np.minimum(np.sort(scores)[step // 2 :: step], MAX_SCORE)
-
-        def loss(theta: Vector) -> float:
-            share = _sigmoid(theta[3])
-            density = (1 - share) * _null_density(x, theta) + share * _other_density(x, theta)
-            penalty = ((theta - START) / SPREAD) ** 2 / 2
-            return float(-np.log(density + 1e-300).sum() + penalty.sum())
-
-        self.theta_: Vector = minimize(loss, START, method="L-BFGS-B", bounds=BOUNDS).x
+        ordered = np.minimum(np.sort(scores), MAX_SCORE)
+        coarse, fine = _evenly(ordered, MAX_COARSE), _evenly(ordered, MAX_SAMPLE)
+        n = min(len(scores), MAX_SAMPLE)
+        found = [_fitted(coarse, n / len(coarse), _start(*start)) for start in STARTS]
+        theta, _ = min([found[0], *[one for one in found[1:] if _apart(one[0])]], key=lambda one: one[1])
+        self.theta_: Vector = _fitted(fine, 1.0, theta)[0] if len(fine) > len(coarse) else theta
         self.share_ = float(_sigmoid(self.theta_[3]))
         return self
 
@@ -141,6 +143,38 @@ def _score_of(p_value: Vector) -> Vector:
     c, s = np.exp(START[0]), np.exp(START[2])
     inner = np.expm1(-np.log1p(-np.clip(p_value, 1e-12, 0.999)) / c)
     return np.asarray(START[1] - s * np.log(inner))
+
+
+def _evenly(ordered: Vector, most: int) -> Vector:
+    """About `most` of ascending values, or all where they are fewer."""
+    step = max(1, len(ordered) // most)
+    return ordered[step // 2 :: step]
+
+
+def _start(share: float, scale: float, location: float) -> Vector:
+    out = START.copy()
+    out[[3, 4, 1]] = share, scale, location
+    return out
+
+
+def _fitted(x: Vector, weight: float, start: Vector) -> tuple[Vector, float]:
+    """Parameters that make scores x, each of which counts `weight` times, likeliest, found from `start`; and their penalised loss."""
+
+    def loss(theta: Vector) -> float:
+        share = _sigmoid(theta[3])
+        density = (1 - share) * _null_density(x, theta) + share * _other_density(x, theta)
+        penalty = ((theta - START) / SPREAD) ** 2 / 2
+        return float(-weight * np.log(density + 1e-300).sum() + penalty.sum())
+
+    found = minimize(loss, start, method="L-BFGS-B", bounds=BOUNDS)
+    return found.x, float(found.fun)
+
+
+def _apart(theta: Vector) -> bool:
+    """Whether half of the alternative lies beyond APART of the null: else it may only mend the shape of a null that is no logistic."""
+    high = theta[1] - np.exp(theta[2]) * np.log(np.expm1(-np.log(APART) / np.exp(theta[0])))
+    middle = np.exp(theta[4]) * np.log(2) ** np.exp(-theta[5])
+    return bool(middle >= high)
 
 
 def _sigmoid(x: float) -> float:

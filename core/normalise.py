@@ -164,7 +164,7 @@ def _curve(x: Vector, scores: Vector, points: Vector, residual: Vector) -> tuple
     coefficients: Vector = np.zeros(3)
     for _ in range(20):
         far = np.abs(residual) / max(4.685 * 1.4826 * float(np.median(np.abs(residual))), MIN_SCALE)
-        weight = np.where(far < 1, (1 - np.minimum(far, 1) ** 2) ** 2, 0)
+        weight = np.square(1 - np.square(np.minimum(far, 1)))
         normal = (basis * weight[:, None]).T @ basis + np.diag([PRIOR, PRIOR, 1e-9])
         coefficients = np.linalg.solve(normal, basis.T @ (weight * (scores - middle)))
         residual = scores - middle - basis @ coefficients

@@ -9,7 +9,7 @@ LAYERS: list[set[str]] = [
     {"reference", "features", "anchors", "embeddings", "affine", "templates", "detectors", "normalise", "combine", "thresholds"}
     | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"}
     | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop", "hot_cells"}
-    | {"nt_xent", "strangers", "across", "audit", "representations", "contenders"},
+    | {"below_bulk", "nt_xent", "strangers", "across", "audit", "representations", "contenders"},
     {"training"},
     {"cascade", "reading", "child", "parallel", "ray_engine", "finishing", "look", "cascade_run"},
     {"worker", "map_worker", "latent_worker", "audit_worker", "selection_worker"},

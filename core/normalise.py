@@ -83,7 +83,7 @@ class Normaliser:
                 x[rows], self.pooled_[0], self.pooled_[2]
             )
             weight = rows.sum() / PER_KNOT
-            spread = max(_location_scale(residual)[1], MIN_SPREAD) if rows.sum() >= 8 else 1.0
+            spread = max(location_scale(residual)[1], MIN_SPREAD) if rows.sum() >= 8 else 1.0
             self.offset_[int(code)] = (float(np.median(residual)), float(spread**weight * (1 + FEW / rows.sum())))
 
     def transform(self, scores: Vector, groups: NDArray[np.int64], n_clicks: Vector) -> Vector:
@@ -146,7 +146,7 @@ def _windows(x: Vector, values: Vector, order: NDArray[np.int64], k: int) -> tup
     middles = np.maximum.accumulate([float(np.median(x[window])) for window in rows])
     at = np.unique(middles)
     joined = [np.unique(np.concatenate([rows[i] for i in np.flatnonzero(middles == m)])) for m in at]
-    found = np.array([_location_scale(values[window]) for window in joined])
+    found = np.array([location_scale(values[window]) for window in joined])
     return at, found[:, 0], found[:, 1]
 
 
@@ -177,6 +177,7 @@ def _beyond(scores: Vector, location: Vector) -> Vector:
     return np.where(np.abs(away) < MIN_SCALE, 0.0, away)
 
 
-def _location_scale(scores: Vector) -> tuple[float, float]:
+def location_scale(scores: Vector) -> tuple[float, float]:
+    """Median and lower spread of scores (n,): of a bell-shaped bulk its standard deviation."""
     low, middle = np.quantile(scores, [LOWER, 0.5])
     return float(middle), max(float(middle - low) / LOWER_Z, MIN_SCALE)

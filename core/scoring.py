@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from core import hot_cells
+from core.below_bulk import below_bulk
 from core.click_features import ClickFeatures
 from core.detectors import CATALOGUE, make
 from core.detectors.likelihood_ratio import LikelihoodRatio
@@ -52,7 +53,7 @@ class Scored:
     """NaN where a detector left a banner out."""
     diagnoses: list[Diagnosis]
     limit: Vector
-    """Highest normalised score that its clicks allow; infinite where they are not few."""
+    """Highest normalised score that its clicks allow; infinite where they are not few, by themselves or beside the others'."""
     seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Seconds a detector: fit and score, or features and score where it is a deep one."""
     weights: dict[str, str | None] = field(default_factory=dict)
@@ -139,6 +140,7 @@ class GridScorer:
             start = time.perf_counter()
             self.detectors_[name] = detector.fit(X, groups)
             self.fit_s_[name] = time.perf_counter() - start
+        self.below_ = below_bulk(heatmaps, self.own_)
         self.weights_ = {name: getattr(detector, "weights", None) for name, detector in self.detectors_.items()}
         return self
 
@@ -178,7 +180,13 @@ class GridScorer:
         weights = {name: self.weights_[name] for name in names}
         if self.chosen and self.chosen["detector"] in names:
             weights[self.chosen["detector"]] = self.chosen["candidate"]
-        return Scored(*what, self.ids_[self.own_.rows(heatmaps)], scores, [], self._limit(heatmaps), seconds, weights)
+        read = self._read
+        limit = np.minimum(self._limit(heatmaps), self.below_.limit(heatmaps.n_clicks, scores, self._score))
+        self._read = read
+        return Scored(*what, self.ids_[self.own_.rows(heatmaps)], scores, [], limit, seconds, weights)
+
+    def _score(self, name: str, heatmaps: Heatmaps) -> Vector:
+        return np.asarray(self.detectors_[name].score(*self._as_read(self.detectors_[name].reads, heatmaps)))
 
     def _limit(self, heatmaps: Heatmaps) -> Vector:
         """Of how odd few clicks may look; kept as long as `heatmaps` are, since they are looked at tier by tier."""

@@ -95,6 +95,21 @@ def test_a_fault_that_changes_the_volume_is_found_where_all_good_banners_have_eq
     assert 2 * (flagged & broken).sum() / (flagged.sum() + n_broken) >= 0.8
 
 
+@pytest.mark.parametrize("n_clicks", [13, 20, 30, 60, 1_000, 50_000])
+@pytest.mark.parametrize("usual", [100, 1_000])
+def test_a_banner_in_order_is_not_flagged_for_its_click_count(usual: int, n_clicks: int) -> None:
+    counts = drawn(usual + n_clicks, np.full(40, usual))
+    counts[5] = drawn(n_clicks, [n_clicks])[0]
+    assert not judged(counts).flagged[5]
+
+
+@pytest.mark.parametrize("n_clicks", [30, 60])
+def test_a_broken_banner_of_few_clicks_is_flagged(n_clicks: int) -> None:
+    counts = drawn(n_clicks, np.full(40, 1_000))
+    counts[5] = shifted(n_clicks, n_clicks)
+    assert judged(counts).flagged[5]
+
+
 def test_the_bulk_is_where_two_thirds_are() -> None:
     assert bulk(np.log([100.0] * 70 + [40.0] * 30)) == pytest.approx((np.log(100) - 0.05, np.log(100) + 0.05))
     low, high = bulk(np.log(np.where(np.arange(100) < 50, 60.0, 400.0)))

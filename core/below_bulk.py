@@ -1,0 +1,70 @@
+"""What detectors say of ok banners with fewer clicks than nearly all others of their grid: no others show it, so it is simulated.
+
+In: a fitted way to score heatmaps, and a reference. Out: the highest normalised score that such a banner may have. Trends with clicks are
+flat outside the bulk of click counts (`normalise.py`); statistics of few clicks are high there for no other reason than being few.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from core.combine import combine_families
+from core.detectors import CATALOGUE
+from core.heatmaps import Heatmaps
+from core.normalise import bulk, location_scale
+from core.reference import Reference
+
+Vector = NDArray[np.float64]
+
+LEAST = 8
+"""Banners of a grid below which nobody can say how many clicks are usual."""
+N_SIZES, N_DRAWS = 6, 40
+"""Click counts, from one click to the lowest usual count, and banners of each, that are simulated."""
+
+
+@dataclass
+class BelowBulk:
+    """Score limits of the banners of a grid with unusually few clicks: what its detectors say beyond what they say of simulated ones.
+
+    `lowest` is the least usual click count. State: median and lower spread of every detector's scores at `sizes`, simulated when first
+    asked for.
+    """
+
+    lowest: float
+    simulated: Heatmaps | None
+    sizes: Vector
+    expected: dict[str, tuple[Vector, Vector]] = field(default_factory=dict)
+
+    def limit(self, n_clicks: Vector, scores: dict[str, Vector], score: Callable[[str, Heatmaps], Vector]) -> Vector:
+        """(n,) highest normalised scores, infinite for banners of usual size, from their raw scores (n,) by detector; `score` scores."""
+        out = np.full(len(n_clicks), np.inf)
+        low = np.flatnonzero(n_clicks < self.lowest)
+        if not len(low) or self.simulated is None:
+            return out
+        x, at, z = np.log(np.maximum(n_clicks[low], 1)), np.log(self.sizes), {}
+        for name, found in scores.items():
+            if name not in self.expected:
+                drawn = score(name, self.simulated).reshape(len(self.sizes), N_DRAWS)
+                self.expected[name] = tuple(np.array([location_scale(row) for row in drawn]).T)
+            middle, spread = self.expected[name]
+            z[name] = (found[low] - np.interp(x, at, middle)) / np.exp(np.interp(x, at, np.log(spread)))
+        out[low] = combine_families(z, {name: CATALOGUE[name].family for name in z})
+        return out
+
+
+def below_bulk(heatmaps: Heatmaps, reference: Reference) -> BelowBulk:
+    """Of the banners of one grid, and its references: draws from the one that most banners have."""
+    if len(heatmaps) < LEAST:
+        return BelowBulk(0.0, None, np.empty(0))
+    x = np.log(np.maximum(heatmaps.n_clicks, 1))
+    lowest = float(np.exp(x[x >= bulk(x)[0]].min()))
+    sizes = np.unique(np.round(np.geomspace(1, max(lowest, 1), N_SIZES)))
+    rows = reference.rows(heatmaps)
+    row = int(np.bincount(rows).argmax())
+    like = heatmaps.take(np.full(len(sizes) * N_DRAWS, np.flatnonzero(rows == row)[0]))
+    rng = np.random.default_rng(int(heatmaps.grid_id[0]) % 2**63)
+    counts = rng.multinomial(np.repeat(sizes, N_DRAWS).astype(np.int64), reference.p[row])
+    return BelowBulk(lowest, replace(like, counts=csr_matrix(counts.astype(np.float32))), sizes)

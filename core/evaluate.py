@@ -4,6 +4,7 @@ Detectors are compared by their normalised scores, which do not depend on clicks
 flags in force; a single detector by the flags that its own p-values give under Benjamini-Hochberg at the run's rate.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from core.clicks.spelling import from_csv, known_id, spellings
 from core.errors import InputError
 from core.null import benjamini_hochberg
 from core.queries.runs import shown_of
@@ -63,18 +65,36 @@ def _read_truth(cursor: duckdb.DuckDBPyConnection, path: Path) -> bool:
     names = [name for (name,) in cursor.execute("SELECT column_name FROM (DESCRIBE truth_file)").fetchall()]
     if not {"banner_id", "broken"} <= set(names):
         raise InputError(f"A truth file has the columns banner_id and broken, however {path} has {', '.join(names)}. Rename them.")
+    _find_banners(cursor, from_csv if path.suffix != ".parquet" else lambda cell: (cell,))
     fault = "nullif(trim(fault::VARCHAR), '')" if "fault" in names else "NULL"
     value = "lower(trim(broken::VARCHAR))"
     cursor.execute(
         f"""CREATE TEMP TABLE truth AS SELECT banner_id::VARCHAR AS banner_id, any_value({fault}) AS fault,
         CASE WHEN bool_and(coalesce({value} IN {BROKEN}, false)) THEN true
              WHEN bool_and(coalesce({value} IN {NOT_BROKEN}, false)) THEN false END AS broken,
-        string_agg(DISTINCT coalesce({value}, 'empty'), ' and ') AS given FROM truth_file WHERE banner_id IS NOT NULL GROUP BY ALL"""
+        string_agg(DISTINCT coalesce({value}, 'empty'), ' and ') AS given
+        FROM (SELECT t.* REPLACE (coalesce(m.banner_id, t.banner_id::VARCHAR) AS banner_id)
+            FROM truth_file t LEFT JOIN truth_meant m ON t.banner_id::VARCHAR = m.written) WHERE banner_id IS NOT NULL GROUP BY ALL"""
     )
     wrong = cursor.execute("SELECT banner_id, given FROM truth WHERE broken IS NULL ORDER BY banner_id LIMIT 1").fetchall()
     if wrong:
         raise InputError(f"`broken` is 1 or 0, one value a banner, however {path} says {wrong[0][1]!r} for {wrong[0][0]}. Correct it.")
     return "fault" in names
+
+
+def _find_banners(cursor: duckdb.DuckDBPyConnection, meaning: Callable[[str], tuple[str, ...]]) -> None:
+    """Fills truth_meant (written, banner_id): ids of the truth that the store spells in another way."""
+    odd = "SELECT DISTINCT banner_id::VARCHAR FROM truth_file WHERE banner_id::VARCHAR NOT IN (SELECT banner_id FROM banner)"
+    written = {text: meaning(text) for (text,) in cursor.execute(odd).fetchall() if text is not None}
+    names = sorted({name for ids in written.values() for name in spellings(ids)})
+    known = {
+        n for (n,) in cursor.execute("SELECT banner_id FROM banner WHERE banner_id IN (SELECT unnest(?::VARCHAR[]))", [names]).fetchall()
+    }
+    meant = [(text, name) for text, ids in written.items() if (name := known_id(ids, known)) is not None]
+    cursor.execute("CREATE TEMP TABLE truth_meant (written VARCHAR, banner_id VARCHAR)")
+    if meant:
+        texts, ids = zip(*meant, strict=True)
+        cursor.execute("INSERT INTO truth_meant SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[])", [list(texts), list(ids)])
 
 
 def _matched(cursor: duckdb.DuckDBPyConnection, run_id: str, shown: str) -> dict[str, dict[str, NDArray[Any]]]:

@@ -7,6 +7,7 @@ Parquet holds the text as it is.
 from pathlib import Path
 from typing import Literal
 
+from core.clicks.spelling import ESCAPED_SQL
 from core.errors import InputError
 from core.queries.runs import shown_of
 from core.run import last_finished
@@ -63,7 +64,7 @@ def _options(target: Path) -> str:
 
 def neutral(column: str) -> str:
     """SQL of a text column that no spreadsheet takes for a formula."""
-    return f"CASE WHEN regexp_matches({column}, '^[=+@\\t\\r\\n-]') THEN '''' || {column} ELSE {column} END"
+    return f"CASE WHEN regexp_matches({column}, '{ESCAPED_SQL}') THEN '''' || {column} ELSE {column} END"
 
 
 def _wide(store: Store, run_id: str, shown: str) -> str:

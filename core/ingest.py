@@ -14,11 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from core import clock, days, logs, reject_causes, settings
 from core.clicks import Judge, Match, Work, find_files, open_source
-from core.clicks.source import undamaged
+from core.clicks.source import readable, undamaged
 from core.clicks.work import Progress
 from core.errors import InputError
 from core.ingest_results import FailedFile, FileError, FileResult, IngestResult, NothingIngestedError
@@ -147,7 +145,7 @@ def _ingest_file(file: _File) -> FileResult:
             reject_causes.refuse(work, judge)
         work.stage(0.75, 0.88)
         judge.write_heat()
-        result = _write(file, work, judge, content, replaced, started)
+        result = _write(file, work, judge, content, content_hash(content.digest, found), replaced, started)
         work.stage(1.0, 1.0)
         return result
 
@@ -171,15 +169,6 @@ def scratch(store: Store) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turns what DuckDB finds wrong with a file's bytes into an InputError."""
-    try:
-        yield
-    except (duckdb.InvalidInputException, duckdb.IOException, duckdb.SerializationException, duckdb.InternalException) as error:
-        raise InputError(f"{path.name} cannot be read to its end: {str(error).splitlines()[0]} Copy or export it again.") from error
-
-
 def _known_file(work: Work, path: Path, found: Match, known: KnownFile) -> FileResult:
     """The file is in the store: nothing was accepted, nothing rejected, nothing changed."""
     sql = "SELECT n_banners, first_day, last_day FROM ingest WHERE ingest_id = ?"
@@ -188,7 +177,7 @@ def _known_file(work: Work, path: Path, found: Match, known: KnownFile) -> FileR
     return FileResult(recorded(path), known.ingest_id, True, 0, 0, {}, n_banners, 0, _text(first), _text(last), found.layout, found.fields)
 
 
-def _write(file: _File, work: Work, judge: Judge, content: Content, replaced: list[str], started: datetime) -> FileResult:
+def _write(file: _File, work: Work, judge: Judge, content: Content, meaning: str, replaced: list[str], started: datetime) -> FileResult:
     """Copies what was judged into the store, and takes back what it replaces, in one transaction."""
     source, found, author = judge.source, judge.match, file.options.author
     ingest_id, why = str(work.one("SELECT uuidv7()")), reject_causes.many(work, judge)
@@ -206,14 +195,14 @@ def _write(file: _File, work: Work, judge: Judge, content: Content, replaced: li
         with file.store.cursor() as others:
             finished = clock.moment(others, "ingest", "run_event")
         counts = [source.n_bytes, judge.n_rows, judge.n_accepted, sum(judge.rejected.values()), n_banners, first, last]
-        facts = [content_hash(content.digest, found), *counts, to_json(found.fields), started, finished]
+        facts = [meaning, *counts, to_json(found.fields), started, finished]
         _insert(work, "ingest", [ingest_id, recorded(source.path), *facts])
         place = place_of(source.path, file.options.uploaded)
         _insert(work, "ingest_file", [ingest_id, place, content.digest, content.n_bytes, n_clicks, author])
     return FileResult(
         recorded(source.path), ingest_id, False,
         judge.n_rows, judge.n_accepted, judge.rejected, n_banners, n_clicks, _text(first), _text(last),
-        found.layout, found.fields, replaced, round(max((days.now() - started).total_seconds(), 0.0), 3), why,
+        found.layout, found.fields, replaced, round(max((days.now() - started).total_seconds(), 0.0), 3), why, judge.notes,
     )  # fmt: skip
 
 

@@ -30,6 +30,8 @@ class FileResult:
     replaced: list[str] = field(default_factory=list)
     seconds: float = 0.0
     cause: str | None = None
+    notes: list[str] = field(default_factory=list)
+    """What the user should know of how it was read."""
 
 
 @dataclass

@@ -62,6 +62,8 @@ def _show(taken: Any) -> None:
     rows = [["accepted", taken.accepted], *([f"rejected: {reason}", n] for reason, n in taken.rejected.items())]
     console.show_table("Already in the store, nothing changed" if taken.already_ingested else "Taken in", ["rows", "number"], rows)
     for file in taken.files:
+        for note in file.notes:
+            console.err.print(f"{file.file}: {note}")
         if file.replaced:
             console.out.print(f"{file.file} replaced ingest {', '.join(file.replaced)}.")
         if file.cause:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from core.clicks.columns import Match
+from core.clicks.columns import Match, matched_before
 from core.clicks.source import Source, read_bytes
 from core.clicks.work import Work
 from core.errors import InputError
@@ -136,7 +136,8 @@ def recognise(known: Iterable[KnownFile], content: Content, source: Source, foun
     known = list(known)
     packed = _packed_digest(known, source, work)
     equal = [k for k in known if k.holds(content.digest) or (packed and k.text_hash is None and k.holds(packed))]
-    meanings = {content_hash(digest, found) for digest in (content.digest, packed) if digest}
+    readings = [found, *matched_before(source.names, found)]
+    meanings = {content_hash(digest, reading) for digest in (content.digest, packed) if digest for reading in readings}
     same = next((k for k in equal if k.content_hash in meanings), None)
     if same or equal:
         return Recognised(same, others=() if same else tuple(equal), remapped=not same)

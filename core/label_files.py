@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from core import clock
+from core.clicks.spelling import known_id, spellings
 from core.errors import InputError
 from core.export import write_rows
 from core.label_rows import Row, read_rows
@@ -187,9 +188,11 @@ def _seconds(value: str) -> float | None:
 
 def _settle(cursor: duckdb.DuckDBPyConnection, readable: list[tuple[Row, Said]], result: LabelImport) -> list[Said]:
     """What the store does not have yet. Counts what it has, and rejects unknown banners and contradictions into `result`."""
-    ids = sorted({said.banner_id for _, said in readable})
     chosen = "WHERE banner_id IN (SELECT unnest(?::VARCHAR[]))"
-    banners = {name for (name,) in cursor.execute(f"SELECT banner_id FROM banner {chosen}", [ids]).fetchall()}
+    written = sorted({name for row, _ in readable for name in spellings(row.ids)})
+    banners = {name for (name,) in cursor.execute(f"SELECT banner_id FROM banner {chosen}", [written]).fetchall()}
+    readable = [(row, said._replace(banner_id=known_id(row.ids, banners) or said.banner_id)) for row, said in readable]
+    ids = sorted({said.banner_id for _, said in readable})
     sql = f"SELECT banner_id, op, reviewer, happened_at, label FROM label_event {chosen} AND op <> 'undo'"
     before = {tuple(key): label for *key, label in cursor.execute(sql, [ids]).fetchall()}
     new = []

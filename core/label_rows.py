@@ -3,7 +3,6 @@
 import csv
 import gzip
 import io
-import re
 import zlib
 from datetime import datetime
 from pathlib import Path
@@ -12,20 +11,23 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.clicks.spelling import from_csv
 from core.errors import InputError
 
-ESCAPED = re.compile(r"^'(?=[=+@\t\r\n-])")
-"""What `export` puts before text that a spreadsheet would run."""
 MAX_RAW = 500
 
 
 class Row(NamedTuple):
-    """One row: its first line, {column: trimmed text}, what is wrong with its shape, and the row as it stands."""
+    """One row: its first line, {column: trimmed text}, what is wrong with its shape, and the row as it stands.
+
+    `ids` are the ids that its banner_id may be, untrimmed, the surest first.
+    """
 
     line: int
     values: dict[str, str]
     problem: str | None
     raw: str
+    ids: tuple[str, ...] = ()
 
 
 def read_rows(path: Path) -> tuple[list[str], list[Row]]:
@@ -67,7 +69,9 @@ def _row(line: int, names: list[str], cells: list[str]) -> Row:
     raw = ",".join(cells)[:MAX_RAW]
     if len(cells) != len(names):
         return Row(line, {}, "too few fields" if len(cells) < len(names) else "too many fields", raw)
-    return Row(line, {name: ESCAPED.sub("", cell.strip()) for name, cell in zip(names, cells, strict=True)}, None, raw)
+    by_name = dict(zip(names, cells, strict=True))
+    values = {name: from_csv(cell.strip())[0] for name, cell in by_name.items()}
+    return Row(line, values, None, raw, from_csv(by_name.get("banner_id", "")))
 
 
 def _text(path: Path) -> str:
@@ -90,11 +94,13 @@ def _parquet(path: Path) -> tuple[list[str], list[Row]]:
     rows = []
     for line, cells in enumerate(zip(*columns, strict=True), 1):
         texts = [_cell(cell) for cell in cells]
-        rows.append(Row(line, dict(zip(names, texts, strict=True)), None, ",".join(texts)[:MAX_RAW]))
+        values = {name: text.strip() for name, text in zip(names, texts, strict=True)}
+        ids = tuple(text for name, text in zip(names, texts, strict=True) if name == "banner_id")
+        rows.append(Row(line, values, None, ",".join(texts)[:MAX_RAW], ids))
     return names, rows
 
 
 def _cell(value: Any) -> str:
     if value is None or value != value:  # NaN: how pandas writes what is missing
         return ""
-    return value.isoformat() if isinstance(value, datetime) else str(value).strip()
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -11,9 +11,8 @@ from typing import Any
 from core import days, reject_causes
 from core.clicks import Judge, Match, Source, Work, find_files, open_source
 from core.clicks.checks import quoted
-from core.clicks.source import form, literal, read_bytes, undamaged
+from core.clicks.source import form, literal, read_bytes, readable, undamaged
 from core.errors import InputError
-from core.ingest import readable
 from core.known_files import Content, KnownFile, Recognised, active, place_of, recognise, said, to_replace
 from core.store import Store
 from core.undo import known_without, seen_without
@@ -50,6 +49,7 @@ class Preview:
     cause: str | None = None
     known: str | None = None
     is_known: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
 def preview(store: Store, path: Path, mapping: Mapping[str, str] | None = None, *, uploaded: bool = False) -> Preview:
@@ -78,7 +78,7 @@ def preview(store: Store, path: Path, mapping: Mapping[str, str] | None = None, 
         with readable(path):
             judge.judge()
         shown = replace(shown, known=said(name_of(path), known), is_known=known.same is not None)
-        return _judged(shown, work, judge, found)
+        return _judged(shown, work, judge, judge.match)  # not `found`: a guessed click_id may turn out to be none
 
 
 def _known(
@@ -114,6 +114,7 @@ def _judged(shown: Preview, work: Work, judge: Judge, found: Match) -> Preview:
         accepted=judge.n_accepted,
         rejected=judge.rejected,
         rejects=rejects,
+        notes=judge.notes,
     )
 
 

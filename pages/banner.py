@@ -298,11 +298,12 @@ def unknown(run: Shown, banner_id: str) -> None:
 
 def banner_page(run: Shown) -> None:
     """The whole page."""
-    banner_id = str(st.session_state.get("banner") or address.read("banner") or "").strip()
-    facts = banner.known(run.store, banner_id) if banner_id else None
+    wanted = str(st.session_state.get("banner") or address.read("banner") or "")
+    facts = banner.known(run.store, wanted) if wanted.strip() else None
     if facts is None:
-        unknown(run, banner_id)
+        unknown(run, wanted.strip())
         return
+    banner_id = str(facts["banner_id"])
     found = banner.result(run.store, run.run_id, banner_id)
     header(run, facts, found)
     top_row(run, banner_id, found)

@@ -8,9 +8,13 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
+from core.clicks import spelling
+
 HEADER = ["click_id", "banner_id", "grid_id", "n_products", "domain", "click_x_rel", "click_y_rel", "clicked_at"]
-WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
+WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
+SCIENTIFIC = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+")
 BLANK = " \t\r\n"
+CALENDARS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 Click = dict[str, str]
 
 
@@ -22,6 +26,17 @@ def read(text: str) -> tuple[Counter[tuple[str, int, str, int, int]], dict[int, 
             reasons[line] = "too few fields" if len(fields) < len(HEADER) else "too many fields"
         else:
             rows.append((line, dict(zip(HEADER, fields, strict=True))))
+    heat, more = judge(rows)
+    return heat, reasons | more
+
+
+def judge(rows: list[tuple[int, Click]]) -> tuple[Counter[tuple[str, int, str, int, int]], dict[int, str]]:
+    """The same of rows whose fields are texts, in whatever format they were."""
+    reasons = {}
+    rows = [
+        (line, {**click, "banner_id": spelling.banner_id(click["banner_id"]), "domain": spelling.host(click["domain"])})
+        for line, click in rows
+    ]
     owners = owner_of_each_banner([click for _, click in rows])
     heat: Counter[tuple[str, int, str, int, int]] = Counter()
     seen: set[str] = set()
@@ -56,7 +71,11 @@ def records(text: str) -> list[tuple[int, list[str]]]:
 
 
 def combination(click: Click) -> tuple[int, int, str]:
-    return (*(int(click[name].strip(" ").split(".")[0]) for name in ("grid_id", "n_products")), click["domain"])  # type: ignore[return-value]
+    return whole(click["grid_id"]), whole(click["n_products"]), click["domain"]
+
+
+def whole(text: str) -> int:
+    return int(text.strip(spelling.BLANKS).split(".")[0])
 
 
 def owner_of_each_banner(clicks: list[Click]) -> dict[str, tuple[int, int, str]]:
@@ -69,16 +88,23 @@ def owner_of_each_banner(clicks: list[Click]) -> dict[str, tuple[int, int, str]]
 
 
 def banner_fault(click: Click) -> str | None:
-    if not click["banner_id"].strip(BLANK):
+    if not click["banner_id"]:
         return "banner_id empty"
     for name in ("grid_id", "n_products"):
-        if not click[name].strip(BLANK):
+        text = click[name].strip(spelling.BLANKS)
+        if not text:
             return f"{name} empty"
-        if not WHOLE.fullmatch(click[name].strip(" ")):
+        if SCIENTIFIC.fullmatch(text):
+            return f"{name} may have lost digits"
+        if not WHOLE.fullmatch(text):
             return f"{name} not a number"
-    if not 1 <= int(click["n_products"].strip(" ").split(".")[0]) <= 32767:
+        if "." in text and abs(whole(text)) >= 2**53:
+            return f"{name} may have lost digits"
+        if name == "grid_id" and not -(2**63) <= whole(text) < 2**63:
+            return "grid_id outside 64 bits"
+    if not 1 <= whole(click["n_products"]) <= 32767:
         return "n_products outside 1..32767"
-    return None if click["domain"].strip(BLANK) else "domain empty"
+    return None if click["domain"] else "domain empty"
 
 
 def place_fault(click: Click) -> str | None:
@@ -102,9 +128,25 @@ def time_fault(click: Click) -> str | None:
 
 
 def epoch(text: str) -> float | None:
+    """Seconds since 1970: a number by its size, else ISO 8601."""
     value = number(text)
-    if value is not None and 1e8 <= value <= 1e14:
-        return value if value < 1e11 else value / 1000
+    if value is None or math.isnan(value):
+        return iso(text)
+    digits = str(int(value)) if math.isfinite(value) and value == int(value) else ""
+    if 1e8 <= value < 1e11 and not (len(digits) == 10 and value > datetime.now(UTC).timestamp() + 86_400):
+        return value
+    if len(digits) in CALENDARS and 1900 <= int(digits[:4]) < 2200:
+        try:
+            return datetime.strptime(digits, CALENDARS[len(digits)]).replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            pass
+    for limit, unit in ((1e8, None), (1e11, 1), (1e14, 10**3), (1e17, 10**6), (9e21, 10**9)):
+        if abs(value) < limit:
+            return None if unit is None else int(digits) / unit if digits and unit > 1 else value / unit
+    return None
+
+
+def iso(text: str) -> float | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

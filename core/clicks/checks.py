@@ -6,8 +6,11 @@ Reasons are the words that reports and the `reject` table use.
 
 from datetime import UTC, datetime, timedelta
 
+from core.clicks import integers
 from core.clicks.columns import PLACE, Match
 from core.clicks.source import Source
+from core.clicks.times import microseconds
+from core.errors import InputError
 from core.settings import N_COLS, N_ROWS
 
 FIRST_DAY, LAST_DAY = "1971-01-01", "2099-12-31"
@@ -22,11 +25,9 @@ AHEAD = timedelta(days=1)
 OTHER_BANNER = "banner_id belongs to another grid_id, n_products or domain"
 DUPLICATE = "duplicate click_id"
 
-_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
 _IN_TIME = f"m_clicked_at BETWEEN epoch_us(DATE '{FIRST_DAY}') AND epoch_us(TIMESTAMP '{LAST_DAY} 23:59:59.999999')"
-_WHOLE = r"'[+-]?[0-9]{1,18}(\.0*)?'"
 _SIZE = "BETWEEN 1e-9 AND 1e9"
-Fault = tuple[str, str, str]
+Fault = integers.Fault
 
 
 class Row:
@@ -38,14 +39,32 @@ class Row:
 
     def __init__(self, source: Source, match: Match, now: datetime) -> None:
         self.match = match
+        self.file = source.path.name
         self.types = dict(zip(source.names, source.types, strict=False))
         self.now, self.today = now, now.date().isoformat()
         latest = int((now + AHEAD).replace(tzinfo=UTC).timestamp()) * 1_000_000 + now.microsecond
         self.is_past = f"m_clicked_at <= {latest}"
 
+    def check_types(self) -> None:
+        """Raises InputError where a field's column holds several values a row."""
+        for ours, theirs in self.match.fields.items():
+            if self._type(ours).startswith(("STRUCT", "MAP", "UNION")) or self._type(ours).endswith("]"):
+                raise InputError(
+                    f"A field is one value a row; column {theirs!r} ({ours}) of {self.file} holds {self._type(ours)}. "
+                    "Flatten it, or map another column."
+                )
+
     def text(self, ours: str) -> str:
-        """The field as text."""
-        return f"f_{ours}" if self._type(ours) == "VARCHAR" else f"CAST(f_{ours} AS VARCHAR)"
+        """The field as text; bytes that are no UTF-8 are none."""
+        kind = self._type(ours)
+        if kind == "BLOB":
+            return f"TRY(decode(f_{ours}))"
+        return f"f_{ours}" if kind == "VARCHAR" else f"CAST(f_{ours} AS VARCHAR)"
+
+    def name(self, ours: str) -> str:
+        """banner_id, domain or click_id as text; a NaN, which pandas writes for a missing one, is none."""
+        text = self.text(ours)
+        return f"nullif({text}, 'nan')" if self._type(ours) in integers.EXACT_BELOW else text
 
     def measures(self) -> str:
         """Select list of all measures."""
@@ -58,22 +77,22 @@ class Row:
 
     def integer(self, ours: str) -> str:
         """grid_id or n_products as BIGINT; only where it keeps `banner_faults`."""
-        if self._type(ours) in _NUMBERS:
-            return f"TRY_CAST(f_{ours} AS BIGINT)"
-        return f"TRY_CAST(split_part(trim({self.text(ours)}), '.', 1) AS BIGINT)"
+        return integers.value(ours, self._type(ours), self.text(ours))
 
     def banner_faults(self) -> list[Fault]:
-        """The same as `faults` for banner_id, grid_id, n_products and domain."""
-        faults = [(_empty(self.text("banner_id")), "banner_id empty", self.text("banner_id"))] if "banner_id" in self.match else []
-        for n in ("grid_id", "n_products"):
-            text = self.text(n)
-            is_whole = f"regexp_full_match(trim({text}), {_WHOLE})" if self._type(n) not in _NUMBERS else f"{self.integer(n)} IS NOT NULL"
-            is_empty = f"f_{n} IS NULL" if self._type(n) in _NUMBERS else _empty(text)
-            faults += [(is_empty, f"{n} empty", text)]
-            faults += [(f"NOT ({is_whole})", f"{n} not a number", text)]
-        n_products = self.integer("n_products")
-        faults.append((f"NOT ({n_products} BETWEEN 1 AND 32767)", "n_products outside 1..32767", self.text("n_products")))
-        return [*faults, (_empty(self.text("domain")), "domain empty", self.text("domain"))]
+        """The same as `faults` for banner_id, grid_id, n_products and domain; `banner_id` and `domain` are columns."""
+        names = [n for n in ("banner_id", "domain") if n in self.match]
+        faults = [(f"contains({self.text(n)}, chr(0))", "NUL byte", f"replace({self.text(n)}, chr(0), '')") for n in names]
+        if "banner_id" in self.match:
+            faults.append(("coalesce(banner_id = '', true)", "banner_id empty", self.text("banner_id")))
+        faults += integers.faults("grid_id", self._type("grid_id"), self.text("grid_id"))
+        outside = (
+            f"NOT coalesce({self.integer('n_products')} BETWEEN 1 AND 32767, false)",
+            "n_products outside 1..32767",
+            self.text("n_products"),
+        )
+        faults += [*integers.faults("n_products", self._type("n_products"), self.text("n_products"))[:-1], outside]
+        return [*faults, ("coalesce(domain = '', true)", "domain empty", self.text("domain"))]
 
     def is_good(self) -> str:
         """Condition: place and time keep every rule."""
@@ -108,20 +127,16 @@ class Row:
         return self.types.get(self.match.fields[ours], "VARCHAR")
 
     def _number(self, ours: str) -> str:
+        """The field as DOUBLE. `+ 0.0` keeps DuckDB from judging a Parquet column by its file's statistics, which know of no NaN."""
         kind = self._type(ours)
-        if kind == "DOUBLE":
-            return f"f_{ours}"
-        if kind in _NUMBERS or kind == "FLOAT" or kind.startswith("DECIMAL"):
-            return f"CAST(f_{ours} AS DOUBLE)"
+        if kind in integers.INTEGERS or kind in integers.EXACT_BELOW or kind.startswith("DECIMAL"):
+            return f"CAST(f_{ours} AS DOUBLE) + 0.0"
         return f"TRY_CAST({self.text(ours)} AS DOUBLE)"
 
     def _microseconds(self) -> str:
-        kind = self._type("clicked_at")
-        if kind.startswith("TIMESTAMP") or kind == "DATE":
-            return "TRY(epoch_us(f_clicked_at))"
-        if kind != "VARCHAR":
-            return _epoch(self._number("clicked_at"))
-        return f"coalesce({_instant('f_clicked_at')}, {_instant(_tidy('f_clicked_at'))}, {_epoch(self._number('clicked_at'))})"
+        if self._type("clicked_at") == "BLOB":
+            return microseconds(self.text("clicked_at"), "VARCHAR", self.today)
+        return microseconds("f_clicked_at", self._type("clicked_at"), self.today)
 
     def _shares(self) -> tuple[str, str]:
         """(x, y) as shares of the banner."""
@@ -175,31 +190,3 @@ def _empty(text: str) -> str:
 
 def _whole(number: str, low: int, high: int) -> str:
     return f"({number} BETWEEN {low} AND {high} AND {number} = floor({number}))"
-
-
-def _instant(text: str) -> str:
-    """Microseconds of an ISO 8601 time; one without a zone is UTC (the cursor's TimeZone)."""
-    return f"epoch_us(TRY_CAST({text} AS TIMESTAMPTZ))"
-
-
-def _tidy(text: str) -> str:
-    """Forms of ISO 8601 that DuckDB does not read, brought to the one it does. Only tried where the plain reading failed."""
-    tidy = f"upper(trim({text}, E' \\t\\r\\n'))"
-    for pattern, by in (
-        (r"^([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2}):?([0-9]{2}):?([0-9]{2})", r"\1-\2-\3T\4:\5:\6"),
-        (r"^([0-9]{4})([0-9]{2})([0-9]{2})$", r"\1-\2-\3"),
-        (r"([0-9]) +(Z|UTC|[+-][0-9:]+)$", r"\1\2"),
-        (r"([T ][0-9]{2}:[0-9]{2})(Z|[+-][0-9:]+)$", r"\1:00\2"),
-        (r"(:[0-9]{2}),([0-9]+)", r"\1.\2"),
-    ):
-        tidy = f"regexp_replace({tidy}, '{pattern}', '{by}')"
-    return tidy
-
-
-def _epoch(number: str) -> str:
-    """Epoch seconds from 1e8 (1973), from 1e11 on milliseconds; smaller numbers are no times.
-
-    The lambda names `number` once: written out three times it would be computed for every row, where it is rarely needed.
-    """
-    scaled = "floor(t * (CASE WHEN t < 1e11 THEN 1000000 ELSE 1000 END))"
-    return f"list_transform([{number}], lambda t: CASE WHEN t BETWEEN 1e8 AND 1e14 THEN CAST({scaled} AS BIGINT) END)[1]"

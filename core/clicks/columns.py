@@ -6,7 +6,7 @@ A log has one of three layouts: `relative` (coordinates 0..1), `pixels` (coordin
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from core.errors import InputError
@@ -21,7 +21,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "click_x_rel": ("x_rel", "rel_x", "pointer_relative_x", "x", "click_x", "pos_x"),
     "click_y_rel": ("y_rel", "rel_y", "pointer_relative_y", "y", "click_y", "pos_y"),
     "clicked_at": ("timestamp", "click_time", "event_time", "time", "datetime", "ts", "created_at", "day", "date"),
-    "click_id": ("event_id", "click_uuid"),
+    "click_id": ("click_uuid",),
     "click_x_px": ("x_px", "px_x", "x_pixel", "offset_x", "pointer_x", "x", "click_x", "pos_x"),
     "click_y_px": ("y_px", "px_y", "y_pixel", "offset_y", "pointer_y", "y", "click_y", "pos_y"),
     "banner_width": ("width", "banner_width_px", "width_px", "banner_w", "w"),
@@ -42,13 +42,21 @@ _BARE = ("x", "y", "click_x", "click_y", "pos_x", "pos_y")
 
 @dataclass(frozen=True)
 class Match:
-    """Ours -> theirs for the fields that this log has, and its layout. Without `banner_id` the id is derived."""
+    """Ours -> theirs for the fields that this log has, and its layout. Without `banner_id` the id is derived.
+
+    `given` are the fields that a mapping named; the others were found by their columns' names.
+    """
 
     layout: Layout
     fields: dict[str, str]
+    given: frozenset[str] = frozenset()
 
     def __contains__(self, ours: str) -> bool:
         return ours in self.fields
+
+    def without(self, ours: str) -> "Match":
+        """The same log without this field."""
+        return replace(self, fields={name: theirs for name, theirs in self.fields.items() if name != ours})
 
 
 def match(names: Sequence[str], mapping: Mapping[str, str] | None = None) -> Match:
@@ -72,7 +80,15 @@ def match(names: Sequence[str], mapping: Mapping[str, str] | None = None) -> Mat
     if layout == "binned":
         kept.pop("click_id", None)  # a row of counts is not one click
     _check_once(names, kept)
-    return Match(layout, kept)
+    return Match(layout, kept, frozenset(given))
+
+
+def matched_before(names: Sequence[str], found: Match) -> list[Match]:
+    """How earlier versions matched the same columns: a file that they ingested is recognised by it."""
+    former = next((name for name in names if _plain(name) == "eventid"), None)
+    if former is None or "click_id" in found or found.layout == "binned" or former in found.fields.values():
+        return []
+    return [replace(found, fields={**found.fields, "click_id": former})]
 
 
 def _check_mapping(names: Sequence[str], given: dict[str, str]) -> None:

@@ -20,18 +20,23 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from core.clicks.checks import DUPLICATE, OTHER_BANNER, Row, first_fault, quoted
+from core.clicks.banners import BANNER, code_banners
+from core.clicks.checks import DUPLICATE, Row, first_fault, quoted
+from core.clicks.checksums import verify_pages
 from core.clicks.columns import Match
 from core.clicks.keys import SCHEMA, Heat, heat_batches
 from core.clicks.reading import raw_sql, rows_sql
 from core.clicks.repair import MAX_RAW, repair
-from core.clicks.source import Source
+from core.clicks.source import Source, readable
 from core.clicks.work import Work
+from core.errors import InputError
+
+MIN_GUESSED, MAX_REPEATS = 20, 10
+"""A click_id that nobody mapped: from this many rows on, its values may stand this often each on average."""
 
 MAX_KEYS = 25_000_000
 """Keys sorted at a time: 200 MB."""
 
-BANNER = ("banner_id", "grid_id", "n_products", "domain")
 NO_BANNERS = "SELECT NULL::VARCHAR AS banner_id, NULL::BIGINT AS grid_id, NULL::SMALLINT AS n_products, NULL::VARCHAR AS domain LIMIT 0"
 NO_CLICKS = "SELECT NULL::UHUGEINT AS click_key LIMIT 0"
 
@@ -39,8 +44,8 @@ NO_CLICKS = "SELECT NULL::UHUGEINT AS click_key LIMIT 0"
 class Judge:
     """Judges `source`; `known` and `seen` are queries for the banners and click digests that were there before.
 
-    After `judge()`: `n_rows`, `n_accepted`, `rejected` (reason -> rows) and the tables of this module. `folder` takes the
-    repaired text of a log that is not plain. `now` (naive UTC) is the day of
+    After `judge()`: `n_rows`, `n_accepted`, `rejected` (reason -> rows), `notes` for the user, and the tables of this module.
+    `folder` takes the repaired text of a log that is not plain. `now` (naive UTC) is the day of
     counts that have none; a click later than a day after it is rejected.
     """
 
@@ -53,19 +58,32 @@ class Judge:
         self.banner_fields = [name for name in BANNER if name in match]
         self.n_rows = self.n_accepted = 0
         self.rejected: dict[str, int] = {}
+        self.notes: list[str] = []
+        self.repaired: Path | None = None
         self.raw = "NULL"
 
     def judge(self) -> None:
-        """Runs every pass but the last, `write_heat`."""
+        """Runs every pass but the last, `write_heat`. Raises InputError for a file that is damaged or has a nested column."""
+        with readable(self.source.path):
+            self._judge()
+
+    def _judge(self) -> None:
+        if self.source.kind == "parquet":
+            self.row.check_types()
+            verify_pages(self.source.path, list(self.match.fields.values()))
         self._read_combinations()
-        self._code_banners()
+        code_banners(self.work, self.row, self.banner_fields, self.known)
         self.work.stage(0.35, 0.65)
         self._stage_keys(lines=False)
         self.work.stage(0.65, 0.75)
+        if "click_id" in self.match:
+            self._drop_guessed_ids()
         n_duplicates = self._n_duplicates() if "click_id" in self.match else 0
         if n_duplicates or self.n_accepted < self.n_rows:
             self._find_rejects(n_duplicates > 0)
         if self.n_accepted + sum(self.rejected.values()) != self.n_rows:
+            if self.source.kind == "parquet":
+                raise InputError(f"{self.source.path.name} is damaged: its columns differ in their rows. Copy or export it again.")
             raise RuntimeError(f"{self.source.path}: {self.n_accepted} accepted, {self.rejected} rejected, {self.n_rows} read")
 
     def write_heat(self) -> None:
@@ -87,13 +105,12 @@ class Judge:
         self.work.stage(0.05, 0.35)
         if self.source.plain and self._try_combinations():
             return
-        repaired = None
         if self.source.kind != "parquet":
-            repaired = self.folder / f"repaired-{os.getpid()}-{threading.get_ident()}.parquet"
+            self.repaired = self.folder / f"repaired-{os.getpid()}-{threading.get_ident()}.parquet"
             self.work.stage(0.05, 0.25)
-            repair(self.source, repaired, self.work.tick)
+            repair(self.source, self.repaired, self.work.tick)
             self.work.stage(0.25, 0.35)
-        self._make_views(repaired)
+        self._make_views(self.repaired)
         self._count_combinations()
 
     def _try_combinations(self) -> bool:
@@ -118,39 +135,6 @@ class Judge:
             f"CREATE OR REPLACE TEMP TABLE click_combination AS SELECT {fields}, problem, count(*) AS n FROM click_rows GROUP BY ALL"
         )
         self.n_rows = int(self.work.one("SELECT coalesce(sum(n), 0) FROM click_combination"))
-
-    def _code_banners(self) -> None:
-        """Checks the combinations and codes the banners."""
-        fields = ", ".join(f"f_{name}" for name in self.banner_fields)
-        faults = self.row.banner_faults()
-        domain = self.row.text("domain")
-        banner_id = self.row.text("banner_id") if "banner_id" in self.match else "concat_ws('/', grid_id, n_products, domain)"
-        self.work.rows(f"""
-            CREATE OR REPLACE TEMP TABLE click_checked AS
-            SELECT {fields}, n, fault, CASE WHEN fault IS NOT NULL THEN {first_fault(faults, 2)} END AS value,
-                {banner_id} AS banner_id, grid_id, n_products, domain
-            FROM (SELECT {fields}, n, {self.row.integer("grid_id")} AS grid_id, {self.row.integer("n_products")} AS n_products,
-                    {domain} AS domain, {first_fault(faults, 1)} AS fault
-                FROM click_combination WHERE problem IS NULL)""")
-        self._choose_banners()
-        renamed = ", ".join(f"b.f_{name}" for name in self.banner_fields)
-        self.work.rows(f"""
-            CREATE OR REPLACE TEMP TABLE click_banner AS
-            SELECT {renamed}, coalesce(b.fault, CASE WHEN c.code IS NULL THEN {quoted(OTHER_BANNER)} END) AS fault,
-                coalesce(b.value, b.banner_id) AS value, CASE WHEN b.fault IS NULL THEN CAST(c.code AS BIGINT) * 4294967296 END AS first_key
-            FROM click_checked b LEFT JOIN click_code c
-            ON b.banner_id = c.banner_id AND b.grid_id = c.grid_id AND b.n_products = c.n_products AND b.domain = c.domain""")
-
-    def _choose_banners(self) -> None:
-        """One grid, n_products and domain a banner_id: the store's, else the combination with the most rows of this log."""
-        same = "k.grid_id = t.grid_id AND k.n_products = t.n_products AND k.domain = t.domain"
-        self.work.rows(f"""
-            CREATE OR REPLACE TEMP TABLE click_code AS
-            WITH t AS (SELECT banner_id, grid_id, n_products, domain, sum(n) AS n FROM click_checked WHERE fault IS NULL GROUP BY ALL),
-            agreed AS (SELECT t.*, k.banner_id IS NULL AS is_new FROM t LEFT JOIN ({self.known}) k USING (banner_id)
-                WHERE k.banner_id IS NULL OR ({same})
-                QUALIFY row_number() OVER (PARTITION BY t.banner_id ORDER BY n DESC, t.grid_id, t.n_products, t.domain) = 1)
-            SELECT *, row_number() OVER (ORDER BY banner_id) - 1 AS code FROM agreed""")
 
     def _join_fields(self) -> list[str]:
         """The fields that tell combinations apart: banner_id alone where that is enough, as it nearly always is."""
@@ -188,6 +172,20 @@ class Judge:
         heat = Heat(arrays["key"], arrays.get("n"))
         heat.sort()
         return heat
+
+    def _drop_guessed_ids(self) -> None:
+        """Does without a click_id found by its name whose values repeat too often to be ids, such as an event's type."""
+        n, n_distinct = self.work.rows("SELECT count(click_key), count(DISTINCT click_key) FROM click_staged WHERE key IS NOT NULL")[0]
+        if "click_id" in self.match.given or n < MIN_GUESSED or n <= MAX_REPEATS * n_distinct:
+            return
+        theirs = self.match.fields["click_id"]
+        self.notes.append(
+            f"Column {theirs!r} is not used as click_id: it has {n_distinct:,} different values in {n:,} rows. "
+            f"If they are ids, map it: click_id={theirs}."
+        )
+        self.match = self.row.match = self.match.without("click_id")
+        self._make_views(self.repaired)
+        self._stage_keys(lines=False)
 
     def _n_duplicates(self) -> int:
         twice = int(self.work.one("SELECT count(click_key) - count(DISTINCT click_key) FROM click_staged WHERE key IS NOT NULL"))

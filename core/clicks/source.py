@@ -21,6 +21,13 @@ import numpy as np
 
 from core.errors import InputError
 
+_NOT_THE_FILE = (
+    duckdb.InterruptException,
+    duckdb.OutOfMemoryException,
+    duckdb.ParserException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+)
 Kind = Literal["csv", "jsonl", "parquet"]
 Tick = Callable[[float], None]
 Seen = Callable[[bytes], None]
@@ -120,6 +127,18 @@ def read_bytes(path: Path, tick: Tick, seen: Seen) -> None:
             seen(chunk)
             done += len(chunk)
             tick(done / size)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turns what DuckDB finds wrong with a file's bytes into an InputError."""
+    try:
+        yield
+    except _NOT_THE_FILE:
+        raise
+    except (duckdb.Error, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"{path.name} cannot be read to its end; DuckDB says: {first} Copy or export it again.") from error
 
 
 def open_bytes(source: Source) -> BinaryIO:

@@ -3,16 +3,21 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from core.clicks import spelling
 from core.queries.runs import Row, n_flagged, scored_by
 from core.store import Store
 
 
 def known(store: Store, banner_id: str) -> Row | None:
-    """What a banner is, scored or not, also one whose ingest was taken back after a run; None where the store never saw it."""
-    for table in ("banner", "result"):
-        found = store.rows(f"SELECT banner_id, grid_id, n_products, domain FROM {table} WHERE banner_id = ? LIMIT 1", [banner_id])
-        if found:
-            return found[0]
+    """What a banner is, scored or not, also one whose ingest was taken back after a run; None where the store never saw it.
+
+    An id in another spelling finds its banner too.
+    """
+    for name in (banner_id, spelling.banner_id(banner_id)):
+        for table in ("banner", "result"):
+            found = store.rows(f"SELECT banner_id, grid_id, n_products, domain FROM {table} WHERE banner_id = ? LIMIT 1", [name])
+            if found:
+                return found[0]
     return None
 
 

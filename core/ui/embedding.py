@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core import embed
+from core.clicks import spelling
 from core.queries import banner
 from core.queries.embeddings import HEATMAP, Points
 from core.queries.runs import Row
@@ -49,7 +50,7 @@ def choose(maps: list[Row], bar: Any) -> Choice:
         axes = address.bound(st.segmented_control, "Axes", AXES, default=AXES[0], key="axes", required=True)
         colour = address.bound(st.selectbox, "Colour", scatter.COLOURS, index=1, key="colour", width=110)
         find = address.bound(st.text_input, "Find banner", key="find", width=190, placeholder="bn-000123", type="search")
-    return Choice(feature or HEATMAP, mapping.METHODS[method or "PCA"], axes == AXES[1], colour or "flag", str(find or "").strip())
+    return Choice(feature or HEATMAP, mapping.METHODS[method or "PCA"], axes == AXES[1], colour or "flag", str(find or ""))
 
 
 def map_view(run: Shown, maps: list[Row], top: Any, bar: Any) -> None:
@@ -92,11 +93,12 @@ def sentence(points: Points, about: Row) -> str:
 
 def find(run: Shown, points: Points, banner_id: str) -> int | None:
     """The row of the banner that is searched for; says so where it is not on the map."""
-    if not banner_id:
+    if not banner_id.strip():
         return None
-    row = points.row_of(banner_id)
-    if row is not None:
-        return row
+    for name in (banner_id, spelling.banner_id(banner_id)):
+        row = points.row_of(name)
+        if row is not None:
+            return row
     if banner.known(run.store, banner_id):
         why = "it is not on this map: the run did not score it, or the sample left it out."
     else:

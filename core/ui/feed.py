@@ -85,6 +85,8 @@ def outcome(job: jobs.IngestJob) -> None:
             icon=":material/check_circle:",
         )
     for file in job.result.files if job.result else []:
+        for note in file.notes:
+            st.info(text.markdown(note), icon=":material/info:")
         if file.cause:
             st.warning(f"{text.markdown(Path(file.file).name or file.file)}: likeliest cause of its rejects: {text.markdown(file.cause)}")
     if job.failed:

@@ -95,6 +95,8 @@ def tables(found: Preview) -> None:
     with left:
         st.caption("First rows, as they are understood")
         st.dataframe(found.rows, hide_index=True, height=230, alt="First rows")
+        for note in found.notes:
+            st.caption(text.markdown(note))
     with right:
         if not found.rejected:
             st.caption("Nothing of it would be rejected")

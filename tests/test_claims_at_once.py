@@ -30,7 +30,7 @@ def work(store: Store, run_id: str, reviewer: str, n: int) -> list[claims.Item]:
         if k % 10 == 9:
             undone = claims.undo(store, reviewer)
             assert undone == claims.Undone("label", item.banner_id, "ok")
-            item = claims.again(store, run_id, reviewer, item.banner_id)
+            item = claims.again(store, run_id, reviewer, item.banner_id, beside=True)
             labels.label(store, item.banner_id, "broken", reviewer, blind=False, run_id=run_id, batch_id=item.batch_id)
         items.append(item)
     return items

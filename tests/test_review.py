@@ -1,7 +1,7 @@
 """The label queue: what comes next for whom, and why."""
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -168,19 +168,19 @@ def test_what_is_held_in_memory_is_what_the_views_say(store: Store) -> None:
         who, banner = f"r{rng.integers(3)}", ids[rng.integers(len(ids))]
         kind = rng.integers(6)
         if kind <= 2:
-            batch = claims.again(store, run_id, who, banner).batch_id if kind else None
+            batch = claims.again(store, run_id, who, banner, beside=True).batch_id if kind else None
             labels.label(store, banner, labels.LABELS[rng.integers(3)], who, blind=True, batch_id=batch)
         elif kind == 3:
             labels.undo(store, who)
         elif kind == 4:
             labels.adjudicate(store, banner, "ok", who)
         else:
-            item = claims.again(store, run_id, who, banner)
+            item = claims.again(store, run_id, who, banner, beside=True)
             (claims.skip, claims.release, lambda *_: None)[rng.integers(3)](store, item)
         if step % 10 == 0:
             with past_of(store) as before:
                 held = sorted((banner, k.event_id, k.op, k.reviewer, k.at) for banner, kept in before.kept.items() for k in kept)
-                open_claims = {banner for banner in before.claims if before.is_claimed(banner, datetime(2000, 1, 1))}
+                open_claims = {banner for banner in before.claims if before.is_claimed(banner, datetime.now(UTC).replace(tzinfo=None))}
                 skipped = set(before.skipped)
             slow = store.rows("SELECT banner_id, event_id::VARCHAR, op, reviewer, happened_at FROM label_kept ORDER BY ALL")
             assert held == [tuple(row.values()) for row in slow]

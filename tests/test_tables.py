@@ -32,11 +32,14 @@ WRITTEN = {*intake.TABLES}
 
 
 def clean_or_broken(empty: tuple[int, ...]) -> dict[int, list[dict[str, Any]]]:
-    """Three grids of 50 equal banners, four of which are mirrored except on the grids `empty`."""
+    """Three grids of 50 banners, four of which are mirrored except on the grids `empty`, whose banners are all equal."""
     grids = {}
     for grid_id in (5, 8, 9):
         counts = drawn(grid_id, sizes(grid_id, 50) + 60)
-        counts[: 0 if grid_id in empty else 4] = mirrored(counts[: 0 if grid_id in empty else 4])
+        if grid_id in empty:
+            counts[:] = counts[0]
+        else:
+            counts[:4] = mirrored(counts[:4])
         grids[grid_id] = [row(f"g{grid_id}-{i:02d}", clicks, DAYS[i % 2]) for i, clicks in enumerate(counts)]
     return grids
 

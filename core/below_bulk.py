@@ -29,14 +29,14 @@ N_SIZES, N_DRAWS = 6, 40
 class BelowBulk:
     """Score limits of the banners of a grid with unusually few clicks: what its detectors say beyond what they say of simulated ones.
 
-    `lowest` is the least usual click count. State: median and lower spread of every detector's scores at `sizes`, simulated when first
-    asked for.
+    `lowest` is the least usual click count, `simulated` holds N_DRAWS banners of each of `sizes`. State: `expected`, what every detector
+    says of them, by its name and the place of the size; they are scored when first asked for.
     """
 
     lowest: float
     simulated: Heatmaps | None
     sizes: Vector
-    expected: dict[str, tuple[Vector, Vector]] = field(default_factory=dict)
+    expected: dict[str, dict[int, tuple[float, float]]] = field(default_factory=dict)
 
     def limit(self, n_clicks: Vector, scores: dict[str, Vector], score: Callable[[str, Heatmaps], Vector]) -> Vector:
         """(n,) highest normalised scores, infinite for banners of usual size, from their raw scores (n,) by detector; `score` scores."""
@@ -44,15 +44,27 @@ class BelowBulk:
         low = np.flatnonzero(n_clicks < self.lowest)
         if not len(low) or self.simulated is None:
             return out
-        x, at, z = np.log(np.maximum(n_clicks[low], 1)), np.log(self.sizes), {}
+        x, at = np.log(np.maximum(n_clicks[low], 1)), np.log(self.sizes)
+        above = np.minimum(np.searchsorted(at, x), len(at) - 1)
+        needed = np.unique([np.maximum(above - 1, 0), above])  # sizes that lie around those of the banners: others need no simulating
+        z = {}
         for name, found in scores.items():
-            if name not in self.expected:
-                drawn = score(name, self.simulated).reshape(len(self.sizes), N_DRAWS)
-                self.expected[name] = tuple(np.array([location_scale(row) for row in drawn]).T)
-            middle, spread = self.expected[name]
-            z[name] = (found[low] - np.interp(x, at, middle)) / np.exp(np.interp(x, at, np.log(spread)))
+            known = self._simulate(name, needed.tolist(), score)
+            middle, spread = np.array([known[k] for k in needed.tolist()]).T
+            z[name] = (found[low] - np.interp(x, at[needed], middle)) / np.exp(np.interp(x, at[needed], np.log(spread)))
         out[low] = combine_families(z, {name: CATALOGUE[name].family for name in z})
         return out
+
+    def _simulate(self, name: str, needed: list[int], score: Callable[[str, Heatmaps], Vector]) -> dict[int, tuple[float, float]]:
+        """Median and lower spread of a detector's scores by the place in `sizes`, at those `needed` and all simulated before."""
+        assert self.simulated is not None
+        known = self.expected.setdefault(name, {})
+        missing = [k for k in needed if k not in known]
+        if missing:
+            rows = np.concatenate([np.arange(k * N_DRAWS, (k + 1) * N_DRAWS) for k in missing])
+            drawn = score(name, self.simulated.take(rows)).reshape(len(missing), N_DRAWS)
+            known.update({k: location_scale(of_size) for k, of_size in zip(missing, drawn, strict=True)})
+        return known
 
 
 def below_bulk(heatmaps: Heatmaps, reference: Reference) -> BelowBulk:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core import clock, days, logs, reject_causes, settings
-from core.clicks import Judge, Match, Work, find_files, open_source
+from core.clicks import Judge, Match, Source, Work, find_files, open_source
 from core.clicks.source import readable, undamaged
 from core.clicks.work import Progress
 from core.errors import InputError
@@ -130,7 +130,7 @@ def _ingest_file(file: _File) -> FileResult:
         known = active(work)
         content = Content([k.n_text for k in known])
         source = open_source(cursor, file.path, work.tick, content.add)
-        found = reject_causes.matched(source, file.mapping)
+        found = _matched(file, source)
         recognised = recognise(known, content, source, found, place_of(file.path, file.options.uploaded), work)
         if recognised.same:
             return _known_file(work, file.path, found, recognised.same)
@@ -148,6 +148,13 @@ def _ingest_file(file: _File) -> FileResult:
         result = _write(file, work, judge, content, content_hash(content.digest, found), replaced, started)
         work.stage(1.0, 1.0)
         return result
+
+
+def _matched(file: _File, source: Source) -> Match:
+    try:
+        return reject_causes.matched(source, file.mapping)
+    except InputError as error:
+        raise InputError(f"{name_of(file.path)}: {error}") from error
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -155,7 +155,11 @@ def _execute(store: Store, run: dict[str, Any], handle: LatentHandle) -> None:
     folder = store.path.with_name(store.path.stem + ".latent")
     try:
         with disk_space.named():
-            keep(store, handle.request, _drawn(store, run, handle, folder))
+            try:
+                drawn = _drawn(store, run, handle, folder)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)  # before its end is reported: a new one may begin at once
+            keep(store, handle.request, drawn)
     except RunCancelledError:
         handle.end("cancelled", "Drawing was stopped, nothing of it is kept. Start it again when you like.")
     except HeatproofError as error:
@@ -165,8 +169,6 @@ def _execute(store: Store, run: dict[str, Any], handle: LatentHandle) -> None:
         raise
     else:
         handle.end("finished")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _drawn(store: Store, run: dict[str, Any], handle: LatentHandle, folder: Path) -> Latent:

@@ -168,7 +168,7 @@ READS = {
         "newest",
         "n_settled",
     },
-    "core.claims": {"Item", "Undone", "control_sample"},
+    "core.claims": {"Item", "Undone", "control_sample", "last_action"},
     "core.run": {"RunHandle", "current", "interrupted_runs"},
     "core.embed": {"MapRequest", "MAX_POINTS", "current", "features"},
     "core.calibrate": {"Request", "Preview", "Measured", "preview", "labels_of", "flipped", "grid_changes", "active_number"},

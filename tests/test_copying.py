@@ -107,6 +107,6 @@ def test_old_bins_go_and_what_was_found_in_them_stays(filled: Filled) -> None:
 
 def test_a_store_keeps_a_day_at_least(place: Place) -> None:
     with Store(place("s")) as store:
-        with pytest.raises(InputError, match="1 day or more: 0 were asked for"):
+        with pytest.raises(InputError, match="1 day or more; --keep-days says 0"):
             retention.prune(store, 0)
         assert retention.prune(store, 1).first_kept is None

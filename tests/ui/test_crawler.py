@@ -19,8 +19,8 @@ NONSENSE = (
     "&colour=x&find=unknown&shots=z&scope=none&source=1&target=1&least=-5&window=x&tab=none&cut=abc&detector=none&curves=x&k=1&part=x"
 )
 ADDRESSES: dict[str, tuple[tuple[str, str], ...]] = {
-    "empty": tuple((page, "") for page in PAGES),
-    "unscored": tuple((page, "") for page in PAGES),
+    "empty": tuple((page, "") for page in ("data", *PAGES)),
+    "unscored": tuple((page, "") for page in ("data", *PAGES)),
     "scored": (("triage", ""), ("", ""), ("calibrate", ""), ("label", ""), ("detectors", "")),
     "labelled": (
         ("triage", "?grid=333346&status=all&sort=newest"),

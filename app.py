@@ -7,12 +7,13 @@ import streamlit as st
 
 from core import logs
 from core.errors import HeatproofError, StoreAwayError
-from core.ui import address, asking, components, endpoints, heap, identity, jump, nav, state
+from core.ui.server import endpoints, memory
+from core.ui.session import address, asking, components, identity, jump, navigation, state
 
 
 def draw() -> None:
     """One visit or click, from top to bottom."""
-    page = nav.navigation(hidden=not identity.is_known())
+    page = navigation.navigation(hidden=not identity.is_known())
     jump.begin()
     address.begin(page.url_path or "overview")
     st.html("<style>.stMainBlockContainer { padding-left: 2.4rem; padding-right: 2.4rem; }</style>")
@@ -33,7 +34,7 @@ def draw() -> None:
         components.failed(error)
         if isinstance(error, StoreAwayError):
             state.come_back()
-    heap.settle()
+    memory.settle()
 
 
 if __name__ == "__main__":

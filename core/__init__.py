@@ -1,43 +1,24 @@
 """Heatproof finds and explains broken ad banners from where people click on them.
 
-LAYERS is read by a test: a module may import from its own layer and from those above it in this list, never from below.
+PACKAGES is read by a test: a package imports only from those above it in this list, and from errors, settings, logs and arrays.
+In every package numbers stand in plain modules, `queries` read the store, `job` goes from the store to the store, and `worker` is the
+child process, which never opens it.
 """
 
-LAYERS: list[set[str]] = [
-    {"settings", "errors", "logs", "masking", "disk_space", "strict_json", "changes"},
-    {"tables", "clicks", "heatmaps", "layouts", "synthetic", "corruptions", "images", "augment"},
-    {"reference", "features", "anchors", "embeddings", "affine", "templates", "detectors", "normalise", "combine", "thresholds"}
-    | {"diagnosis", "selection", "agreement", "metrics", "intervals", "null", "shots", "onset", "scoring", "judging", "results"}
-    | {"learned", "expectation", "calibration", "click_metrics", "click_features", "curves", "leaderboard", "loop", "hot_cells"}
-    | {"below_bulk", "nt_xent", "strangers", "across", "audit", "representations", "contenders"},
-    {"training"},
-    {"cascade", "reading", "child", "parallel", "ray_engine", "finishing", "look", "cascade_run"},
-    {"worker", "map_worker", "latent_worker", "audit_worker", "selection_worker"},
-    {"schema", "store", "queries", "triage", "labels", "claims", "versions", "access", "sign_in", "hosts", "sign_outs"}
-    | {"clock", "putting_back", "backup", "store_url", "gates", "engines", "recall", "lake", "copying", "retention", "probe"}
-    | {"days", "undo"},
-    {
-        "run",
-        "job",
-        "intake",
-        "embed",
-        "train",
-        "evaluate",
-        "export",
-        "ingest",
-        "ingest_results",
-        "ingest_verbs",
-        "known_files",
-        "uploads",
-        "preview",
-        "console",
-        "demo",
-        "info",
-        "verbs",
-        "__main__",
-    }
-    | {"label_rows", "label_files", "label_verbs", "calibrate", "calibrate_verbs", "verdicts", "newly_flagged", "gauges"}
-    | {"train_job", "train_worker", "latent", "handle", "audit_job", "model_selection", "audit_verbs", "selection_verbs", "store_verbs"}
-    | {"reject_causes", "place_causes", "time_causes", "verbs", "__main__"},
-    {"ui"},
-]
+PACKAGES: dict[str, str] = {
+    "statistics": "Numbers about numbers.",
+    "banners": "What a banner's clicks look like, should look like, and how they break.",
+    "features": "Extractors, one a file, and the networks behind them.",
+    "detectors": "The catalogue: one file a method or close family.",
+    "store": "One DuckDB file or a lake: opening, locks, schema, queries by name, backup.",
+    "jobs": "Worker processes, and how work is spread over processes and machines.",
+    "scoring": "The child side of a run: Parquet in, Parquet out, no database.",
+    "clicks": "Click logs into bins of the store.",
+    "embeddings": "Maps of banners: principal components and maximum variance unfolding.",
+    "review": "What people say: labels, claims, triage, agreement.",
+    "calibration": "From labels to a threshold, to a version, to verdicts.",
+    "runs": "A run from store to store, and what is done with one.",
+    "models": "Train, choose, audit and look into models.",
+    "cli": "The command line, one file a verb.",
+    "ui": "The only Streamlit code: render, session, one folder a page, server.",
+}

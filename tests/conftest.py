@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from core.store import Store
-from tests.lakes import ENGINES, Cluster, Places, cluster
-from tests.stores import fill_store
+from tests.support.lakes import ENGINES, Cluster, Places, cluster
+from tests.support.stores import fill_store
 
 Place = Callable[[str], str]
 Filled = Callable[..., Store]

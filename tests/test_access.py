@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from core.access import ACTIONS, NEEDS, ROLES, Person, highest, refusal, refusals, require
 from core.errors import ForbiddenError, InputError
-from core.sign_in import SignIn, person_of, read_settings
 from core.store import Store
+from core.ui.session.roles import ACTIONS, NEEDS, ROLES, Person, highest, refusal, refusals, require
+from core.ui.session.sign_in import SignIn, person_of, read_settings
 
 ROOT = Path(__file__).parents[1]
 NOW = 1_800_000_000.0
@@ -154,8 +154,8 @@ def test_the_example_of_secrets_can_be_read() -> None:
 
 
 READS = {
-    "core.triage": {"Op", "Batch", "STATE_AFTER", "banners_of", "last_action"},
-    "core.labels": {
+    "core.review.triage": {"Op", "Batch", "STATE_AFTER", "banners_of", "last_action"},
+    "core.review.labels": {
         "LABELS",
         "FAULTS",
         "Label",
@@ -168,31 +168,31 @@ READS = {
         "newest",
         "n_settled",
     },
-    "core.claims": {"Item", "Undone", "control_sample", "last_action"},
-    "core.run": {"RunHandle", "current", "interrupted_runs"},
-    "core.embed": {"MapRequest", "MAX_POINTS", "current", "features"},
-    "core.calibrate": {"Request", "Preview", "Measured", "preview", "labels_of", "flipped", "grid_changes", "active_number"},
-    "core.train_job": {"TrainHandle", "TrainRequest", "current", "networks", "state_of_weights"},
-    "core.audit_job": {"AuditHandle", "current"},
-    "core.model_selection": {"SelectionHandle", "LOWEST", "HIGHEST", "RATIO", "current", "USED", "choice_id"},
-    "core.undo": {"ingests", "effect", "Effect"},
-    "core.access": {"Action", "Person", "refusal", "refusals"},
-    "core.store": {"Store"},
+    "core.review.claims": {"Item", "Undone", "control_sample", "last_action"},
+    "core.runs.run": {"RunHandle", "current", "interrupted_runs"},
+    "core.embeddings.job": {"MapRequest", "MAX_POINTS", "current", "features"},
+    "core.calibration.publish": {"Request", "Preview", "Measured", "preview", "labels_of", "flipped", "grid_changes", "active_number"},
+    "core.models.training.job": {"TrainHandle", "TrainRequest", "current", "networks", "state_of_weights"},
+    "core.models.audit.job": {"AuditHandle", "current"},
+    "core.models.selection.job": {"SelectionHandle", "LOWEST", "HIGHEST", "RATIO", "current", "USED", "choice_id"},
+    "core.clicks.undo": {"ingests", "effect", "Effect"},
+    "core.ui.session.roles": {"Action", "Person", "refusal", "refusals"},
+    "core.store.store": {"Store"},
 }
 """What pages may use of modules that write: what only reads."""
-DOORS = {"core/ui/writes.py", "core/ui/jobs.py"}
-"""The one way to write, and the thread that it starts."""
+DOORS = {"core/ui/session/writes.py", "core/ui/session/roles.py", "core/ui/session/sign_in.py"}
+"""The one way to write, and what says who asks and keeps refusals."""
 ACTS = {"transaction", "backup", "cancel", "getbuffer", "write_bytes", "write_text", "unlink"}
 
 
 def page_files() -> list[Path]:
     return [
-        p for p in (*(ROOT / "pages").glob("*.py"), *(ROOT / "core" / "ui").glob("*.py")) if p.relative_to(ROOT).as_posix() not in DOORS
+        p for p in (*(ROOT / "pages").glob("*.py"), *(ROOT / "core" / "ui").rglob("*.py")) if p.relative_to(ROOT).as_posix() not in DOORS
     ]
 
 
 def writers() -> set[str]:
-    """Modules of core that open a transaction themselves; `core.ui.jobs` starts one."""
+    """Modules of core that open a transaction themselves; `core.clicks.job` starts one."""
     files = [p for p in (ROOT / "core").rglob("*.py") if "ui" not in p.relative_to(ROOT).parts]
     found = {p for p in files if re.search(r"\.(transaction|bulk)\(", p.read_text())}
     return {".".join(p.relative_to(ROOT).with_suffix("").parts) for p in found} | set(READS)
@@ -218,23 +218,25 @@ def uses(tree: ast.AST, module: str) -> Iterator[str]:
 def test_pages_change_nothing_but_through_writes(path: Path) -> None:
     tree = ast.parse(path.read_text())
     acts = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & ACTS
-    assert not acts, f"{path.name} does {acts} itself: let it go through core/ui/writes.py, which checks who asks"
+    assert not acts, f"{path.name} does {acts} itself: let it go through core/ui/session/writes.py, which checks who asks"
     for module in writers():
         past = set(uses(tree, module)) - READS.get(module, set())
-        assert not past, f"{path.name} takes {past} of {module}: write through core/ui/writes.py, or list it in READS where it only reads"
-    assert not set(uses(tree, "core.ui.jobs")) - {"IngestJob", "current"}
+        assert not past, (
+            f"{path.name} takes {past} of {module}: write through core/ui/session/writes.py, or list it in READS where it only reads"
+        )
+    assert not set(uses(tree, "core.clicks.job")) - {"IngestJob", "current"}
 
 
 def test_the_walk_would_notice() -> None:
-    assert {"core.triage", "core.labels", "core.run", "core.embed"} <= writers()
-    tree = ast.parse("from core import triage as t\nfrom core.labels import label\nt.decide(store)")
-    assert set(uses(tree, "core.triage")) == {"decide"}
-    assert set(uses(tree, "core.labels")) == {"label"}
+    assert {"core.review.triage", "core.review.labels", "core.runs.run", "core.embeddings.job"} <= writers()
+    tree = ast.parse("from core.review import triage as t\nfrom core.review.labels import label\nt.decide(store)")
+    assert set(uses(tree, "core.review.triage")) == {"decide"}
+    assert set(uses(tree, "core.review.labels")) == {"label"}
 
 
 def test_every_write_checks_first() -> None:
     """Each public function of writes.py names its action in its first statement after the docstring, or is one of the two helpers."""
-    tree = ast.parse((ROOT / "core" / "ui" / "writes.py").read_text())
+    tree = ast.parse((ROOT / "core" / "ui" / "session" / "writes.py").read_text())
     functions = [
         f for f in tree.body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_") and f.name not in {"allowed", "button"}
     ]

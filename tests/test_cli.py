@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from core import run
 from core.__main__ import app
 from core.detectors import CATALOGUE
 from core.store import Store
-from tests.unscored_store import ROOT, fill, use_fake_worker
+from core.store.queries import runs as run
+from tests.support.unscored_store import ROOT, fill, use_fake_worker
 
 TRUTH = "banner_id,broken,fault\nbn0039,1,hot_spot\nbn0000,0,\n"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from core.hosts import Names
-from core.store_url import StoreUrl
-from core.ui.guard import HEADERS
+from core.store.url import StoreUrl
+from core.ui.server.guard import HEADERS
+from core.ui.server.hosts import Names
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -172,7 +172,7 @@ def test_caddy_takes_its_file() -> None:
 
 
 def test_prometheus_asks_for_metrics_that_there_are() -> None:
-    source = "".join(re.findall(r'"(\w+)"', (ROOT / "core" / "gauges.py").read_text()))
+    source = "".join(re.findall(r'"(\w+)"', (ROOT / "core" / "ui" / "server" / "metrics.py").read_text()))
     asked = {name.removesuffix("_total") for name in re.findall(r"heatproof_(\w+)", (DEPLOY / "prometheus.yml").read_text())}
     assert len(asked) > 3
     assert [name for name in asked if name not in source] == []

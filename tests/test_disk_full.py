@@ -8,17 +8,18 @@ from typing import IO
 
 import pytest
 
-from core import disk_space, labels, run
-from core.backup import backup, restore
-from core.errors import DiskFullError, HeatproofError
-from core.export import export_scores
-from core.ingest import ingest
-from core.label_files import export_labels
-from core.queries import runs
+from core.clicks.ingest import ingest
+from core.clicks.uploads import keep
+from core.errors import DiskFullError, HeatproofError, disk_space
+from core.review import labels
+from core.review.label_files import export_labels
+from core.runs import run
+from core.runs.export import export_scores
 from core.store import Store
-from core.uploads import keep
-from tests.stores import filled_store
-from tests.unscored_store import use_fake_worker
+from core.store.backup import backup, restore
+from core.store.queries import runs
+from tests.support.stores import filled_store
+from tests.support.unscored_store import use_fake_worker
 
 HEADER = "banner_id,grid_id,n_products,domain,click_x_rel,click_y_rel,clicked_at\n"
 SIZE_MB = 24

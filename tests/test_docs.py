@@ -98,3 +98,11 @@ def test_no_file_speaks_of_the_place_where_it_was_written() -> None:
         found += [f"{path.relative_to(ROOT)}: {m[0]}" for m in numbered.finditer(text) if path.suffix == ".md"]
     assert len(tracked()) > 10
     assert not found
+
+
+def test_every_benchmark_that_is_named_is_there() -> None:
+    texts = [path.read_text() for path in tracked() if path.suffix in (".py", ".md", ".txt")]
+    named = {name for text in texts for name in re.findall(r"(?<![\w./])benchmarks(?:\.[a-z_]+)+", text)}
+    assert len(named) > 20
+    places = {name: ROOT / name.replace(".", "/") for name in named}
+    assert not [name for name, place in places.items() if not place.is_dir() and not place.with_name(place.name + ".py").exists()]

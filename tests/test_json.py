@@ -14,11 +14,11 @@ import typer
 from typer.testing import CliRunner, Result
 
 from core.__main__ import app
-from core.label_files import import_labels
+from core.logs.strict_json import to_json
+from core.review.label_files import import_labels
 from core.store import Store
-from core.strict_json import to_json
-from tests.stores import filled_store
-from tests.unscored_store import fill, use_fake_worker
+from tests.support.stores import filled_store
+from tests.support.unscored_store import fill, use_fake_worker
 
 
 def strict(text: str) -> Any:

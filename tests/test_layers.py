@@ -1,64 +1,140 @@
-"""Who may import whom: `core.LAYERS`, walked in the source and proven in a fresh interpreter."""
+"""Who may import whom: `core.PACKAGES` from top to bottom, walked in the source and proven in a fresh interpreter."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from core import LAYERS
+from core import PACKAGES
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted((ROOT / "core").rglob("*.py"))
+CORE = ROOT / "core"
+FILES = sorted(CORE.rglob("*.py"))
+EVERYWHERE = {"errors", "settings", "logs", "arrays"}
+"""Modules that every package may import; a folder where one has parts."""
 HEAVY = ("torch", "transformers", "sklearn")
-ARRAYS_ONLY = LAYERS[2] | {"heatmaps", "synthetic", "worker"}
+NO_DATABASE = {"statistics", "banners", "features", "detectors", "scoring"}
+"""Packages of arrays and Parquet only."""
+SHARED = {"render", "session"}
+"""Rooms of ui that others in it may import; render does not import session."""
 
 
-def unit(path: Path) -> str:
-    """The name that LAYERS gives a file: its module, or its folder in core."""
-    return path.relative_to(ROOT / "core").parts[0].removesuffix(".py")
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def layer(name: str) -> int:
-    found = [i for i, names in enumerate(LAYERS) if name in names]
-    assert len(found) == 1, f"core.{name} must stand in one layer of core.LAYERS, however it stands in {len(found)}"
-    return found[0]
+MODULES = {name_of(path): path for path in FILES}
 
 
 def imported(path: Path, top_level_only: bool = False) -> set[str]:
-    """Dotted names of all modules that a file imports, also inside functions."""
+    """Dotted names of all modules that a file imports, also inside functions, unless at the top level only."""
     tree = ast.parse(path.read_text())
-    nodes = tree.body if top_level_only else list(ast.walk(tree))
     names: set[str] = set()
-    for node in nodes:
+    for node in tree.body if top_level_only else ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
             module = node.module or ""
-            names.add(module)
-            folder = ROOT / module.replace(".", "/")
-            names |= {f"{module}.{a.name}" for a in node.names if (folder / f"{a.name}.py").exists() or (folder / a.name).is_dir()}
-    return names - {"core"}
+            below = {f"{module}.{alias.name}" for alias in node.names} & set(MODULES)
+            names |= below
+            if len(below) < len(node.names):
+                names.add(module)
+    return names
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_imports_from_its_own_layer_or_from_above(path: Path) -> None:
-    if path == ROOT / "core" / "__init__.py":
-        assert imported(path) == set()
-        return
-    own = layer(unit(path))
-    below = {name for name in imported(path) if name.startswith("core.") and layer(name.split(".")[1]) > own}
-    assert not below
-    tops = {name.split(".")[0] for name in imported(path)}
-    assert not tops & {"app", "pages", "tests", "benchmarks"}
-    assert "streamlit" not in tops or unit(path) == "ui"
-    assert "duckdb" not in tops or unit(path) not in ARRAYS_ONLY
+IMPORTS = {name: imported(path) for name, path in MODULES.items()}
 
 
-def modules(path: Path) -> set[str]:
-    return {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in path.rglob("*.py")}
+def room(name: str) -> str:
+    """The package of a module, or its own name where it stands in core itself."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def test_every_package_stands_in_the_list_and_nothing_else() -> None:
+    assert {path.parent.name for path in CORE.glob("*/__init__.py")} - EVERYWHERE == set(PACKAGES)
+    assert {path.stem for path in CORE.glob("*.py")} <= {"__init__", "__main__"} | EVERYWHERE
+    assert not [path for path in CORE.rglob("*") if path.is_dir() and list(path.glob("*.py")) and not (path / "__init__.py").exists()]
+
+
+def upward() -> Iterator[str]:
+    order = list(PACKAGES)
+    for name, found in IMPORTS.items():
+        for other in found:
+            own, its = room(name), room(other)
+            if not other.startswith("core.") or own == its or its in EVERYWHERE or own == "__main__":
+                continue
+            if own not in order or its not in order or order.index(its) > order.index(own) or (own, its) == ("ui", "cli"):
+                yield f"{name} imports {other}"
+
+
+def test_a_package_imports_only_from_those_above_it() -> None:
+    assert not list(upward())
+
+
+def test_the_list_imports_nothing() -> None:
+    assert not IMPORTS["core"]
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle, or nothing."""
+    state: dict[str, int] = {}
+    path: list[str] = []
+
+    def visit(name: str) -> list[str]:
+        state[name] = 1
+        path.append(name)
+        for other in sorted(graph.get(name, set())):
+            if state.get(other) == 1:
+                return [*path[path.index(other) :], other]
+            if other not in state and (found := visit(other)):
+                return found
+        path.pop()
+        state[name] = 2
+        return []
+
+    return next((found for name in sorted(graph) if name not in state and (found := visit(name))), [])
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    assert not circle(IMPORTS)
+
+
+def test_a_circle_would_be_noticed() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+
+
+def test_no_page_imports_another_and_what_is_rendered_knows_no_visitor() -> None:
+    wrong = []
+    for name, found in IMPORTS.items():
+        if not name.startswith("core.ui."):
+            continue
+        own = name.split(".")[2]
+        rooms = {other.split(".")[2] for other in found if other.startswith("core.ui.")} - {own}
+        allowed = set() if own == "render" else SHARED - {own}
+        wrong += [f"{name} imports from {other}" for other in rooms - allowed]
+    assert not wrong
+
+
+def test_libraries_stay_in_their_packages() -> None:
+    wrong = []
+    for name, found in IMPORTS.items():
+        tops = {other.split(".")[0] for other in found}
+        wrong += [f"{name} imports {top}" for top in tops & {"app", "pages", "tests", "benchmarks"}]
+        if "streamlit" in tops and (room(name) != "ui" or name.startswith("core.ui.render.")):
+            wrong.append(f"{name} imports streamlit")
+        if "duckdb" in tops and room(name) in NO_DATABASE:
+            wrong.append(f"{name} imports duckdb")
+    assert not wrong
+
+
+def test_a_worker_never_opens_the_store() -> None:
+    workers = {name for name in MODULES if name.endswith(".worker")}
+    assert len(workers) > 5
+    assert not {name for name in workers if any(other == "core.store" or other.startswith("core.store.store") for other in IMPORTS[name])}
 
 
 def loaded_after(names: set[str]) -> set[str]:
@@ -72,14 +148,15 @@ def loaded_after(names: set[str]) -> set[str]:
 
 def test_what_only_shows_scores_never_loads_the_heavy_libraries() -> None:
     scripts = [ROOT / "app.py", *(ROOT / "pages").glob("*.py")]
-    from_pages = {name for script in scripts if script.exists() for name in imported(script, top_level_only=True)}
-    names = modules(ROOT / "core" / "queries") | modules(ROOT / "core" / "ui") | from_pages | {"core.run", "core.store", "core.triage"}
-    assert len(names) > 10
+    from_pages = {name for script in scripts for name in imported(script, top_level_only=True)}
+    shown = {name for name in MODULES if room(name) in ("store", "ui") or name.endswith(".queries")}
+    names = shown | from_pages | {"core.runs.run", "core.review.triage"}
+    assert len(names) > 100
     assert loaded_after(names) == set()
 
 
 def test_the_command_line_starts_without_the_heavy_libraries() -> None:
-    assert loaded_after({"core.__main__", "core.evaluate", "core.export", "core.job"}) == set()
+    assert loaded_after({"core.__main__", "core.runs.evaluate", "core.runs.export", "core.runs.job_folder"}) == set()
 
 
 def test_the_proof_would_notice() -> None:

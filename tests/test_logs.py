@@ -9,15 +9,20 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from core import access, calibrate, copying, labels, logs, retention, run, settings
+from core import logs, settings
 from core.__main__ import app
-from core.access import Person
-from core.backup import backup, restore
+from core.calibration import publish
+from core.clicks.ingest import ingest
 from core.errors import ForbiddenError, InputError, RunError
-from core.ingest import ingest
-from core.store import Store
-from tests.stores import filled_store
-from tests.unscored_store import fill, use_fake_worker
+from core.review import labels
+from core.runs import run
+from core.store import Store, copy, prune
+from core.store.backup import backup, restore
+from core.store.queries import runs
+from core.ui.session import roles
+from core.ui.session.roles import Person
+from tests.support.stores import filled_store
+from tests.support.unscored_store import fill, use_fake_worker
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -102,10 +107,10 @@ def test_a_stores_life_leaves_its_events(lines: Lines, tmp_path: Path, monkeypat
         summary = run.score(store)
         labels.label(store, "b", "ok", "ana@example.org", blind=True)
         with pytest.raises(ForbiddenError):
-            access.require(store, Person("ben@example.org", "viewer", "sign-in"), "ingest", "/logs")
-        copying.copy(store, tmp_path / "b.duckdb")
+            roles.require(store, Person("ben@example.org", "viewer", "sign-in"), "ingest", "/logs")
+        copy.copy(store, tmp_path / "b.duckdb")
         n_bytes = backup(store, tmp_path / "c.duckdb")
-        retention.prune(store, 1)
+        prune.prune(store, 1)
     restore(tmp_path / "c.duckdb", tmp_path / "b.duckdb")
     found = [{key: value for key, value in line.items() if key not in ("time", "level", "seconds")} for line in lines()]
     by_name = {line["event"]: line for line in found}
@@ -139,13 +144,13 @@ def test_a_failed_run_says_so(lines: Lines, tmp_path: Path, monkeypatch: pytest.
 
 def test_a_version_is_logged_without_its_author(lines: Lines, tmp_path: Path) -> None:
     with filled_store(tmp_path / "a.duckdb", 80) as store:
-        run_id = run.last_finished(store)["run_id"]
+        run_id = runs.last_finished(store)["run_id"]
         before = store.rows("SELECT count(*) AS n FROM threshold_event")[0]["n"]
         for row in store.rows("SELECT banner_id, flagged FROM result WHERE run_id = ?", [run_id]):
             labels.label(store, row["banner_id"], "broken" if row["flagged"] else "ok", "ana", blind=True)
-        seen = calibrate.prepare(store, calibrate.Request(shots=0, method="manual", value=0.5))
-        number = calibrate.publish(store, seen, "ana@example.org", "because ana said so")
-        calibrate.roll_back(store, 0, "ana@example.org", "back")
+        seen = publish.prepare(store, publish.Request(shots=0, method="manual", value=0.5))
+        number = publish.publish(store, seen, "ana@example.org", "because ana said so")
+        publish.roll_back(store, 0, "ana@example.org", "back")
         assert store.rows("SELECT count(*) AS n FROM threshold_event")[0]["n"] == before + 2
     *_, published, back = lines()
     assert (published["event"], published["version"], published["method"]) == ("version_published", number, "manual")

@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from core import job, logs, masking
+from core import logs
 from core.__main__ import app
-from core.errors import InputError, StoreError
-from core.lake import LakeEngine
-from core.masking import masked
-from core.probe import Readiness
+from core.errors import InputError, StoreError, masking
+from core.errors.masking import masked
+from core.jobs import process
 from core.store import Store
-from core.store_url import StoreUrl
+from core.store.lake import LakeEngine
+from core.store.url import StoreUrl
+from core.ui.server.readiness import Readiness
 
 ROOT = Path(__file__).parents[1]
 PASSWORDS = [
@@ -180,7 +181,7 @@ def test_the_command_line_prints_no_password(verb: list[str]) -> None:
 
 
 def test_a_bug_of_the_command_line_keeps_its_traceback_and_no_password() -> None:
-    program = "from core import logs; from core.store_url import StoreUrl\nlogs.mask_everything()\n" + (
+    program = "from core import logs; from core.store.url import StoreUrl\nlogs.mask_everything()\n" + (
         "import sys, threading, logging\nurl = StoreUrl.parse(sys.argv[1])\nlogging.basicConfig()\n"
         "def fails(): raise ValueError(f'cannot use {url}')\n"
         "thread = threading.Thread(target=fails); thread.start(); thread.join()\n"
@@ -221,7 +222,7 @@ def test_child_processes_get_no_password(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("HEATPROOF_THREADS", "1")
     (tmp_path / "out").mkdir()
     program = "import os, sys, json, pathlib; pathlib.Path(sys.argv[1], 'out', 'summary.json').write_text(json.dumps(dict(os.environ)))"
-    given = job.run_worker(tmp_path, lambda done, what: None, lambda: False, (sys.executable, "-c", program))
+    given = process.run_worker(tmp_path, lambda done, what: None, lambda: False, (sys.executable, "-c", program))
     assert "s3cret" not in given.values()
     assert given["HEATPROOF_THREADS"] == "1"
 

@@ -9,11 +9,11 @@ Every row read is accepted, or rejected with one reason and its line. Nothing he
 in, temporary tables on it come out.
 """
 
+from core.clicks.binning import Heat, heat_batches
+from core.clicks.cancellable import Work
 from core.clicks.columns import ALIASES, Match, match, matched_before
-from core.clicks.judge import Judge
-from core.clicks.keys import Heat, heat_batches
 from core.clicks.source import Source, find_files, open_source
-from core.clicks.work import Work
+from core.clicks.validate import Judge
 
 __all__ = [
     "ALIASES", "Heat", "Judge", "Match", "Source", "Work", "find_files", "heat_batches", "match", "matched_before", "open_source",

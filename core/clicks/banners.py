@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 
-from core.clicks import spelling
+from core.clicks.cancellable import Work
 from core.clicks.checks import OTHER_BANNER, Row, first_fault, quoted
-from core.clicks.work import Work
+from core.store import spelling
 
 BANNER = ("banner_id", "grid_id", "n_products", "domain")
 DERIVED = "concat_ws('/', {0}.grid_id, {0}.n_products, {0}.{1})"

@@ -4,7 +4,7 @@
 Reasons are the words that reports and the `reject` table use.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from core.clicks import integers
 from core.clicks.columns import PLACE, Match
@@ -12,6 +12,7 @@ from core.clicks.source import Source
 from core.clicks.times import microseconds
 from core.errors import InputError
 from core.settings import N_COLS, N_ROWS
+from core.store.days import AHEAD
 
 FIRST_DAY, LAST_DAY = "1971-01-01", "2099-12-31"
 """Clicks outside these days are times gone wrong (a zero epoch, a year mistyped); so a day also fits 16 bits."""
@@ -20,8 +21,6 @@ DAY_US = 86_400_000_000
 MAX_COUNT = 2**31
 NO_TIME = "time outside 1971..2099"
 FUTURE = "time in the future"
-AHEAD = timedelta(days=1)
-"""A click may be later than now by this much: clocks differ, and local times stand in logs as UTC."""
 OTHER_BANNER = "banner_id belongs to another grid_id, n_products or domain"
 DUPLICATE = "duplicate click_id"
 

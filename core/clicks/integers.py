@@ -7,7 +7,7 @@
 A rule is (condition, reason, value that broke it); the first that holds counts, and the last is always the one on 64 bits.
 """
 
-from core.clicks.spelling import BLANK_CLASS
+from core.store.spelling import BLANK_CLASS
 
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
 EXACT_BELOW = {"DOUBLE": 2**53, "FLOAT": 2**24}

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.banners.heatmaps import Heatmaps
 from core.errors import ContractError
-from core.heatmaps import Heatmaps
 
 Scores = NDArray[np.float64]
 Groups = NDArray[np.int64]

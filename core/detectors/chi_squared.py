@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from core.banners.heatmaps import Heatmaps
 from core.detectors.base import Groups, Reads, Scores
 from core.detectors.cells import CellStatistic, cell_sums
-from core.heatmaps import Heatmaps
 
 
 @dataclass

@@ -42,7 +42,7 @@ class Classical(Detector):
 
     @property
     def default_run(self) -> bool:
-        """Peers to look at and to beat; what they add to `combined`, `python -m benchmarks.members` measures."""
+        """Peers to look at and to beat; what they add to `combined`, `python -m benchmarks.detectors.members` measures."""
         return False
 
     def _fit(self, X: NDArray[np.float32], groups: Groups) -> None:

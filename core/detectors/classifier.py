@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from core.detectors.base import Groups
 from core.detectors.fitted import BATCH, _put, unseen
 from core.errors import ContractError
-from core.loop import Plan, fit_network
+from core.features.networks.training_loop import Plan, fit_network
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn

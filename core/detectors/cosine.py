@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.anchors import Anchors, centre_of, labelled_anchor, random_anchor, robust_anchors
 from core.detectors.base import Detector, Groups, Reads, Scores
 from core.errors import ContractError
 from core.features import EXTRACTORS
+from core.features.anchors import Anchors, centre_of, labelled_anchor, random_anchor, robust_anchors
 
 
 @dataclass

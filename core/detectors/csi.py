@@ -7,7 +7,7 @@ import numpy as np
 
 from core.detectors.fitted import Network
 from core.detectors.moved import Moved, moved
-from core.nt_xent import nt_xent
+from core.features.networks.contrastive_loss import nt_xent
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core.detectors.fitted import FittedNetwork, Network, unseen
-from core.loop import Plan, fit_network
+from core.features.networks.training_loop import Plan, fit_network
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn

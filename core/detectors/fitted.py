@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from core.detectors.base import Detector, Groups, Reads, Scores
 from core.errors import ContractError
-from core.loop import Plan, Progress, fit_network
+from core.features.networks.training_loop import Plan, Progress, fit_network
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from core.banners.heatmaps import Heatmaps
 from core.detectors.base import Groups, Reads, Scores
 from core.detectors.cells import CellStatistic, cell_sums, cells, dense, over_blocks, pooled, row_sums
-from core.heatmaps import Heatmaps
 from core.settings import N_ROWS
 
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
+from core.banners.diagnosis import Evidence
+from core.banners.heatmaps import Heatmaps
+from core.banners.reference import Reference, fit_reference
+from core.banners.templates import ALL, FAMILIES, Bank, make_bank
 from core.detectors.base import Detector, Groups, Reads, Scores
-from core.diagnosis import Evidence
-from core.heatmaps import Heatmaps
-from core.reference import Reference, fit_reference
 from core.settings import n_threads
-from core.templates import ALL, FAMILIES, Bank, make_bank
 
 CHUNK = 512
 """Banners a product with the bank: its result stays small enough for the cache."""

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.special import gammaln
 
+from core.banners.heatmaps import Heatmaps
 from core.detectors.base import Groups, Reads, Scores
 from core.detectors.cells import CellStatistic, cell_sums, pooled
-from core.heatmaps import Heatmaps
 
 N_KNOTS = 32
 MAX_CLICKS = 1e7

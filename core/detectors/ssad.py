@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.augment import Name, Ranges
+from core.detectors.augment import Name, Ranges
 from core.detectors.base import Groups
 from core.detectors.fitted import FittedNetwork, Image, Network
 
@@ -86,7 +86,7 @@ class Ssad(FittedNetwork):
 
     def _made(self, own: "Tensor", sizes: "Tensor", rng: "Generator") -> "Tensor":
         """Images (b, c, side, side), augmented."""
-        from core.augment.patches import placed, scaled_to_peak
+        from core.detectors.augment.patches import placed, scaled_to_peak
 
         return scaled_to_peak(own, sizes, placed(own, rng, self.on_content), self.augmentation, self.unit_length)
 

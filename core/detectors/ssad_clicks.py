@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from core.banners.heatmaps import Heatmaps
+from core.banners.reference import Reference, fit_reference
 from core.detectors.base import Detector, Groups, Reads, Scores
-from core.features.trained import digest, find_weights
-from core.heatmaps import Heatmaps
-from core.reference import Reference, fit_reference
+from core.features.networks.weight_files import digest, find_weights
 from core.settings import N_COLS, N_ROWS
 
 if TYPE_CHECKING:
-    from core.features.networks import SsadClicksNet
+    from core.features.networks.click_networks import SsadClicksNet
 
 BATCH = 64
 """Banners a forward pass: so few that the maps of the first layers stay in the processor's cache. Always so many, the last batch is filled
@@ -63,8 +63,8 @@ class SsadClicks(Detector):
         return f"{path.name} {digest(path)}"
 
     def _fit(self, X: Heatmaps, groups: Groups) -> None:
-        from core.features.networks import SsadClicksNet
-        from core.features.trained import load_network
+        from core.features.networks.click_networks import SsadClicksNet
+        from core.features.networks.weight_files import load_network
 
         self.reference_ = self.reference or fit_reference(X)
         self._network: SsadClicksNet = load_network(SsadClicksNet(), find_weights(self.name, self.own_weights))  # type: ignore[assignment]

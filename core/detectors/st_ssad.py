@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.augment import Name
+from core.detectors.augment import Name
 from core.detectors.base import Groups
 from core.detectors.fitted import Image, Network, unseen
 from core.detectors.ssad import Ssad
 from core.errors import ContractError
-from core.loop import Plan, fit_network
+from core.features.networks.training_loop import Plan, fit_network
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import orthogonal_procrustes
 
-from core.embeddings.problem import Floats
+from core.embeddings.unfolding.problem import Floats
 from core.errors import ContractError
 
 

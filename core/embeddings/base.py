@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.embeddings.alignment import fit_alignment
-from core.embeddings.problem import Floats, Ints
+from core.embeddings.unfolding.problem import Floats, Ints
 from core.errors import ContractError
 
 

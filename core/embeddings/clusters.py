@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import HDBSCAN
 
-from core.embeddings.problem import Floats
+from core.embeddings.unfolding.problem import Floats
 from core.errors import ContractError
 
 SMALLEST = 15

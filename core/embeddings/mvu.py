@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from core.embeddings.base import Embedding, fix_signs
-from core.embeddings.certificate import Certificate, certify, upper_bound
-from core.embeddings.exact import solve_exactly
-from core.embeddings.graph import make_graph
-from core.embeddings.neighbours import Neighbours, rebuilding_weights
-from core.embeddings.preview import unfold_coarsely
-from core.embeddings.problem import Floats, Problem, make_problem
-from core.embeddings.scaled import solve_scaled
+from core.embeddings.unfolding.certificate import Certificate, certify, upper_bound
+from core.embeddings.unfolding.exact import solve_exactly
+from core.embeddings.unfolding.graph import make_graph
+from core.embeddings.unfolding.neighbours import Neighbours, rebuilding_weights
+from core.embeddings.unfolding.preview import unfold_coarsely
+from core.embeddings.unfolding.problem import Floats, Problem, make_problem
+from core.embeddings.unfolding.scaled import solve_scaled
 from core.errors import ContractError
 
 Tier = Literal["auto", "exact", "scaled", "preview"]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn import decomposition
 
 from core.embeddings.base import Embedding, fix_signs
-from core.embeddings.problem import Floats
+from core.embeddings.unfolding.problem import Floats
 from core.errors import ContractError
 
 GRAM_RATIO = 4

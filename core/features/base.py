@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from core.images import Images
+from core.banners.images import Images
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,16 +9,16 @@ import numpy as np
 from safetensors import SafetensorError
 from scipy.sparse import csr_matrix
 
+from core.banners.images import Image, Images
 from core.errors import InputError
-from core.features.own import OwnExtractor
-from core.features.trained import find_weights, read_about
-from core.images import Image, Images
+from core.features.networks.weight_files import find_weights, read_about
+from core.features.trained_here import OwnExtractor
 from core.settings import N_COLS, N_ROWS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from core.features.cluster_networks import Encoder
+    from core.features.networks.clusters import Encoder
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ClusterCount(OwnExtractor):
 
     **Shape** (n, 384), averages over 10x10 and over 5x5 cells. **Source** the capstone's counting network before its head.
     **Differs** counts in clicks as they are, not in a picture of them, and learned where centres are besides. A banner is shown to it as
-    500 expected clicks with a cell of noise: `python -m benchmarks.clusters` compares this with sharper and with fuller images.
+    500 expected clicks with a cell of noise: `python -m benchmarks.detectors.clusters` compares this with sharper and with fuller images.
     Trained on drawn images alone: `python -m core train cluster_count`; its accuracy stands in the file's metadata.
     """
 
@@ -55,13 +55,13 @@ class ClusterCount(OwnExtractor):
         return sum(config["hidden_sizes"][-2:])
 
     def _network(self) -> "nn.Module":
-        from core.features.cluster_networks import ClusterCountNet
+        from core.features.networks.clusters import ClusterCountNet
 
         return ClusterCountNet(self._encoder())
 
     def _encoder(self) -> "Encoder":
         """The encoder that the weights were trained with: a store's own may be a large one."""
-        from core.features.cluster_networks import encoder_of
+        from core.features.networks.clusters import encoder_of
 
         return encoder_of(_about(find_weights(self.name, self.own_weights))["encoder"])
 

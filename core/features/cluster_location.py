@@ -24,6 +24,6 @@ class ClusterLocation(ClusterCount):
         return "cluster_location"
 
     def _network(self) -> "nn.Module":
-        from core.features.cluster_networks import ClusterLocationNet
+        from core.features.networks.clusters import ClusterLocationNet
 
         return ClusterLocationNet(self._encoder())

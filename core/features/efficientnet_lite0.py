@@ -5,10 +5,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core.banners.images import Images
 from core.errors import InputError
 from core.features.base import Extractor
-from core.features.trained import digest
-from core.images import Images
+from core.features.networks.weight_files import digest
 from core.settings import N_COLS
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from core.banners.images import Images
 from core.features import transformers_hub
 from core.features.base import Extractor
-from core.images import Images
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -40,7 +40,7 @@ def _batches(extractor: Extractor, counts: csr_matrix) -> Iterator[Features]:
     if known is not None:
         return known
     if extractor._engine() == "openvino":
-        from core.features.openvino_engine import compiled  # here: an optional extra
+        from core.features.openvino import compiled  # here: an optional extra
 
         network = compiled(extractor)
         return network.run(extractor.images.stream(counts, network.batch))

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from core.features.own import OwnExtractor
-from core.images import Images
+from core.banners.images import Images
+from core.features.trained_here import OwnExtractor
 from core.settings import N_COLS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Simclr(OwnExtractor):
     differ in clicks drawn, in their number, in stray ones and in which products are liked; views are not mirrored, cropped or moved by
     more than a hair: those are faults. The features are what is contrasted, without a projection head. ROC-AUC 0.992 of its cosine on
     five synthetic demo seeds never trained on, as the plain image has: better on scattered clicks and clipped banners, worse on a missing
-    product, for the banners of a layout too differ in their products (`python -m benchmarks.cosines --features simclr`).
+    product, for the banners of a layout too differ in their products (`python -m benchmarks.detectors.cosines --features simclr`).
     """
 
     images: Images = field(default_factory=lambda: IMAGES)
@@ -38,7 +38,7 @@ class Simclr(OwnExtractor):
         return 512
 
     def _network(self) -> "nn.Module":
-        from core.features.simclr_network import SimclrNet
+        from core.features.networks.simclr import SimclrNet
 
         return SimclrNet()
 

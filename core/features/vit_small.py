@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from core.features.own import OwnExtractor
-from core.images import Images
+from core.banners.images import Images
+from core.features.trained_here import OwnExtractor
 from core.settings import N_BINS, N_COLS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class ViTSmall(OwnExtractor):
     part of a banner's clicks with patches hidden, and maximises the likelihood of the clicks that it was not shown. So it must weigh
     few clicks against what maps look like, and knows nothing of faults.
     **Differs** predicts a density, not pixels, and corrects the smoothed image's own. ROC-AUC 0.990 of its cosine on five synthetic demo
-    seeds never trained on, where the plain image has 0.992 (`python -m benchmarks.cosines --features vit_small`).
+    seeds never trained on, where the plain image has 0.992 (`python -m benchmarks.detectors.cosines --features vit_small`).
     """
 
     images: Images = field(default_factory=lambda: IMAGES)
@@ -38,7 +38,7 @@ class ViTSmall(OwnExtractor):
         return N_BINS
 
     def _network(self) -> "nn.Module":
-        from core.features.vit_small_network import VitSmallNet
+        from core.features.networks.vit_small import VitSmallNet
 
         return VitSmallNet()
 

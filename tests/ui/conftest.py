@@ -7,8 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.store import Store
-from core.ui import desk
-from tests.stores import filled_store
+from core.ui.label import answering
+from tests.support.stores import filled_store
 
 APP = str(Path(__file__).parents[2] / "app.py")
 
@@ -29,7 +29,7 @@ def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     path = tmp_path / "full.duckdb"
     filled_store(path, 400, hostile=True).close()
     monkeypatch.setenv("HEATPROOF_STORE", str(path))
-    monkeypatch.setattr(desk, "SOONEST", 0.0)  # AppTest answers faster than anybody
+    monkeypatch.setattr(answering, "SOONEST", 0.0)  # AppTest answers faster than anybody
     return _open
 
 

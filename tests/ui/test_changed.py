@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import calibrate, claims, labels, triage, versions
-from core.calibrate import Request
-from core.queries import queue, runs
-from core.queries.queue import QueueFilter
-from core.ui import state, text
+from core.calibration import publish, versions
+from core.calibration.publish import Request
+from core.review import claims, labels, triage, triage_queue
+from core.review.triage_queue import QueueFilter
+from core.store.queries import runs
+from core.ui.render import text
+from core.ui.session import state
+from tests.ui.calibrate.test_page import add_labels
 from tests.ui.conftest import Open
-from tests.ui.test_calibrate import add_labels
-from tests.ui.test_label import as_ana, on_desk, press
+from tests.ui.label.test_page import as_ana, on_desk, press
 from tests.ui.test_pages import current, plain, texts
 
 
@@ -36,7 +38,7 @@ def by_ana(banner: str, op: triage.Op = "dismiss") -> None:
 
 def drawn(full: Open, page: str) -> tuple[AppTest, str]:
     """A page that shows the first banner of the queue."""
-    first = queue.page(state.store(), run_id(), queue.standing(state.store(), run_id(), QueueFilter()))[0]["banner_id"]
+    first = triage_queue.page(state.store(), run_id(), triage_queue.standing(state.store(), run_id(), QueueFilter()))[0]["banner_id"]
     return full(page, **({"banner": first} if page == "banner" else {})), first
 
 
@@ -68,7 +70,7 @@ def test_leaving_leaves_it_and_a_third_decision_is_asked_about_again(full: Open)
 
 def test_the_whole_filter_decides_what_was_drawn_and_lists_the_rest(full: Open) -> None:
     app = full("triage", grid="333519")
-    seen = queue.seen(state.store(), run_id(), queue.standing(state.store(), run_id(), QueueFilter(grid=333519)))
+    seen = triage_queue.seen(state.store(), run_id(), triage_queue.standing(state.store(), run_id(), QueueFilter(grid=333519)))
     first, second, *rest = seen
     by_ana(first)
     by_ana(second, "confirm")
@@ -104,12 +106,12 @@ def test_undo_takes_back_what_its_button_named(full: Open) -> None:
 
 
 def publish_by(author: str, value: float) -> int:
-    seen = calibrate.prepare(state.store(), Request(method="budget", value=value))
-    return calibrate.publish(state.store(), seen, author, "meanwhile")
+    seen = publish.prepare(state.store(), Request(method="budget", value=value))
+    return publish.publish(state.store(), seen, author, "meanwhile")
 
 
 def active() -> int:
-    return calibrate.active_number(state.store())
+    return publish.active_number(state.store())
 
 
 def rolling_back(full: Open) -> AppTest:

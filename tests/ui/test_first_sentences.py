@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from core import labels, triage
-from core.queries import queue, runs
-from core.queries.queue import QueueFilter
+from core.review import labels, triage, triage_queue
+from core.review.triage_queue import QueueFilter
 from core.store import Store
-from core.ui import state
+from core.store.queries import runs
+from core.ui.session import state
 from tests.ui.conftest import Open
-from tests.ui.test_label import as_ana
+from tests.ui.label.test_page import as_ana
 from tests.ui.test_pages import plain
 
 Said = list[tuple[int, str, str]]
@@ -168,7 +168,7 @@ def store_counts(full: Open) -> tuple[int, int]:
 
 def test_triage_counts_what_is_left_in_each_state(full: Open) -> None:
     _, k = store_counts(full)
-    flagged = list(queue.seen(store(), run_id(), queue.standing(store(), run_id(), QueueFilter(status="all"))))
+    flagged = list(triage_queue.seen(store(), run_id(), triage_queue.standing(store(), run_id(), QueueFilter(status="all"))))
     triage.decide(store(), run_id(), flagged[:3], "confirm", "ana")
     triage.decide(store(), run_id(), flagged[3:5], "snooze", "ana")
     for status, n in (("open", k - 5), ("confirmed", 3), ("snoozed", 2), ("dismissed", 0), ("all", k)):

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.queries import selected
-from core.ui import address, jump, state
-from tests.maps import add_map
+from core.store.queries import selected
+from core.ui.session import address, jump, state
+from tests.support.maps import add_map
 from tests.ui.conftest import Open
-from tests.ui.test_detectors import picks
+from tests.ui.detectors.test_page import picks
 from tests.ui.test_pages import PAGES, plain, texts
 
 ROOT = Path(__file__).parents[2]

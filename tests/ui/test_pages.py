@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import run as runner
-from core import undo
-from core.ui import ingests, jobs, state
-from tests.stores import FIRST_DAY, HOSTILE
+from core.clicks import job as jobs
+from core.clicks import undo
+from core.runs import run as runner
+from core.ui.data import ingests
+from core.ui.session import state
+from tests.support.stores import FIRST_DAY, HOSTILE
 from tests.ui.conftest import Open
 
 PAGES = ["overview", "triage", "label", "banner", "embedding", "detectors", "calibrate", "data"]

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from core.queries import queue, runs
-from core.queries.queue import QueueFilter
-from tests.stores import filled_store
+from core.review import triage_queue
+from core.review.triage_queue import QueueFilter
+from core.store.queries import runs
+from tests.support.stores import filled_store
 from tests.ui.conftest import _open
 
 
@@ -16,7 +17,7 @@ def pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     path = tmp_path / "p.duckdb"
     with filled_store(path, 120) as store:
         run_id = runs.finished_runs(store)[0]["run_id"]
-        row = queue.page(store, run_id, queue.standing(store, run_id, QueueFilter()))[0]
+        row = triage_queue.page(store, run_id, triage_queue.standing(store, run_id, QueueFilter()))[0]
         with store.transaction() as cursor:
             cursor.execute("DELETE FROM heatmap_day WHERE banner_id = ?", [row["banner_id"]])
     monkeypatch.setenv("HEATPROOF_STORE", str(path))

@@ -1,0 +1,1 @@
+"""What a banner's clicks look like, should look like, and how they break."""

@@ -1,0 +1,1 @@
+"""From labels to a threshold, to a published version, to verdicts."""

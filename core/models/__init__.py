@@ -1,0 +1,1 @@
+"""Train, choose, audit and look into models."""

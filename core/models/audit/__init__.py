@@ -1,0 +1,1 @@
+"""What a detector's representation knows of labels: figures, job and worker."""

@@ -1,0 +1,1 @@
+"""Where a banner lies in a detector's latent space: job, worker and queries."""

@@ -1,0 +1,1 @@
+"""A run from store to store, and what is done with one."""

@@ -1,0 +1,1 @@
+"""The child side of a run: Parquet in, Parquet out, no database."""

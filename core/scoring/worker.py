@@ -1,0 +1,200 @@
+"""One scoring run from a job folder to its results: Parquet in, Parquet out, no database.
+
+    python -m core.scoring.worker JOBDIR
+
+Reads job.json, heatmaps/grid_id=<id>/*.parquet, one grid at a time, and known/references.parquet where there is one; writes
+out/<table>/*.parquet and last out/summary.json.
+Prints one JSON object a line: {"done": 0..1, "what": …}, or {"error": …} and exit code 2 for what the user can mend.
+"""
+
+import json
+import platform
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from core.banners.reference import Reference, fit_reference
+from core.detectors import CATALOGUE, default_names, load_libraries, make
+from core.errors import InputError
+from core.jobs import executors, ray_executor
+from core.jobs.executors import Engine, Step
+from core.jobs.worker import asked_of, run, say
+from core.scoring import judging, result_tables, tiered_run
+from core.scoring.all_grids import score_across
+from core.scoring.deep_detectors import check, look_deep
+from core.scoring.grid import Detectors, Scored, score_grid
+from core.scoring.judging import Judged, Mask
+from core.scoring.new_grids import find_strangers
+from core.scoring.parts import Part, parts_of, read_part
+from core.scoring.progress import SCORE_SHARE, WRITE_SHARE
+from core.scoring.result_tables import write, write_days
+
+FIT_SHARE = 0.15
+"""Share of the run that is done after fitting the references."""
+
+
+def main(job: Path) -> None:
+    """Runs the job in `job`; every result file is complete before summary.json appears."""
+    asked = asked_of(job)
+    start = time.perf_counter()
+    quick, deep = _parted(asked.get("detectors") or _with_chosen(default_names(), asked.get("chosen")), asked["deep"])
+    check(deep, asked.get("weights"))
+    parts = parts_of(job)
+    if not parts:
+        raise InputError("A run needs clicks, however the job holds none. Widen the window or ingest a log.")
+    load_libraries([*quick, *deep])
+    score = tiered_run.score if asked.get("cascade") else _score_all
+    with _engine(job, parts, asked) as engine:
+        totals = score(job, parts, quick, deep, asked, engine)
+    summary = {
+        **totals,
+        "settings": {
+            "detectors": [*quick, *deep],
+            "deep": asked["deep"],
+            "engine": asked.get("engine", "local"),
+            "seed": asked.get("seed", 0),
+            "seconds": round(time.perf_counter() - start, 3),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            **totals["settings"],
+        },
+    }
+    (job / "out" / "summary.json").write_text(json.dumps(summary))
+    say(1.0, "finished")
+
+
+def _engine(job: Path, parts: list[Part], asked: dict[str, Any]) -> AbstractContextManager[Engine]:
+    """Where the grids or their parts are looked at."""
+    if asked.get("engine") == "ray":
+        say(0.0, "starting Ray" if asked["ray_address"] is None else f"joining the Ray cluster at {asked['ray_address']}")
+        return ray_executor.started(job, asked["ray_address"])
+    return nullcontext(executors.local(job, [part.folder for part in parts]))
+
+
+def _parted(names: list[str], deep: str) -> tuple[list[str], list[str]]:
+    """Detectors that look at all banners, and those that look at some; the latter none where `deep` is "none"."""
+    slow = [name for name in names if name in CATALOGUE and CATALOGUE[name].deep]
+    quick = [name for name in names if name not in slow]
+    for name in quick:
+        make(name)
+    if not quick and deep == "none":
+        raise InputError(
+            f"A run without deep detectors takes others, however only {', '.join(slow)} was asked for. Name more, or say --deep all."
+        )
+    return quick, slow if deep != "none" else []
+
+
+def _with_chosen(names: list[str], chosen: dict[str, Any] | None) -> list[str]:
+    """The default run, and the model that somebody chose for it."""
+    return names if chosen is None or chosen["detector"] in names else [*names, chosen["detector"]]
+
+
+def _score_all(job: Path, parts: list[Part], quick: list[str], deep: list[str], asked: dict[str, Any], engine: Engine) -> dict[str, Any]:
+    """Scores every banner by every quick detector, and writes all tables; returns the totals. A part is a whole grid here."""
+    out, fdr = job / "out", float(asked["fdr"])
+    reference = _fit_references(job, parts, engine)
+    within = [name for name in quick if not CATALOGUE[name].across]
+    detectors = Detectors.asked(within, asked, job)
+    scored = _score(job, parts, reference, detectors, engine)
+    together = [name for name in quick if CATALOGUE[name].across]
+    of_grid = {part.grid_id: part for part in parts}
+    read = lambda found: read_part(of_grid[int(found.grid_id[0])]).heatmaps  # noqa: E731
+    score_across(scored, read, together, lambda what: say(SCORE_SHARE, f"all grids together: {what}"))
+    say(SCORE_SHARE, "comparing all banners")
+    judged = _judge(scored, fdr) if quick else None
+    if deep:
+        control = _look_deep(scored, parts, deep, judged, asked)
+        judged = _judge(scored, fdr, control)
+    assert judged is not None
+    strangers = find_strangers(job / "known" / "references.parquet", scored, lambda i: read_part(parts[i]))
+    judged = judging.hold_back(judged, result_tables.held_back(scored, strangers))
+    since, days = write_days(out, scored, judged, reference, lambda i: read_part(parts[i]))
+    say(WRITE_SHARE, "writing results")
+    write(out, "result", 0, result_tables.result_table(scored, judged, since))
+    for name in [*quick, *deep]:
+        write(out, "score", name, result_tables.score_table(scored, judged, name))
+    write(out, "reference", 0, result_tables.reference_table(reference))
+    write(out, "run_detector", 0, result_tables.detector_table(scored))
+    write(out, "stranger", 0, strangers)
+    return {
+        "n_banners": len(judged.flagged),
+        "n_clicks": int(result_tables.gathered(scored, "n_clicks").sum()),
+        "n_flagged": int(judged.flagged.sum()),
+        "n_false_expected": float((1 - judged.p_broken)[judged.flagged].sum()),
+        "first_day": str(days[0]),
+        "last_day": str(days[1]),
+        "settings": {"deep_weight": round(judged.deep_weight, 4)},
+    }
+
+
+def _fit_references(job: Path, parts: list[Part], engine: Engine) -> Reference:
+    found = engine.spread(fit_part, None, [part.within(job) for part in parts], lambda part: part.files(job))
+    fitted = []
+    for k, part in enumerate(parts):
+        say(FIT_SHARE * k / len(parts), f"learning what grid {part.grid_id} looks like ({k + 1} of {len(parts)})")
+        fitted.append(next(found))
+    return Reference([g for reference in fitted for g in reference.groups], np.concatenate([reference.p for reference in fitted]))
+
+
+def fit_part(given: None, part: Part, job: Path, step: Step) -> Reference:
+    """References of one grid: a piece of work."""
+    return fit_reference(read_part(part.under(job)).heatmaps)
+
+
+def _score(job: Path, parts: list[Part], reference: Reference, detectors: Detectors, engine: Engine) -> list[Scored]:
+    """Every grid's scores. Several grids are under way at a time, so steps are counted, whichever grid they are of."""
+    in_all, at = len(parts) * (2 * len(detectors.names) + 1), [0]
+
+    def told(what: str) -> None:
+        say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * at[0] / in_all, what)
+        at[0] += 1
+
+    items = [Numbered(part.within(job), f"scoring grid {part.grid_id} ({k + 1} of {len(parts)})") for k, part in enumerate(parts)]
+    items.sort(key=lambda item: item.part.n_bytes(job), reverse=True)  # or all would wait for a large one at the end
+    reads = lambda item: [*item.part.files(job), *detectors.files(job)]  # noqa: E731
+    out = []
+    for item, scored in zip(items, engine.spread(score_part, (reference, detectors), items, reads, told), strict=True):
+        out.append(scored)
+        at[0] = max(at[0], len(out) * in_all // len(parts))  # where nobody hears of steps
+        say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * at[0] / in_all, f"{item.told}: done")
+    return sorted(out, key=lambda scored: int(scored.grid_id[0]))  # as the parts, each of which is a grid here
+
+
+class Numbered(NamedTuple):
+    """A grid, and how a person is told that it is being scored."""
+
+    part: Part
+    told: str
+
+
+def score_part(given: tuple[Reference, Detectors], item: Numbered, job: Path, step: Step) -> Scored:
+    """Scores and diagnoses of one grid: a piece of work."""
+    reference, detectors = given[0], given[1].under(job)
+    heatmaps, tell = read_part(item.part.under(job)).heatmaps, lambda what: step(f"{item.told}: {what}")
+    return score_grid(heatmaps, reference, detectors.names, tell, detectors.own_weights, detectors.chosen)
+
+
+def _judge(scored: list[Scored], fdr: float, control: Mask | None = None) -> Judged:
+    scores = {name: np.concatenate([part.scores[name] for part in scored]) for name in scored[0].scores}
+    grid_id, n_clicks, limit = (result_tables.gathered(scored, name) for name in ("grid_id", "n_clicks", "limit"))
+    return judging.judge(scores, grid_id, n_clicks, limit, fdr, control)
+
+
+def _look_deep(scored: list[Scored], parts: list[Part], names: list[str], judged: Judged | None, asked: dict[str, Any]) -> Mask:
+    """Scores of the deep detectors on everybody, or on those who could still be flagged and on a control sample, which it returns."""
+    grid_id, n_products = result_tables.gathered(scored, "grid_id"), result_tables.gathered(scored, "n_products")
+    if judged is None or asked["deep"] == "all":
+        control = looked = np.ones(len(grid_id), dtype=bool)
+    else:
+        control = judging.control_sample(grid_id, n_products, int(asked.get("seed", 0)))
+        looked = judging.candidates(judged, grid_id, control)
+    usable = control if judged is None else control & ~judged.flagged
+    look_deep(scored, names, looked, usable, asked, lambda i: read_part(parts[i]))
+    return control
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""Numbers about numbers: intervals, normalisation, p-values, combination, curves, leaderboards, agreement."""

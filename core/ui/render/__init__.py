@@ -1,0 +1,1 @@
+"""Values in, HTML or figures out; no Streamlit."""

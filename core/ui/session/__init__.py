@@ -1,0 +1,1 @@
+"""What every page shares: state, identity, navigation, cached reads, writes."""

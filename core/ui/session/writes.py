@@ -1,0 +1,281 @@
+"""Everything that a page changes, in the store or on the machine: each function checks who asks, then does it under their name.
+
+Pages and the other modules of this folder write through here only; a test walks their source to hold it. What a role may not
+do is refused here whatever the browser sends; that its button is disabled as well is a courtesy.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.calibration import publish as calibrate
+from core.calibration.publish import Preview
+from core.clicks import job as jobs
+from core.clicks import undo, uploads
+from core.clicks.ingest import Options
+from core.clicks.known_files import KnownPath
+from core.embeddings import job as embed
+from core.embeddings.job import MapRequest
+from core.models.audit import job as audit_job
+from core.models.latent import job as latent
+from core.models.latent.job import LatentRequest
+from core.models.selection import job as model_selection
+from core.models.training import job as train_job
+from core.models.training.job import TrainRequest
+from core.review import claims, labels, triage
+from core.review.changes import Seen
+from core.review.labelling_queue import Mode
+from core.runs import run as runner
+from core.store import Store, backup
+from core.store.queries.selections import Selection
+from core.ui.session import identity, roles, state
+from core.ui.session.roles import Action
+
+
+def allowed(action: Action, detail: str | None = None) -> tuple[Store, str]:
+    """The store and the name to write under. Raises ForbiddenError where the role is too low, and records that."""
+    store = state.store()
+    return store, roles.require(store, identity.person(), action, detail).name
+
+
+def button(action: Action, label: str, then: Callable[..., Any], args: tuple[Any, ...] = (), **more: Any) -> bool:
+    """`st.button` that calls `then`; disabled, with the reason as its tooltip, for people who may not do the action."""
+    why = identity.refused(action)
+    if why is not None:
+        more |= {"help": why, "disabled": True}
+    return st.button(label, on_click=state.act, args=(then, *args), **more)
+
+
+def decide(run_id: str, seen: Seen, op: triage.Op, *, days: int, note: str | None) -> triage.Batch:
+    """One decision about banners of a run, as they were seen. Errors as of `triage.decide`."""
+    store, name = allowed("triage", f"{op} {len(seen)} banners")
+    return triage.decide(store, run_id, list(seen), op, name, days=days, note=note, seen=seen)
+
+
+def undo_decision(batch_id: str | None, despite: Seen | None = None) -> triage.Batch | None:
+    """Takes the person's last decision back, which was shown as this one. Errors as of `triage.undo`."""
+    store, name = allowed("triage", "undo")
+    return triage.undo(store, name, batch_id=batch_id, despite=despite)
+
+
+def label(banner_id: str, value: str, **about: Any) -> labels.Event:
+    """What a reviewer says about a banner; `about` as of `labels.label`, whose errors it raises."""
+    store, name = allowed("label", f"{value} {banner_id}")
+    return labels.label(store, banner_id, value, name, **about)
+
+
+def adjudicate(banner_id: str, value: str, **about: Any) -> labels.Event:
+    """The decision between labels that differ; `about` as of `labels.adjudicate`."""
+    store, name = allowed("adjudicate", f"{value} {banner_id}")
+    return labels.adjudicate(store, banner_id, value, name, **about)
+
+
+def show_next(run_id: str, mode: Mode, *, grid: int | None) -> claims.Item | None:
+    """Claims the next banner of the reviewer's queue."""
+    store, name = allowed("label", "next banner")
+    return claims.next_item(store, run_id, name, mode, grid=grid)
+
+
+def show_again(run_id: str, banner_id: str, mode: Mode, *, beside: bool = False) -> claims.Item:
+    """Claims a banner that the reviewer came back to. Errors as of `claims.again`."""
+    store, name = allowed("label", f"again {banner_id}")
+    return claims.again(store, run_id, name, banner_id, mode, beside=beside)
+
+
+def skip(item: claims.Item) -> None:
+    """Puts a banner aside for this reviewer."""
+    store, name = allowed("label", f"skip {item.banner_id}")
+    claims.skip(store, item._replace(reviewer=name))
+
+
+def release(item: claims.Item) -> None:
+    """Gives a banner back that was shown and not answered, under the name that it was shown to."""
+    store, _ = allowed("label", f"release {item.banner_id}")
+    claims.release(store, item)
+
+
+def undo_review(batch_id: str, action_id: str | None = None, despite: Seen | None = None) -> claims.Undone | None:
+    """Takes back what the reviewer did last: a label, a decision between labels, or a skip. Errors as of `claims.undo`."""
+    store, name = allowed("label", "undo")
+    return claims.undo(store, name, batch_id=batch_id, action_id=action_id, despite=despite)
+
+
+def publish(seen: Preview, reason: str) -> int:
+    """Keeps what was seen as a threshold version and puts it into force; returns its number. Errors as of `publish.publish`."""
+    store, name = allowed("publish", f"{seen.request.shots}-shot, {seen.request.method}")
+    return calibrate.publish(store, seen, name, reason)
+
+
+def roll_back(number: int, reason: str, *, active: int) -> None:
+    """Brings a threshold version back in place of the active one, 0 for the cut without labels. Errors as of `publish.roll_back`."""
+    store, name = allowed("roll_back", f"to v{number}")
+    calibrate.roll_back(store, number, name, reason, active=active)
+
+
+def make_map(request: MapRequest) -> None:
+    """Starts a map in the background."""
+    store, _ = allowed("map", f"{request.method} of {request.feature}")
+    embed.start(store, request)
+
+
+def cancel_map(job: Any) -> None:
+    """Stops the map in work."""
+    store, _ = allowed("map", "cancel")
+    _cancel(embed.current(store), job)
+
+
+def forget_map(job: Any) -> None:
+    """Clears the outcome of the latest map from every screen."""
+    store, _ = allowed("map", "close")
+    _forget(embed.current(store), job, embed.forget, store)
+
+
+def draw_latent(request: LatentRequest) -> None:
+    """Starts training a network and drawing a banner, in the background. Errors as of `latent.start`."""
+    store, _ = allowed("map", f"drawing of {request.banner_id}")
+    latent.start(store, request)
+
+
+def cancel_latent(job: Any) -> None:
+    """Stops the drawing in work."""
+    store, _ = allowed("map", "stop drawing")
+    _cancel(latent.current(store), job)
+
+
+def forget_latent(job: Any) -> None:
+    """Clears the outcome of the latest drawing from every screen."""
+    store, _ = allowed("map", "close drawing")
+    _forget(latent.current(store), job, latent.forget, store)
+
+
+def audit(run_id: str) -> None:
+    """Starts an audit of a run's features, in the background. Errors as of `job.start`."""
+    store, _ = allowed("map", "audit of features")
+    audit_job.start(store, run_id)
+
+
+def cancel_audit(job: Any) -> None:
+    """Stops the audit in work."""
+    store, _ = allowed("map", "stop the audit")
+    _cancel(audit_job.current(store), job)
+
+
+def forget_audit(job: Any) -> None:
+    """Clears the outcome of the latest audit from every screen."""
+    store, _ = allowed("map", "close the audit")
+    _forget(audit_job.current(store), job, audit_job.forget, store)
+
+
+def select_model(run_id: str, ratio: float) -> None:
+    """Trains models to choose among, in the background. Errors as of `job.start`."""
+    store, _ = allowed("map", "model selection")
+    model_selection.start(store, run_id, ratio)
+
+
+def cancel_selection(job: Any) -> None:
+    """Stops the model selection in work."""
+    store, _ = allowed("map", "stop the model selection")
+    _cancel(model_selection.current(store), job)
+
+
+def forget_selection(job: Any) -> None:
+    """Clears the outcome of the latest model selection from every screen."""
+    store, _ = allowed("map", "close the model selection")
+    _forget(model_selection.current(store), job, model_selection.forget, store)
+
+
+def use_model(found: Selection, candidate: int | None, seen: Seen | None = None) -> None:
+    """Says which model of a selection runs take from now on, None: none. Errors as of `job.use`."""
+    store, name = allowed("train", "use a model in runs" if candidate is not None else "use no chosen model in runs")
+    model_selection.use(store, found, candidate, name, seen=seen)
+
+
+def train(request: TrainRequest) -> None:
+    """Starts a training in the background. Errors as of `job.start`."""
+    store, _ = allowed("train", request.name)
+    train_job.start(store, request)
+
+
+def cancel_training(job: Any) -> None:
+    """Stops the training in work; its last checkpoint is kept."""
+    store, _ = allowed("train", "stop")
+    _cancel(train_job.current(store), job)
+
+
+def forget_training(job: Any) -> None:
+    """Clears the outcome of the latest training from every screen."""
+    store, _ = allowed("train", "close")
+    _forget(train_job.current(store), job, train_job.forget, store)
+
+
+def discard_weights(name: str, weights: str | None = None) -> None:
+    """Goes back to the shipped weights of a network. Errors as of `job.discard`."""
+    store, _ = allowed("train", f"shipped weights of {name}")
+    train_job.discard(store, name, weights)
+
+
+def keep_upload(upload: Any) -> Path:
+    """An upload of `st.file_uploader` as a file beside the store, as of `uploads.keep`; written once, however often the page is drawn."""
+    store, _ = allowed("ingest", f"upload {upload.name}")
+    kept: dict[str, Path] = st.session_state.setdefault("kept_uploads", {})
+    key = f"{upload.file_id} {upload.size}"
+    if key not in kept or not kept[key].exists():
+        kept[key] = uploads.keep(store.path.with_suffix(".uploads"), upload.name, upload.getbuffer())
+    return kept[key]
+
+
+def ingest(paths: list[Path], mapping: Mapping[str, str], *, owned: bool, known: KnownPath = "refuse", allow_rejects: bool = False) -> None:
+    """Starts an ingest in the background; `owned` files are uploads. Errors as of `job.start`."""
+    store, name = allowed("ingest", ", ".join(map(uploads.name_of, paths)))
+    options = Options(known=known, allow_rejects=allow_rejects, uploaded=owned, author=name)
+    jobs.start(store, paths, mapping, options)
+
+
+def undo_ingest(ingest_id: str, reason: str) -> undo.Effect:
+    """Takes an ingest back. Errors as of `undo.undo`."""
+    store, name = allowed("take_back", ingest_id)
+    return undo.undo(store, ingest_id, name, reason)
+
+
+def cancel_ingest(job: Any) -> None:
+    """Stops the ingest in work."""
+    store, _ = allowed("ingest", "cancel")
+    _cancel(jobs.current(store), job)
+
+
+def forget_ingest(job: Any) -> None:
+    """Clears the outcome of the latest ingest from every screen."""
+    store, _ = allowed("ingest", "close")
+    _forget(jobs.current(store), job, jobs.forget, store)
+
+
+def score() -> None:
+    """Starts a run over everything, in the background."""
+    store, _ = allowed("score", "start")
+    runner.start(store)
+
+
+def cancel_run(job: Any) -> None:
+    """Stops the run in work."""
+    store, _ = allowed("score", "cancel")
+    _cancel(runner.current(store), job)
+
+
+def back_up(target: Path) -> int:
+    """Writes a backup; returns its size in bytes. Errors as of `backup.backup`."""
+    store, _ = allowed("backup", str(target))
+    return backup.backup(store, target)
+
+
+def _cancel(going: Any, job: Any) -> None:
+    """Stops the job whose button was pressed, never one that began since; one that ended meanwhile has nothing to stop."""
+    if job is not None and job is going and job.state == "running":
+        job.cancel()
+
+
+def _forget(going: Any, job: Any, forget: Callable[[Store], None], store: Store) -> None:
+    """Clears the outcome that was shown, never that of a job that ended since."""
+    if job is going:
+        forget(store)

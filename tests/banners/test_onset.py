@@ -1,0 +1,51 @@
+"""Since when: the first day by hand, the days' evidence, and a late fault diagnosed from its first day on."""
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from core.banners.diagnosis import Diagnosis
+from core.banners.onset import Days, daily_log_odds, late_heatmaps, onset
+from tests.support.banners import drawn, heatmaps, layout, reference_of
+
+REFERENCE = reference_of(layout())
+
+
+def test_onset_by_hand() -> None:
+    assert onset(np.array([1.0, 1.0, 1.0])) == 0  # from the start
+    assert onset(np.array([-5.0, -4.0, 3.0, 8.0])) == 2  # the two days before speak against it
+    assert onset(np.array([-1.0, 5.0, 5.0])) == 0  # one nat is noise
+    assert onset(np.array([-4.0, 5.0, 5.0])) == 1
+    assert onset(np.array([-5.0, 6.0, -1.0, 7.0])) == 1  # one quiet day in between
+    assert onset(np.array([-1.0, -2.0])) == 0
+    assert onset(np.array([])) == 0
+
+
+def test_daily_evidence_by_hand() -> None:
+    p = REFERENCE.p[0]
+    counts = csr_matrix(drawn(0, [50, 80]))
+    scattered = Diagnosis("uniform", 1.0, {"share": 1.0}, 1.0, "edge", 1.0, "")
+    # uniform with share 1 is flat, with noise or without: log(1/1600) - log p for every click
+    np.testing.assert_allclose(daily_log_odds(counts, p, scattered, REFERENCE), counts @ (np.log(1 / 1600) - np.log(p)), rtol=1e-9)
+    nothing = Diagnosis(None, None, None, -1.0, "edge", 1.0, "")
+    assert daily_log_odds(counts, p, nothing, REFERENCE).tolist() == [0, 0]
+
+
+def test_a_late_fault_is_cut_to_its_days() -> None:
+    quiet, hot = drawn(1, [80, 80, 80]), drawn(2, [20, 20])
+    hot[:, 820] += 200
+    first, second = np.array(["2026-11-01", "2026-11-02"], dtype="datetime64[D]")
+    counts = np.concatenate([quiet[:2], [quiet[2], hot[0], hot[1]]])  # banner 0: two quiet days; banner 1: one, then hot in two rows
+    days = Days(np.array([0, 0, 1, 1, 1]), np.array([first, second, first, second, second]), csr_matrix(counts.astype(np.float32)))
+    at, own = days.of(1)
+    assert at.tolist() == [first.item(), second.item()]
+    np.testing.assert_array_equal(own.toarray(), [quiet[2], hot.sum(axis=0)])
+    X = heatmaps([quiet[:2].sum(axis=0), counts[2:].sum(axis=0)])
+    spot = Diagnosis("hot_spot", 0.75, {"x": 0.5125, "y": 0.5125, "share": 0.75}, 1.0, "edge", 1.0, "")
+    rows, late = late_heatmaps(
+        X, days, np.array([0, 1]), [Diagnosis(None, None, None, -1.0, "edge", 1.0, ""), spot], np.zeros(2, int), REFERENCE
+    )
+    assert rows.tolist() == [1]
+    np.testing.assert_array_equal(late.counts.toarray(), [hot.sum(axis=0)])
+    assert late.banner_id.tolist() == [X.banner_id[1]]
+    nobody, none = late_heatmaps(X, days, np.array([], dtype=np.int64), [], np.zeros(2, int), REFERENCE)
+    assert len(nobody) == len(none) == 0

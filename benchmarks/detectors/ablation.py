@@ -21,7 +21,7 @@ from core.banners.heatmaps import heatmaps_of
 from core.banners.synthetic import DEMO, make_clicks
 from core.detectors import CATALOGUE
 from core.runs.request import Deep
-from core.scoring.judging import Judged, judge
+from core.scoring.judging import About, Judged, judge
 from core.settings import FDR
 
 N_BOOTSTRAP = 200
@@ -33,15 +33,13 @@ class Case:
     """One log, scored by every detector of the default run."""
 
     scores: dict[str, Vector]
-    grid_id: NDArray[np.int64]
-    n_clicks: Vector
-    limit: Vector
+    about: About
     broken: NDArray[np.bool_]
     control: NDArray[np.bool_]
 
     def judged(self, names: list[str]) -> Judged:
         """What a run with these detectors says."""
-        return judge({n: self.scores[n] for n in names}, self.grid_id, self.n_clicks, self.limit, FDR, self.control)
+        return judge({n: self.scores[n] for n in names}, self.about, FDR, self.control)
 
 
 def make_case(seed: int, deep: Deep) -> Case:
@@ -51,8 +49,8 @@ def make_case(seed: int, deep: Deep) -> Case:
     parts, _, control = scored_and_judged(heatmaps, deep)
     order = np.concatenate([np.flatnonzero(log.grid_id == g) for g in np.unique(log.grid_id)])
     scores = {name: np.concatenate([part.scores[name] for part in parts]) for name in parts[0].scores}
-    grid_id, n_clicks, limit = (np.concatenate([getattr(part, c) for part in parts]) for c in ("grid_id", "n_clicks", "limit"))
-    return Case(scores, grid_id, n_clicks, limit, log.fault[order] != "", control)
+    about = About(*(np.concatenate([getattr(part, c) for part in parts]) for c in About._fields))
+    return Case(scores, about, log.fault[order] != "", control)
 
 
 def variants() -> dict[str, list[str]]:

@@ -22,8 +22,8 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.detectors.ablation import Case, differences, metrics
 from benchmarks.detectors.unseen import UNSEEN
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import heatmaps_of
-from core.banners.reference import fit_reference
 from core.banners.synthetic import DEMO, Fault, GridPlan, make_clicks
 from core.detectors import CATALOGUE, default_names
 from core.scoring.all_grids import score_across

@@ -30,8 +30,9 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.detectors.quality import names_of
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
-from core.banners.reference import Reference, fit_reference
+from core.banners.reference import Reference
 from core.banners.synthetic import DEMO, GridPlan, make_clicks
 from core.detectors import CATALOGUE
 from core.features.click_features import ClickFeatures

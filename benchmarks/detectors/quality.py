@@ -19,8 +19,8 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.detectors.unseen import UNSEEN
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
-from core.banners.reference import fit_reference
 from core.banners.synthetic import DEMO, Fault, GridPlan, make_clicks
 from core.detectors import CATALOGUE, default_names
 from core.features import EXTRACTORS

@@ -19,8 +19,9 @@ from scipy.sparse import csr_matrix
 
 from core import settings
 from core.banners import templates
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, bins_of
-from core.banners.reference import Reference, fit_reference
+from core.banners.reference import Reference
 from core.banners.synthetic import DEMO, GridPlan, make_clicks
 from core.banners.templates import NOISE
 from core.detectors import make

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
-from core.banners.reference import fit_reference
 from core.banners.synthetic import DEMO, make_clicks
 from core.scoring.new_grids import Known
 

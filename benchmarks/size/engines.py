@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from core import settings
+from core.banners.fitting import smoothed
 from core.banners.heatmaps import heatmaps_of
-from core.banners.reference import smoothed
 from core.banners.synthetic import GridPlan, make_clicks
 
 PER_PART = 200_000

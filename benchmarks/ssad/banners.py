@@ -28,8 +28,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from benchmarks.detectors.ablation import Case, differences
 from benchmarks.detectors.quality import NEW_GRIDS
 from benchmarks.ssad.clicks import OTHER
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
-from core.banners.reference import Reference, fit_reference
+from core.banners.reference import Reference
 from core.banners.synthetic import DEMO, Fault, make_clicks
 from core.clicks.ingest import ingest
 from core.detectors import CATALOGUE, default_names, make

@@ -18,8 +18,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from benchmarks.detectors.quality import NEW_GRIDS
 from benchmarks.detectors.unseen import UNSEEN
 from core import settings
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
-from core.banners.reference import fit_reference
 from core.banners.synthetic import DEMO, Fault, make_clicks
 from core.detectors import make
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from core.banners.affine import Detail
+from core.banners.evidence import Evidence
 from core.banners.templates import FAMILIES
 
 NAMES = {
@@ -26,18 +27,6 @@ NAMES = {
     "other_grid": "another grid's layout",
 }
 """How the runner-up is called in a sentence."""
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What the banks say of n banners: `log_odds` (n, 10), the family's mean likelihood against the reference in nats (-inf where a family
-    has no template), and `best` (n, 10), the index of the likeliest template of each family in its reference's bank, whose parameters are
-    `details` by reference row."""
-
-    rows: NDArray[np.int64]
-    log_odds: NDArray[np.float64]
-    best: NDArray[np.int32]
-    details: dict[int, list[Detail]]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""The one cell that takes far more clicks than expected, in words: what a banner's reason says where no fault template fits better.
+"""The one cell that takes far more clicks than expected: what a banner's diagnosis is where no fault template fits better.
 
 Templates spread a hot spot over a few cells, so a banner whose clicks pile up in a single one can be likeliest under its own layout.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import xlogy
 
-from core.settings import N_COLS, N_ROWS
+from core.banners.diagnosis import Diagnosis
+from core.settings import N_BINS, N_COLS, N_ROWS
 
 LEAST_SHARE = 0.05
 LEAST_NATS = 21.0
@@ -42,6 +44,20 @@ def hottest(counts: csr_matrix, p: NDArray[np.float64], of: NDArray[np.int64]) -
         if i not in found or nats[k] > found[i].nats:
             found[i] = HotCell(*divmod(int(counts.indices[k]), N_COLS), float(share[k]), float(hoped[k]), float(nats[k]))
     return found
+
+
+def named(diagnosis: Diagnosis, cell: HotCell) -> Diagnosis:
+    """The diagnosis with the cell as its fault, where the cell explains the clicks better than every template; at least in its words where
+    none does."""
+    log_odds = cell.nats - np.log(N_BINS)  # any of so many cells could have been the hottest
+    if diagnosis.fault is None:
+        return replace(diagnosis, sentence=sentence(cell))
+    if log_odds <= diagnosis.log_odds:
+        return diagnosis
+    detail = {"x": (cell.col + 0.5) / N_COLS, "y": (cell.row + 0.5) / N_ROWS, "share": cell.share}
+    margin = float(log_odds - diagnosis.log_odds)
+    runner_up = diagnosis.runner_up if diagnosis.fault == "hot_spot" else diagnosis.fault
+    return Diagnosis("hot_spot", cell.share, detail, float(log_odds), runner_up, margin, sentence(cell))
 
 
 def sentence(cell: HotCell) -> str:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import gammaln
 
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, pooling
-from core.banners.reference import Reference, fit_reference
+from core.banners.reference import Reference
 from core.detectors.base import Detector, Groups
 from core.errors import ContractError
 from core.settings import N_COLS, N_ROWS, n_threads

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps
-from core.banners.reference import Reference, fit_reference
+from core.banners.reference import Reference
 from core.detectors.base import Detector, Groups, Reads, Scores
 from core.features.networks.weight_files import digest, find_weights
 from core.settings import N_COLS, N_ROWS

@@ -72,9 +72,9 @@ def below_bulk(heatmaps: Heatmaps, reference: Reference) -> BelowBulk:
     if len(heatmaps) < LEAST:
         return BelowBulk(0.0, None, np.empty(0))
     x = np.log(np.maximum(heatmaps.n_clicks, 1))
-    lowest = float(np.exp(x[x >= bulk(x)[0]].min()))
+    lowest = float(np.maximum(heatmaps.n_clicks, 1)[x >= bulk(x)[0]].min())  # not by way of its logarithm, which rounds
     sizes = np.unique(np.round(np.geomspace(1, max(lowest, 1), N_SIZES)))
-    rows = reference.rows(heatmaps)
+    rows = reference.group_rows(heatmaps)
     row = int(np.bincount(rows).argmax())
     like = heatmaps.take(np.full(len(sizes) * N_DRAWS, np.flatnonzero(rows == row)[0]))
     rng = np.random.default_rng(int(heatmaps.grid_id[0]) % 2**63)

@@ -21,12 +21,14 @@ from core.banners.heatmaps import Heatmaps
 from core.banners.images import Images
 from core.banners.onset import Days, late_heatmaps
 from core.banners.reference import Reference
+from core.banners.templates import FAMILIES
 from core.detectors import CATALOGUE, make
 from core.detectors.likelihood_ratio import LikelihoodRatio
 from core.features.base import Extractor
 from core.features.click_features import ClickFeatures
 from core.features.count_sketch import extract_reduced
 from core.scoring.below_bulk import below_bulk
+from core.scoring.fault_families import TEMPLATE
 from core.statistics.p_values import few_clicks_limit
 
 Vector = NDArray[np.float64]
@@ -54,6 +56,8 @@ class Scored:
     diagnoses: list[Diagnosis]
     limit: Vector
     """Highest normalised score that its clicks allow; infinite where they are not few, by themselves or beside the others'."""
+    log_odds: NDArray[np.float32]
+    """(n, 10) log odds of every family of faults; NaN where the templates were not asked."""
     seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Seconds a detector: fit and score, or features and score where it is a deep one."""
     weights: dict[str, str | None] = field(default_factory=dict)
@@ -126,7 +130,7 @@ class GridScorer:
     def fit(self, heatmaps: Heatmaps, step: Callable[[str], None]) -> Self:
         """Learns what is normal from banners of the grid, of which some may be broken."""
         self.own_, self.ids_ = self.reference.of_grid(self.grid_id)
-        self.others_ = _other_layouts(self.reference, self.grid_id)
+        self.others_ = self.reference.layouts(but=self.grid_id)
         self.fit_s_ = dict.fromkeys(self.names, 0.0)
         self.features_ = ClickFeatures(self.own_)
         self._read: tuple[Heatmaps, dict[str, Any]] = heatmaps, {"heatmaps": heatmaps}
@@ -151,7 +155,7 @@ class GridScorer:
 
     def with_reference(self, reference: Reference) -> Self:
         """This one, fitted and travelled, with the references of all grids that it was fitted with."""
-        self.reference, self.others_ = reference, _other_layouts(reference, self.grid_id)
+        self.reference, self.others_ = reference, reference.layouts(but=self.grid_id)
         self.detectors_ = {name: _with_others(detector, self.others_) for name, detector in self.detectors_.items()}
         return self
 
@@ -183,7 +187,15 @@ class GridScorer:
         read = self._read
         limit = np.minimum(self._limit(heatmaps), self.below_.limit(heatmaps.n_clicks, scores, self._score))
         self._read = read
-        return Scored(*what, self.ids_[self.own_.rows(heatmaps)], scores, [], limit, seconds, weights)
+        return Scored(
+            *what, self.ids_[self.own_.group_rows(heatmaps)], scores, [], limit, self._log_odds(heatmaps, names), seconds, weights
+        )
+
+    def _log_odds(self, heatmaps: Heatmaps, names: list[str]) -> NDArray[np.float32]:
+        if TEMPLATE not in names:
+            return np.full((len(heatmaps), len(FAMILIES)), np.nan, dtype=np.float32)
+        ratio: LikelihoodRatio = self.detectors_[TEMPLATE]
+        return ratio.evidence(heatmaps).log_odds.astype(np.float32)
 
     def _score(self, name: str, heatmaps: Heatmaps) -> Vector:
         return np.asarray(self.detectors_[name].score(*self._as_read(self.detectors_[name].reads, heatmaps)))
@@ -191,7 +203,7 @@ class GridScorer:
     def _limit(self, heatmaps: Heatmaps) -> Vector:
         """Of how odd few clicks may look; kept as long as `heatmaps` are, since they are looked at tier by tier."""
         if heatmaps not in _limits or _limits[heatmaps][0] is not self.own_:
-            _limits[heatmaps] = self.own_, few_clicks_limit(heatmaps.counts, self.own_.p, self.own_.rows(heatmaps))
+            _limits[heatmaps] = self.own_, few_clicks_limit(heatmaps.counts, self.own_.p, self.own_.group_rows(heatmaps))
         return _limits[heatmaps][1]
 
     def _chosen_fields(self, name: str) -> dict[str, Any]:
@@ -245,7 +257,7 @@ def diagnose_late(part: Scored, heatmaps: Heatmaps, days: Days, flagged: NDArray
     if not len(rows):
         return
     grid_id = int(heatmaps.grid_id[0])
-    again = _diagnoses(late, reference.of_grid(grid_id)[0], _other_layouts(reference, grid_id), reference)
+    again = _diagnoses(late, reference.of_grid(grid_id)[0], reference.layouts(but=grid_id), reference)
     for i, diagnosis in zip(rows.tolist(), again, strict=True):
         if diagnosis.fault is not None:
             part.diagnoses[i] = diagnosis
@@ -260,15 +272,10 @@ def _with_others(detector: Any, others: dict[int, Vector]) -> Any:
     return out
 
 
-def _other_layouts(reference: Reference, grid_id: int) -> dict[int, Vector]:
-    return {k: reference.p[k] for k, g in enumerate(reference.groups) if g.grid_id != grid_id and g.domain is None}
-
-
 def _diagnoses(heatmaps: Heatmaps, own: Reference, others: dict[int, Vector], reference: Reference) -> list[Diagnosis]:
     ratio: LikelihoodRatio = make("likelihood_ratio", reference=own, others=others)
     ratio.fit(heatmaps, np.zeros(len(heatmaps), dtype=np.int64))
     found = diagnose(ratio.evidence(heatmaps), {k: g.grid_id for k, g in enumerate(reference.groups)})
     for i, cell in hot_cells.hottest(heatmaps.counts, own.p, own.rows(heatmaps)).items():
-        if found[i].fault is None:
-            found[i] = replace(found[i], sentence=hot_cells.sentence(cell))
+        found[i] = hot_cells.named(found[i], cell)
     return found

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.detectors import CATALOGUE
-from core.statistics.combine import combine_families, take_in
+from core.scoring.fault_families import TEMPLATE, FaultFamilies
+from core.statistics.combine import combine_families, harmonic_mean, take_in
 from core.statistics.normalise import PER_KNOT, Normaliser
 from core.statistics.p_values import EmpiricalNull, benjamini_hochberg
 
@@ -54,20 +55,22 @@ class Judged:
 
 
 class About(NamedTuple):
-    """What a judge must know of n banners besides their scores: grid_id, n_clicks and highest score that their clicks allow, (n,) each."""
+    """What a judge must know of n banners besides their scores: grid_id, n_clicks and highest score that their clicks allow, (n,) each, and
+    the log odds of each family of faults (n, 10), NaN where the templates were not asked; None = of no banner."""
 
     grid_id: Codes
     n_clicks: Vector
     limit: Vector
+    log_odds: NDArray[np.float32] | None = None
 
     def take(self, rows: Mask) -> "About":
         """The same of some of the banners."""
-        return About(self.grid_id[rows], self.n_clicks[rows], self.limit[rows])
+        return About(*(None if column is None else column[rows] for column in self))  # type: ignore[arg-type]
 
 
 @dataclass
 class Heard:
-    """What the detectors say of n banners before anybody is flagged: as in `Judged`."""
+    """What the detectors say of n banners before any is flagged: as in `Judged`; `combined` is their vote, before the fault families."""
 
     normalised: dict[str, Vector]
     p_values: dict[str, Vector]
@@ -84,6 +87,7 @@ class Judge:
 
     per_knot: int = PER_KNOT
     scales: dict[str, tuple[Normaliser, EmpiricalNull]] = field(default_factory=dict)
+    families_: FaultFamilies | None = None
 
     def fit(self, scores: dict[str, Vector], about: About) -> Self:
         """Learns from the raw scores (n,) of detectors that looked at every one of these banners."""
@@ -91,7 +95,11 @@ class Judge:
             self._learn(name, found, about)
         vote = self._vote({name: self._said(name, found, about)[2] for name, found in scores.items()})
         self.vote_ = Normaliser(self.per_knot).fit(vote, about.grid_id, about.n_clicks)
-        self.null_ = EmpiricalNull().fit(self._freed(self.vote_, vote, about))
+        combined = self._freed(self.vote_, vote, about)
+        self.null_ = EmpiricalNull().fit(combined)
+        if TEMPLATE in scores and about.log_odds is not None and not np.isnan(about.log_odds).any():
+            self.families_ = FaultFamilies().fit(about.log_odds, about.grid_id, about.n_clicks, about.limit)
+        self.final_null_ = self.null_.with_other(self.final(combined, about))
         return self
 
     def hear(self, scores: dict[str, Vector], about: About) -> Heard:
@@ -99,7 +107,28 @@ class Judge:
         said = {name: self._said(name, found, about) for name, found in scores.items()}
         evidence = {name: three[2] for name, three in said.items()}
         combined = self._freed(self.vote_, self._vote(evidence), about)
-        return Heard({name: three[0] for name, three in said.items()}, {name: three[1] for name, three in said.items()}, combined)
+        p_values = {name: three[1] for name, three in said.items()}
+        if self.families_ is not None:
+            p_values[TEMPLATE] = np.exp(self._log_p_of_families(self.families_, about))
+        return Heard({name: three[0] for name, three in said.items()}, p_values, combined)
+
+    def final(self, combined: Vector, about: About) -> Vector:
+        """(n,) the vote and the families of faults in one score, on the scale of the vote: its p-value is the harmonic mean of theirs.
+
+        A fault that only its own template sees, since half of the grid shares it, is lost in a mean over detectors, not in this.
+        """
+        if self.families_ is None:
+            return combined
+        both = np.stack([self.null_.log_p_values(combined), self._log_p_of_families(self.families_, about)], axis=1)
+        return np.minimum(self.null_.scores_of(harmonic_mean(both)), about.limit)
+
+    def _log_p_of_families(self, families: FaultFamilies, about: About) -> Vector:
+        assert about.log_odds is not None
+        return families.log_p_values(about.log_odds, about.grid_id, about.n_clicks, about.limit)
+
+    def p_values(self, heard: Heard, about: About) -> Vector:
+        """(n,) p-values that flags follow from."""
+        return self.final_null_.p_values(self.final(heard.combined, about))
 
     def normalised(self, name: str, found: Vector, about: About) -> Vector:
         """(n,) normalised scores of one detector, none of which passes the limit."""
@@ -122,23 +151,27 @@ class Judge:
         combined, weight = take_in(heard.combined, self._vote(evidence), control, p_broken)
         combined = np.minimum(combined, about.limit)
         self.null_ = EmpiricalNull().fit(combined[learn])
+        self.final_null_ = self.null_.with_other(self.final(combined, about)[learn])
         return Heard({**heard.normalised, **normalised}, {**heard.p_values, **p_values}, combined, weight)
 
-    def verdict(self, heard: Heard, grid_id: Codes, fdr: float, stands_for: Vector | None = None) -> Judged:
-        """Flags banners by Benjamini-Hochberg at `fdr`.
+    def verdict(self, heard: Heard, about: About, fdr: float, stands_for: Vector | None = None) -> Judged:
+        """Flags banners by Benjamini-Hochberg at `fdr` over the banners that seem ok: where a fifth is broken, the others are fewer.
 
         `stands_for` (n,): how many banners each is one of, where others that were cleared are not among these; None = itself alone.
         """
-        p_value = self.null_.p_values(heard.combined)
+        combined = self.final(heard.combined, about)
+        p_value = self.final_null_.p_values(combined)
+        p_broken = self.final_null_.p_broken(combined, about.grid_id, stands_for)
+        n_ok = float(((1 - p_broken) * (1.0 if stands_for is None else stands_for)).sum())
         position = np.empty(len(p_value), dtype=np.int64)
-        position[np.lexsort((-heard.combined, p_value))] = np.arange(1, len(p_value) + 1)
+        position[np.lexsort((-combined, p_value))] = np.arange(1, len(p_value) + 1)
         return Judged(
             normalised=heard.normalised,
             p_values=heard.p_values,
-            combined=heard.combined,
+            combined=combined,
             p_value=p_value,
-            p_broken=self.null_.p_broken(heard.combined, grid_id, stands_for),
-            flagged=benjamini_hochberg(p_value, fdr, None if stands_for is None else float(stands_for.sum())),
+            p_broken=p_broken,
+            flagged=benjamini_hochberg(p_value, fdr, n_ok),
             position=position,
             deep_weight=heard.deep_weight,
         )
@@ -159,21 +192,20 @@ class Judge:
         return combine_families(evidence, {name: CATALOGUE[name].family for name in evidence})
 
 
-def judge(scores: dict[str, Vector], grid_id: Codes, n_clicks: Vector, limit: Vector, fdr: float, control: Mask | None = None) -> Judged:
+def judge(scores: dict[str, Vector], about: About, fdr: float, control: Mask | None = None) -> Judged:
     """Normalises every detector's scores, combines them, and flags banners by Benjamini-Hochberg at `fdr`; all learned from these banners.
 
-    No normalised score passes `limit` (n,). What deep detectors' scores look like where nothing is broken is learned from `control`
+    No normalised score passes the limit. What deep detectors' scores look like where nothing is broken is learned from `control`
     (n,), banners drawn at random; None = from all. Deep detectors alone vote themselves.
     """
-    everybody = np.ones(len(grid_id), dtype=bool)
+    everybody = np.ones(len(about.grid_id), dtype=bool)
     quick = {name: found for name, found in scores.items() if not CATALOGUE[name].deep} or scores
-    about = About(grid_id, n_clicks, limit)
     learned = Judge().fit(quick, about)
     heard = learned.hear(quick, about)
     slow = {name: found for name, found in scores.items() if name not in quick}
     if slow:
         heard = learned.take_in(heard, slow, about, everybody if control is None else control, everybody)
-    return learned.verdict(heard, grid_id, fdr)
+    return learned.verdict(heard, about, fdr)
 
 
 def hold_back(judged: Judged, held: Mask) -> Judged:

@@ -18,13 +18,14 @@ from core.banners.diagnosis import Diagnosis
 from core.banners.heatmaps import Heatmaps
 from core.banners.reference import Reference
 from core.detectors import CATALOGUE
+from core.scoring.fault_families import TEMPLATE
 from core.scoring.grid import GridScorer, Scored, quiet
 from core.scoring.judging import CANDIDATE, About, Heard, Judge, Mask
 from core.scoring.parts import Grid, Part, read_part, rows_of, table_of
 from core.scoring.result_tables import write
 from core.scoring.tables import table
 from core.scoring.tables import write as write_table
-from core.scoring.tiers import TEMPLATE, Cleared, Gates, gate_scores
+from core.scoring.tiers import Cleared, Gates, gate_scores
 
 Vector = NDArray[np.float64]
 
@@ -124,9 +125,10 @@ def _heard(heatmaps: Heatmaps, learned: Learned, scorer: GridScorer, names: list
 def _look_closely(heatmaps: Heatmaps, learned: Learned, scorer: GridScorer) -> tuple[Scored, Heard]:
     """What every quick detector says; diagnoses of those who could be flagged."""
     scored = scorer.raw(heatmaps, learned.quick, quiet)
-    heard = learned.judge.hear(scored.scores, About(scored.grid_id, scored.n_clicks, scored.limit))
+    about = About(scored.grid_id, scored.n_clicks, scored.limit, scored.log_odds)
+    heard = learned.judge.hear(scored.scores, about)
     scored.diagnoses = [UNDIAGNOSED] * len(heatmaps)
-    odd = np.flatnonzero(learned.judge.null_.p_values(heard.combined) <= CANDIDATE)
+    odd = np.flatnonzero(learned.judge.p_values(heard, about) <= CANDIDATE)
     if len(odd):
         few = heatmaps.take(odd)
         scorer.carry(heatmaps, odd, few)
@@ -155,7 +157,7 @@ def _cleared_table(heatmaps: Heatmaps, fates: list[Mask], scores: list[Vector], 
             "n_products": heatmaps.n_products[at],
             "domain": heatmaps.domain[at],
             "n_clicks": heatmaps.n_clicks[at].astype(np.int64),
-            "reference_id": scorer.ids_[scorer.own_.rows(heatmaps.take(at))],
+            "reference_id": scorer.ids_[scorer.own_.group_rows(heatmaps.take(at))],
             "combined": -ndtri(np.clip(p, 1e-12, 1 - 1e-12)),
             "p_value": p,
             "p_broken": np.concatenate(p_broken),

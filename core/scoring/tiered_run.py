@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from core.banners import templates
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, concatenated
-from core.banners.reference import Reference, fit_reference
+from core.banners.reference import Reference, joined
 from core.detectors import CATALOGUE
 from core.errors import InputError
 from core.jobs.executors import Engine, Step
@@ -25,6 +26,7 @@ from core.jobs.worker import say
 from core.scoring import judging, result_tables
 from core.scoring import tiers as cascade
 from core.scoring.deep_detectors import look_deep
+from core.scoring.fault_families import TEMPLATE
 from core.scoring.grid import Detectors, GridScorer, Scored, quiet
 from core.scoring.judging import About, Heard, Judge
 from core.scoring.new_grids import find_strangers
@@ -33,7 +35,7 @@ from core.scoring.progress import SCORE_SHARE, WRITE_SHARE
 from core.scoring.result_tables import write, write_days
 from core.scoring.tables import table
 from core.scoring.tiered_part import Learned, Looked, look
-from core.scoring.tiers import TEMPLATE, TIERS, Budget, Cleared, gate_scores
+from core.scoring.tiers import TIERS, Budget, Cleared, gate_scores
 
 LEARN_SHARE = 0.2
 """Share of the run that is done once everything is learned from the samples."""
@@ -157,7 +159,7 @@ def learn(job: Path, samples: list[Sample], detectors: Detectors, budget: Budget
     scores = {name: np.concatenate([part.scores[name] for part in scored]) for name in quick}
     judge = (Judge() if all(sample.whole for sample in samples) else Judge(cascade.PER_KNOT)).fit(scores, about)
     heard = judge.hear(scores, about)
-    judged = judge.verdict(heard, about.grid_id, fdr)
+    judged = judge.verdict(heard, about, fdr)
     tiers = gate_scores(heard.normalised)
     most = budget.most(sum(sample.n_banners for sample in samples), seconds / len(about.grid_id))
     gates = cascade.fit_gates(tiers, judged.flagged, most)
@@ -172,7 +174,7 @@ def _fit_references(samples: list[Sample], engine: Engine) -> Reference:
     for k, sample in enumerate(samples):
         say(LEARN_SHARE * (0.5 + k / len(samples) / 4), f"learning what grid {sample.grid_id} looks like ({k + 1} of {len(samples)})")
         fitted.append(next(found))
-    return Reference([g for part in fitted for g in part.groups], np.concatenate([part.p for part in fitted]))
+    return joined(fitted)
 
 
 def fit_sample(given: None, sample: Sample, job: Path, step: Step) -> Reference:
@@ -200,7 +202,7 @@ def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], 
         return grid_of(pq.read_table(job / looked[i].kept), looked[i].grid_id)
 
     if deep:
-        first = learned.judge.verdict(heard, about.grid_id, fdr, stands_for)
+        first = learned.judge.verdict(heard, about, fdr, stands_for)
         drawn = np.concatenate([part.control for part in looked])
         control = np.zeros(len(drawn), dtype=bool)
         n_products = result_tables.gathered(scored, "n_products")
@@ -209,7 +211,7 @@ def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], 
         look_deep(scored, deep, wanted, control & ~first.flagged, asked, read)
         slow = {name: np.concatenate([part.scores[name] for part in scored]) for name in deep}
         heard = learned.judge.take_in(heard, slow, about, control, drawn)
-    judged = learned.judge.verdict(heard, about.grid_id, fdr, stands_for)
+    judged = learned.judge.verdict(heard, about, fdr, stands_for)
     strangers = find_strangers(job / "known" / "references.parquet", scored, read)
     judged = judging.hold_back(judged, result_tables.held_back(scored, strangers))
     since, days = write_days(out, scored, judged, learned.reference, read)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.detectors import CATALOGUE
+from core.scoring.fault_families import TEMPLATE
 from core.statistics.intervals import Interval, wilson
 from core.statistics.p_values import EmpiricalNull
 
@@ -20,7 +21,6 @@ Mask = NDArray[np.bool_]
 
 TIERS = ("statistics", "templates")
 """Tiers that clear banners. What they leave, every other quick detector looks at; deep ones look at what could then still be flagged."""
-TEMPLATE = "likelihood_ratio"
 CONTROL, LEARNED, PER_REFERENCE = 500, 1000, 20_000
 """Banners of a grid that every detector looks at, that detectors learn from, and that its references rest on, at most."""
 PER_KNOT = 180

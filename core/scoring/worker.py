@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from core.banners.reference import Reference, fit_reference
+from core.banners.fitting import fit_reference
+from core.banners.reference import Reference, joined
 from core.detectors import CATALOGUE, default_names, load_libraries, make
 from core.errors import InputError
 from core.jobs import executors, ray_executor
@@ -26,7 +27,7 @@ from core.scoring import judging, result_tables, tiered_run
 from core.scoring.all_grids import score_across
 from core.scoring.deep_detectors import check, look_deep
 from core.scoring.grid import Detectors, Scored, score_grid
-from core.scoring.judging import Judged, Mask
+from core.scoring.judging import About, Judged, Mask
 from core.scoring.new_grids import find_strangers
 from core.scoring.parts import Part, parts_of, read_part
 from core.scoring.progress import SCORE_SHARE, WRITE_SHARE
@@ -136,7 +137,7 @@ def _fit_references(job: Path, parts: list[Part], engine: Engine) -> Reference:
     for k, part in enumerate(parts):
         say(FIT_SHARE * k / len(parts), f"learning what grid {part.grid_id} looks like ({k + 1} of {len(parts)})")
         fitted.append(next(found))
-    return Reference([g for reference in fitted for g in reference.groups], np.concatenate([reference.p for reference in fitted]))
+    return joined(fitted)
 
 
 def fit_part(given: None, part: Part, job: Path, step: Step) -> Reference:
@@ -179,8 +180,7 @@ def score_part(given: tuple[Reference, Detectors], item: Numbered, job: Path, st
 
 def _judge(scored: list[Scored], fdr: float, control: Mask | None = None) -> Judged:
     scores = {name: np.concatenate([part.scores[name] for part in scored]) for name in scored[0].scores}
-    grid_id, n_clicks, limit = (result_tables.gathered(scored, name) for name in ("grid_id", "n_clicks", "limit"))
-    return judging.judge(scores, grid_id, n_clicks, limit, fdr, control)
+    return judging.judge(scores, About(*(result_tables.gathered(scored, name) for name in About._fields)), fdr, control)
 
 
 def _look_deep(scored: list[Scored], parts: list[Part], names: list[str], judged: Judged | None, asked: dict[str, Any]) -> Mask:

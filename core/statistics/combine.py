@@ -8,6 +8,7 @@ banners, so they do not vote: they move a banner by what they say beyond the vot
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 Vector = NDArray[np.float64]
 
@@ -53,3 +54,14 @@ def _gain(x: Vector, clear: NDArray[np.bool_], p_broken: Vector) -> float:
     """Slope of the linear discriminant along x: how much higher broken banners lie than clear ones, over these ones' variance."""
     higher = float(np.average(x, weights=p_broken + 1e-12)) - float(x[clear].mean())
     return higher / max(float(x[clear].var()), 1e-9)
+
+
+def harmonic_mean(log_p: Vector) -> Vector:
+    """(n,) logarithm of the harmonic mean of p-values whose logarithms are `log_p` (n, k), NaN where one is missing.
+
+    It stays a p-value to a good approximation where the p-values depend on each other, and one that is small is enough.
+    **Source** Wilson 2019, "The harmonic mean p-value for combining dependent tests", eq. 1, with equal weights.
+    """
+    known = np.isfinite(log_p)
+    log_sum = logsumexp(np.where(known, -log_p, -np.inf), axis=1)
+    return np.minimum(np.log(np.maximum(known.sum(axis=1), 1)) - log_sum, 0.0)

@@ -57,12 +57,12 @@ class EmpiricalNull:
     def fit(self, scores: Vector) -> Self:
         """Learns both distributions and the overall share of broken banners from (n,) normalised scores."""
         ordered = np.minimum(np.sort(scores), MAX_SCORE)
-        coarse, fine = _evenly(ordered, MAX_COARSE), _evenly(ordered, MAX_SAMPLE)
+        coarse, fine = evenly(ordered, MAX_COARSE), evenly(ordered, MAX_SAMPLE)
         n = min(len(scores), MAX_SAMPLE)
         found = [_fitted(coarse, n / len(coarse), _start(*start)) for start in STARTS]
         theta, _ = min([found[0], *[one for one in found[1:] if _apart(one[0])]], key=lambda one: one[1])
         self.theta_: Vector = _fitted(fine, 1.0, theta)[0] if len(fine) > len(coarse) else theta
-        self.share_ = float(_sigmoid(self.theta_[3]))
+        self.share_ = float(sigmoid(self.theta_[3]))
         return self
 
     def p_values(self, scores: Vector) -> Vector:
@@ -75,6 +75,23 @@ class EmpiricalNull:
         log_f = -np.exp(log_c) * np.logaddexp(0, -(scores - self.theta_[1]) / s)
         far = log_f > -1e-9  # there 1 - F = -log F to double precision, and -log F = c exp(-u)
         return np.where(far, log_c - (scores - self.theta_[1]) / s, np.log(-np.expm1(np.minimum(log_f, -1e-10))))
+
+    def scores_of(self, log_p: Vector) -> Vector:
+        """(n,) scores that have these p-values, given as logarithms: the inverse of `log_p_values`."""
+        log_c, s = self.theta_[0], np.exp(self.theta_[2])
+        power = -np.log1p(-np.exp(np.minimum(log_p, -1e-12))) * np.exp(-log_c)  # -log F / c
+        far = log_p < np.log(1e-9)  # there -log F = p to double precision
+        u = np.where(far, log_c - log_p, -np.log(np.expm1(np.clip(power, 1e-300, 50.0))))
+        return np.asarray(self.theta_[1] + s * u)
+
+    def with_other(self, scores: Vector) -> "EmpiricalNull":
+        """This null beside the alternative, and the broken share, that fit (n,) scores best which were moved after the null was learned."""
+        x = evenly(np.minimum(np.sort(scores), MAX_SCORE), MAX_SAMPLE // 5)
+        fixed = [(v, v) for v in self.theta_[:3]]
+        out = EmpiricalNull()
+        out.theta_ = _fitted(x, len(scores) / max(len(x), 1), self.theta_, fixed)[0]
+        out.share_ = float(sigmoid(out.theta_[3]))
+        return out
 
     def evidence(self, scores: Vector) -> Vector:
         """(n,) standard normal quantiles of 1 - p, at least LOWEST: what scores of any tail have in common; higher = more anomalous."""
@@ -145,7 +162,7 @@ def _score_of(p_value: Vector) -> Vector:
     return np.asarray(START[1] - s * np.log(inner))
 
 
-def _evenly(ordered: Vector, most: int) -> Vector:
+def evenly(ordered: Vector, most: int) -> Vector:
     """About `most` of ascending values, or all where they are fewer."""
     step = max(1, len(ordered) // most)
     return ordered[step // 2 :: step]
@@ -157,16 +174,20 @@ def _start(share: float, scale: float, location: float) -> Vector:
     return out
 
 
-def _fitted(x: Vector, weight: float, start: Vector) -> tuple[Vector, float]:
-    """Parameters that make scores x, each of which counts `weight` times, likeliest, found from `start`; and their penalised loss."""
+def _fitted(x: Vector, weight: float, start: Vector, fixed: list[tuple[float, float]] | None = None) -> tuple[Vector, float]:
+    """Parameters that make scores x, each of which counts `weight` times, likeliest, found from `start`; and their penalised loss.
+
+    `fixed`: bounds of the first parameters in the place of theirs.
+    """
+    bounds = [*(fixed or []), *BOUNDS[len(fixed or []) :]]
 
     def loss(theta: Vector) -> float:
-        share = _sigmoid(theta[3])
+        share = sigmoid(theta[3])
         density = (1 - share) * _null_density(x, theta) + share * _other_density(x, theta)
         penalty = ((theta - START) / SPREAD) ** 2 / 2
         return float(-weight * np.log(density + 1e-300).sum() + penalty.sum())
 
-    found = minimize(loss, start, method="L-BFGS-B", bounds=BOUNDS)
+    found = minimize(loss, start, method="L-BFGS-B", bounds=bounds)
     return found.x, float(found.fun)
 
 
@@ -177,7 +198,7 @@ def _apart(theta: Vector) -> bool:
     return bool(middle >= high)
 
 
-def _sigmoid(x: float) -> float:
+def sigmoid(x: float) -> float:
     return float(1 / (1 + np.exp(-x)))
 
 
@@ -197,7 +218,8 @@ def _other_density(x: Vector, theta: Vector) -> Vector:
 def benjamini_hochberg(p_values: Vector, fdr: float, n_all: float | None = None) -> NDArray[np.bool_]:
     """(n,) flags whose expected share of false ones is at most `fdr` (Benjamini and Hochberg 1995).
 
-    `n_all`: hypotheses in all where some, whose p-values would be 1, are not among these; None = n.
+    `n_all`: null hypotheses that they are compared with: more than n where some, whose p-values would be 1, are not among these, fewer
+    where so many are estimated to be false (Benjamini, Krieger and Yekutieli 2006); None = n.
     """
     n = len(p_values)
     order = np.argsort(p_values, kind="stable")

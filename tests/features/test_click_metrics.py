@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from core.banners.reference import fit_reference
+from core.banners.fitting import fit_reference
 from core.features.click_features import ClickFeatures
 from core.features.click_metrics import NAMES, click_metrics
 from core.settings import N_BINS, N_COLS, N_ROWS

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.banners.reference import Reference, fit_reference
+from core.banners.fitting import fit_reference
+from core.banners.reference import Reference
 from core.detectors import CATALOGUE, default_names
 from core.errors import InputError
 from core.jobs import executors

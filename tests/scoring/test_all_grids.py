@@ -8,9 +8,9 @@ import pytest
 from scipy.sparse import csr_matrix
 from sklearn.metrics import roc_auc_score
 
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps
 from core.banners.images import Images
-from core.banners.reference import fit_reference
 from core.detectors import CATALOGUE, make
 from core.detectors.classifier import MIN_CLASS, Classifier, log_softmax
 from core.detectors.open_set import OpenSet

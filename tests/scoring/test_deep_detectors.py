@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from core.banners.reference import fit_reference
+from core.banners.fitting import fit_reference
 from core.detectors.cosine import Cosine
 from core.errors import RunError
 from core.features import EXTRACTORS

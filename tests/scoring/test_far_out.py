@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.banners.reference import fit_reference
+from core.banners.fitting import fit_reference
 from core.clicks.ingest import ingest
 from core.runs import run
 from core.scoring.grid import score_grid
-from core.scoring.judging import Judged, judge
+from core.scoring.judging import About, Judged, judge
 from core.settings import FDR
 from core.statistics.normalise import Normaliser, bulk
 from core.statistics.p_values import EmpiricalNull, benjamini_hochberg
@@ -33,7 +33,7 @@ def judged(counts: Any) -> Judged:
     """What a run says of the banners of one grid."""
     of = heatmaps(counts)
     scored = score_grid(of, fit_reference(of), NAMES, lambda what: None)
-    return judge(scored.scores, scored.grid_id, scored.n_clicks, scored.limit, FDR)
+    return judge(scored.scores, About(scored.grid_id, scored.n_clicks, scored.limit, scored.log_odds), FDR)
 
 
 def shifted(seed: int, n_clicks: int) -> np.ndarray:

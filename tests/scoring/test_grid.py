@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps
-from core.banners.reference import fit_reference
 from core.detectors import CATALOGUE, default_names
 from core.scoring.grid import Scored, score_grid
-from core.scoring.judging import Judged, judge
+from core.scoring.judging import About, Judged, judge
 from tests.support.banners import drawn, heatmaps, mirrored, sizes
 
 
@@ -16,8 +16,8 @@ def scored_and_judged(X: Heatmaps) -> tuple[list[Scored], Judged]:
     reference, names = fit_reference(X), [name for name in default_names() if not CATALOGUE[name].deep]
     parts = [score_grid(X.take(np.flatnonzero(X.grid_id == g)), reference, names, lambda what: None) for g in np.unique(X.grid_id)]
     scores = {name: np.concatenate([p.scores[name] for p in parts]) for name in names}
-    columns = [np.concatenate([getattr(p, c) for p in parts]) for c in ("grid_id", "n_clicks", "limit")]
-    return parts, judge(scores, *columns, fdr=0.1)
+    columns = [np.concatenate([getattr(p, c) for p in parts]) for c in About._fields]
+    return parts, judge(scores, About(*columns), fdr=0.1)
 
 
 def assert_sane(judged: Judged, n: int) -> None:
@@ -115,10 +115,10 @@ def test_the_steps_are_told() -> None:
 def test_a_pile_of_clicks_in_one_cell_is_named_where_the_whole_grid_has_some_there() -> None:
     counts = drawn(2, np.full(40, 88))
     counts[:, 0] += 12  # clicks without a position, as keyboards give them
-    counts[7] = drawn(3, np.full(1, 45))[0]
-    counts[7, 0] += 55
+    counts[7] = drawn(3, np.full(1, 25))[0]
+    counts[7, 0] += 75
     parts, judged = scored_and_judged(heatmaps(counts))
     assert judged.flagged.nonzero()[0].tolist() == [7]
     said = parts[0].diagnoses[7].sentence
-    assert said.startswith("55 % of its clicks lie in one cell in the top left corner (0, 0), where "), said
+    assert said.startswith("75 % of its clicks lie in one cell in the top left corner (0, 0), where "), said
     assert not any("one cell" in d.sentence for k, d in enumerate(parts[0].diagnoses) if k != 7)

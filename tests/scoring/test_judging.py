@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.scoring.judging import CONTROL_SHARE, PER_LAYOUT, candidates, control_sample, judge
+from core.scoring.judging import CONTROL_SHARE, PER_LAYOUT, About, candidates, control_sample, judge
 from core.statistics.combine import take_in
 
 
@@ -41,7 +41,7 @@ def test_candidates_are_the_control_sample_and_the_strongest() -> None:
     n = 1000
     found = scores(n, 40)
     quick = {name: s for name, s in found.items() if name != "cosine_efficientnet_lite0"}
-    judged = judge(quick, *columns(n), fdr=0.1)
+    judged = judge(quick, About(*columns(n)), fdr=0.1)
     control = control_sample(columns(n)[0], np.ones(n, dtype=np.int16), seed=0)
     looked = candidates(judged, columns(n)[0], control)
     assert looked[control].all()
@@ -53,11 +53,11 @@ def test_who_was_left_out_is_neither_helped_nor_harmed() -> None:
     n = 1000
     found = scores(n, 40)
     quick = {name: s for name, s in found.items() if name != "cosine_efficientnet_lite0"}
-    before = judge(quick, *columns(n), fdr=0.1)
+    before = judge(quick, About(*columns(n)), fdr=0.1)
     control = control_sample(columns(n)[0], np.ones(n, dtype=np.int16), seed=0)
     looked = candidates(before, columns(n)[0], control)
     deep = np.where(looked, found["cosine_efficientnet_lite0"], np.nan)
-    after = judge({**quick, "cosine_efficientnet_lite0": deep}, *columns(n), fdr=0.1, control=control)
+    after = judge({**quick, "cosine_efficientnet_lite0": deep}, About(*columns(n)), fdr=0.1, control=control)
     np.testing.assert_array_equal(after.combined[~looked], before.combined[~looked])
     assert (after.combined[looked] != before.combined[looked]).any()
     assert (after.n_looked == np.where(looked, 3, 2)).all()

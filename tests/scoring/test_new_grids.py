@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from core.banners.reference import smoothed
+from core.banners.fitting import smoothed
 from core.calibration import publish, verdicts
 from core.calibration.publish import Request
 from core.runs import run

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps
 from core.banners.images import Images, smoothed
-from core.banners.reference import fit_reference
 from core.detectors import make
 from core.detectors.classifier import MIN_CLASS, Classifier
 from core.features import EXTRACTORS

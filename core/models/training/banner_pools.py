@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
-from core.banners.reference import fit_reference
 from core.banners.synthetic import GridPlan, make_clicks
 from core.detectors import make
 from core.errors import InputError

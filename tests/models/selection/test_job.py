@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from core import settings
 from core.__main__ import app
-from core.banners.reference import fit_reference
+from core.banners.fitting import fit_reference
 from core.cli import select
 from core.detectors import CATALOGUE, default_names, make
 from core.errors import InputError, RunError

@@ -66,7 +66,8 @@ def real(name: str) -> tuple[Heatmaps, np.ndarray]:
     rows = (
         duckdb.sql(f"""
         WITH click AS (SELECT *, clicked_at::DATE AS day,
-            least(floor(click_y_rel * 40), 39)::INT * 40 + least(floor(click_x_rel * 40), 39)::INT AS bin FROM '{folder}/clicks.parquet' WHERE click_x_rel BETWEEN 0 AND 1 AND click_y_rel BETWEEN 0 AND 1),
+            least(floor(click_y_rel * 40), 39)::INT * 40 + least(floor(click_x_rel * 40), 39)::INT AS bin
+            FROM '{folder}/clicks.parquet' WHERE click_x_rel BETWEEN 0 AND 1 AND click_y_rel BETWEEN 0 AND 1),
         cell AS (SELECT banner_id, any_value(grid_id) AS grid_id, any_value(n_products)::SMALLINT AS n_products,
             any_value(domain) AS domain, day, bin, count(*)::UINTEGER AS n FROM click GROUP BY banner_id, day, bin)
         SELECT banner_id, any_value(grid_id) AS grid_id, any_value(n_products) AS n_products, any_value(domain) AS domain, day,

@@ -1,4 +1,4 @@
-"""What the README says is what there is, and the project speaks of itself only."""
+"""What README and docs/ say is what there is, and the project speaks of itself only."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from core.__main__ import app
 from core.detectors import CATALOGUE
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+DOCS = {path.name: path.read_text() for path in [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md"))]}
 EVERYWHERE = {"--store", "--json"}
 
 
@@ -27,29 +27,29 @@ def verbs(command: Any = None, name: str = "") -> dict[str, set[str]]:
 
 
 def documented() -> dict[str, set[str]]:
-    """{verb: its options} of the README's command line table."""
-    section = README.split("## Command line")[1].split("\n## ")[0]
+    """{verb: its options} of the table of docs/command-line.md."""
+    section = DOCS["command-line.md"]
     rows = re.findall(r"^\| `([a-z ]+?)(?= [A-Z\[-]|`)(.*?)` \|", section, flags=re.MULTILINE)
     return {verb: set(re.findall(r"--[a-z]+(?:-[a-z]+)*", options)) for verb, options in rows}
 
 
-def test_the_readme_lists_every_verb_and_option() -> None:
+def test_the_docs_lists_every_verb_and_option() -> None:
     there = verbs()
     assert all(options >= EVERYWHERE for verb, options in there.items() if verb != "store copy"), "which names two stores"
     assert documented() == {verb: options - EVERYWHERE for verb, options in there.items()}
 
 
-def test_the_readme_lists_every_detector_and_whether_a_run_takes_it() -> None:
-    section = README.split("## Detectors")[1].split("\n## ")[0]
+def test_the_docs_lists_every_detector_and_whether_a_run_takes_it() -> None:
+    section = DOCS["detectors.md"].split("\n## The catalogue")[1].split("\n## ")[0]
     rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
     listed = {name: row[-1].strip(" |") == "yes" for row in rows for name in re.findall(r"`(\w+)`", row[0])}
     assert listed == {name: detector.default_run for name, detector in CATALOGUE.items()}
 
 
-def test_the_readme_lists_every_variable() -> None:
-    section = README.split("## Configuration")[1].split("\n## ")[0]
+def test_the_docs_lists_every_variable() -> None:
+    section = DOCS["configuration.md"]
     listed = re.findall(r"^\| `(HEATPROOF_[A-Z_]+)` \| [^|]+ \| [^|]+ \|$", section, flags=re.MULTILINE)
-    elsewhere = ["tests", "CHANGELOG.md", "README.md"]
+    elsewhere = ["tests", "docs", *DOCS]
     named = {name for path in tracked() if path.relative_to(ROOT).parts[0] not in elsewhere for name in variables(path)}
     read = {name for path in (ROOT / "core").rglob("*.py") for name in variables(path)}
     assert named == read == set(listed), "what files name, what the code reads, what the table lists"
@@ -61,8 +61,8 @@ def variables(path: Path) -> set[str]:
     return set(re.findall(r"HEATPROOF_[A-Z]+(?:_[A-Z]+)*", path.read_text(errors="replace")))
 
 
-def test_the_readme_says_what_streamlit_is_set_to() -> None:
-    section = README.split("## Configuration")[1].split("\n## ")[0]
+def test_the_docs_says_what_streamlit_is_set_to() -> None:
+    section = DOCS["configuration.md"]
     rows = re.findall(r"^\| `([a-z]+)\.([a-zA-Z]+)` \| [^|]+ \| (.+) \|$", section, flags=re.MULTILINE)
     config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
     assert len(rows) > 5
@@ -73,9 +73,26 @@ def test_the_readme_says_what_streamlit_is_set_to() -> None:
         assert said == f"`{str(there).lower()}`" if there is not None else not said.startswith("`"), f"{part}.{key}"
 
 
-def test_the_readme_names_files_that_exist() -> None:
-    for name in re.findall(r"\]\(([\w./-]+)\)", README):
-        assert (ROOT / name).exists(), name
+def anchors(text: str) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_leads_somewhere() -> None:
+    lost = []
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            name, _, anchor = link.partition("#")
+            target = page.parent / name if name else page
+            if "://" not in link and not (target.exists() and (not anchor or anchor in anchors(target.read_text()))):
+                lost.append(f"{page.name}: {link}")
+    assert not lost
+
+
+def test_the_readme_is_short_and_links_every_page() -> None:
+    assert len(DOCS["README.md"].splitlines()) <= 160
+    assert not [path.name for path in (ROOT / "docs").glob("*.md") if f"(docs/{path.name})" not in DOCS["README.md"]]
 
 
 def tracked() -> list[Path]:

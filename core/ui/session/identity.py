@@ -27,7 +27,7 @@ from core.ui.session.sign_outs import SignOuts
 
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 SIGNED_OUT = "You signed out. Sign in again."
-SIGN_IN = "Put [auth] into .streamlit/secrets.toml, so that people sign in (the README says how)"
+SIGN_IN = "Put [auth] into .streamlit/secrets.toml, so that people sign in (docs/configuration.md says how)"
 
 
 def person() -> Person:
@@ -149,7 +149,7 @@ def _providers(auth: Mapping[str, Any]) -> list[str]:
     named = [name for name, value in auth.items() if isinstance(value, Mapping) and "client_id" in value]
     found = (["default"] if "client_id" in auth else []) + named
     if not found:
-        raise InputError("[auth] in .streamlit/secrets.toml names a client, however it has no client_id. Add one (the README says how).")
+        raise InputError("[auth] in .streamlit/secrets.toml has no client_id. Add one (docs/configuration.md says how).")
     return found
 
 

@@ -274,7 +274,7 @@ def test_half_a_configuration_lets_nobody_in(full: Open) -> None:
     assert not app.subheader
     signed_in(app, None).secrets["auth"] = {}
     app.run()
-    assert "it has no client_id" in app.error[0].value.replace("\\", "")
+    assert "has no client_id" in app.error[0].value.replace("\\", "")
 
 
 def test_secrets_that_cannot_be_read_let_nobody_in(full: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from core import __version__
 from core.calibration import versions
 from core.errors import HeatproofError
 from core.runs import run
@@ -147,9 +148,9 @@ def by(name: str, words: str, label: str, values: Mapping[str, float]) -> Metric
 
 
 def _info() -> Metric:
-    about: dict[str, Any] = {"python": platform.python_version(), "schema": STEPS[-1].__name__}
+    about: dict[str, Any] = {"heatproof": __version__, "python": platform.python_version(), "schema": STEPS[-1].__name__}
     about |= {name: metadata.version(name) for name in LIBRARIES}
-    family = GaugeMetricFamily("heatproof_build_info", "1; versions of the tables and of libraries.", labels=list(about))
+    family = GaugeMetricFamily("heatproof_build_info", "1; versions of Heatproof, of its tables and of libraries.", labels=list(about))
     family.add_metric(list(about.values()), 1)
     return family
 

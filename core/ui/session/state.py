@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import logs, settings
+from core import __version__, logs, settings
 from core.errors import HeatproofError
 from core.store import Store
 from core.store.queries import runs
@@ -118,6 +118,7 @@ def sidebar_foot(run: Shown | None) -> None:
         )  # fmt: skip
         identity.foot()
         st.caption(f"Store: {text.markdown(opened.url.name)}", help=text.markdown(opened.url.shown))
+        st.caption(f"Heatproof {__version__}")
 
 
 @st.fragment(run_every=AWAY_S)

@@ -92,7 +92,7 @@ def run_label(run: dict[str, Any]) -> str:
 
 
 def sidebar_foot(run: Shown | None) -> None:
-    """Store, run with its age, the cut in force, who you are."""
+    """Store, run with its age, the active threshold, who you are, the version."""
     with st.sidebar:
         st.space("small")
         opened = store()

@@ -5,6 +5,9 @@ In every package numbers stand in plain modules, `queries` read the store, `job`
 child process, which never opens it.
 """
 
+__version__ = "0.1.0"
+"""The only place that says it; the command line, metrics and pages read it, and a test compares CITATION.cff and CHANGELOG.md."""
+
 PACKAGES: dict[str, str] = {
     "statistics": "Numbers about numbers.",
     "banners": "What a banner's clicks look like, should look like, and how they break.",

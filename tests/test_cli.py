@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from core import __version__
 from core.__main__ import app
 from core.detectors import CATALOGUE
 from core.store import Store
@@ -75,6 +76,7 @@ def test_info_names_detectors_versions_and_rows(path: Path) -> None:
     assert [d["name"] for d in found["detectors"]] == list(CATALOGUE)
     assert all(set(d) == {"name", "family", "reads", "default_run"} for d in found["detectors"])
     assert found["versions"]["duckdb"] == "1.5.5"
+    assert found["versions"]["heatproof"] == __version__
     assert (found["rows"]["banner"], found["runs"], found["weights"], found["exists"]) == (40, [], [], True)
 
 

@@ -6,7 +6,7 @@ ROC-AUC and average precision over the two new grids together: for the demo's te
 and for five kinds of faults that are neither among them nor like them. Then banners a second. Everything here is synthetic data.
 """
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
 
@@ -77,7 +77,11 @@ def speed() -> None:
 if __name__ == "__main__":
     import torch
 
+    parser = argparse.ArgumentParser(description="The network of ssad_clicks alone, by its raw logit.")
+    parser.add_argument("seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4], help="seeds of the demo logs")
+    parser.add_argument("--speed", action="store_true", help="measure the speed only")
+    asked = parser.parse_args()
     torch.set_num_threads(settings.n_threads())
-    if "--speed" not in sys.argv:
-        main([int(s) for s in sys.argv[1:]] or [0, 1, 2, 3, 4])
+    if not asked.speed:
+        main(asked.seeds)
     speed()

@@ -100,14 +100,15 @@ def why_none(method: str, value: float | None, n: int, n_ok: int) -> str:
         least, enough = np.ceil(n / value / (n_ok + 1)), np.ceil(n / value) - 1
         if n_ok < enough:
             return (
-                f"{n_ok:,} labels ok cannot show {value:.0%} false alarms among {n:,} banners, unless {least:,.0f} or more are flagged "
+                f"{n_ok:,} labels ok cannot show {100 * value:.0f} % false alarms among {n:,} banners, unless {least:,.0f} or more "
+                f"are flagged "
                 f"together; for a single one it takes {enough:,.0f}. Label more banners ok, or cut by f1."
             )
-        return f"No banner is more suspicious than the {n_ok:,} labelled ok by enough for {value:.0%} false alarms. Cut by f1."
+        return f"No banner is more suspicious than the {n_ok:,} labelled ok by enough for {100 * value:.0f} % false alarms. Cut by f1."
     if method == "fpr":
-        return f"No banner is more suspicious than all but {value:.0%} of the {n_ok:,} labelled ok. Choose a larger share, or cut by f1."
+        return f"No banner is more suspicious than all but {100 * value:.0f} % of the {n_ok:,} labelled ok. Use a larger share, or f1."
     if method == "precision":
-        return f"No banners reach an expected precision of {value:.0%}. Choose a lower one, or cut by f1."
+        return f"No banners reach an expected precision of {100 * value:.0f} %. Choose a lower one, or cut by f1."
     return "The most suspicious banners tie, and all of them are more than may be flagged. Choose a larger number, or cut by f1."
 
 

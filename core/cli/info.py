@@ -4,6 +4,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
+from core import __version__
 from core.detectors.listing import detectors
 from core.features.listing import extractors
 from core.store import Store
@@ -18,7 +19,7 @@ def collect(where: str) -> dict[str, Any]:
 
     A store that does not exist is not made: its rows, runs and weights are empty then.
     """
-    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
+    versions = {"heatproof": __version__, "python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
     found: dict[str, Any] = {"versions": versions, "detectors": detectors(), "extractors": extractors(), "weights": [], "runs": []}
     url = StoreUrl.parse(where)
     if not url.exists():

@@ -104,12 +104,12 @@ def export_scores(
 
 
 def show_run(summary: Any) -> None:
-    rows = [[str(g.grid_id), g.n_banners, g.n_flagged, f"{g.n_flagged / g.n_banners:.1%}"] for g in summary.by_grid]
-    rows.append(["all", summary.n_banners, summary.n_flagged, f"{summary.n_flagged / summary.n_banners:.1%}"])
+    rows = [[str(g.grid_id), g.n_banners, g.n_flagged, f"{100 * g.n_flagged / g.n_banners:.1f} %"] for g in summary.by_grid]
+    rows.append(["all", summary.n_banners, summary.n_flagged, f"{100 * summary.n_flagged / summary.n_banners:.1f} %"])
     days = f"{summary.first_day} to {summary.last_day}"
     console.show_table(f"Run {summary.run_id}, {days}, {summary.seconds:.0f} s", ["grid_id", "banners", "flagged", "share"], rows)
     expected = f"About {summary.n_false_expected:.0f} of the {summary.n_flagged:,} flagged are expected to be false alarms"
-    console.out.print(f"{expected} ({f'version v{summary.version}' if summary.version else f'nominal rate {summary.fdr:.0%}'}).")
+    console.out.print(f"{expected} ({f'version v{summary.version}' if summary.version else f'nominal rate {100 * summary.fdr:.0f} %'}).")
     if summary.note:
         console.err.print(summary.note)
 

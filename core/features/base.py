@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from core.banners.images import Images
+from core.errors import ContractError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -66,13 +67,13 @@ class Extractor(ABC):
     def why_not(self) -> str | None:
         """None where this extractor can run here, else what is missing and what to do. Quick: loads no weights."""
 
-    @abstractmethod
     def _load(self) -> "nn.Module":
-        """The network with its weights. Raises InputError where they cannot be had."""
+        """The network with its weights. Raises InputError where they cannot be had. Not called where `without_network` gives features."""
+        raise ContractError(f"An extractor writes _load and _forward, or without_network: {type(self).__name__} writes neither.")
 
-    @abstractmethod
     def _forward(self, network: "nn.Module", images: "Tensor") -> "Tensor":
         """(b, n_dims) features of (b, c, side, side) images."""
+        raise ContractError(f"An extractor with a network writes _forward: {type(self).__name__} does not.")
 
     @property
     def key(self) -> str:

@@ -100,7 +100,7 @@ def test_a_detector_refuses_what_it_cannot_read(detector: Any) -> None:
 def test_the_catalogue_says_what_its_detectors_are(name: str) -> None:
     detector = CATALOGUE[name]
     assert detector.name == name == name.lower()
-    assert detector.family in FAMILIES
+    assert detector.family in FAMILIES, "a known family; a new one is added to FAMILIES above"
     assert detector.reads in ("heatmaps", "images", "features")
     assert type(detector).__doc__
     for cls in type(detector).__mro__[: type(detector).__mro__.index(Detector)]:

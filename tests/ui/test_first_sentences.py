@@ -98,7 +98,7 @@ def test_disagreements_count_those_that_there_were(full: Open, said: Said, decid
 @pytest.mark.parametrize(
     ("said", "line"),
     [
-        ([], "Nobody has labelled a banner yet."),
+        ([], "No banner is labelled yet."),
         ([(0, "ok", "ben")], "1 reviewer, 1 label; no banner has two readers yet."),
         ([(0, "ok", "ben"), (1, "ok", "cleo")], "2 reviewers, 2 labels; no banner has two readers yet."),
         (

@@ -14,7 +14,7 @@ from core.ui.session import state
 from tests.support.stores import FIRST_DAY, HOSTILE
 from tests.ui.conftest import Open
 
-PAGES = ["overview", "triage", "label", "banner", "embedding", "detectors", "calibrate", "data"]
+PAGES = sorted(path.stem for path in (Path(__file__).parents[2] / "pages").glob("*.py"))
 
 
 def texts(app: AppTest) -> str:

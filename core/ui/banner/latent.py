@@ -51,7 +51,7 @@ def watch() -> None:
     if handle is None or handle.state != "running":
         st.rerun()  # the whole page: it shows what was drawn, and polling ends
         return
-    what = f"{handle.request.banner_id}: {handle.what} · {handle.done:.0%}"
+    what = f"{handle.request.banner_id}: {handle.what} · {100 * handle.done:.0f} %"
     st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(what))
     writes.button(
         "map", "Stop", writes.cancel_latent, (handle,), key="cancel_latent", disabled=handle.is_cancelled, help="Nothing of it is kept"

@@ -72,12 +72,12 @@ def beside_the_anchor(run: Shown, found: Row) -> None:
 
 
 def known(run: Shown, about: Row | None, points: Points | None, row: int | None) -> None:
-    """The nearest banners that analysts called in order and broken, side by side."""
+    """The nearest banners that analysts dismissed as ok and confirmed as broken, side by side."""
     if about is None or points is None or row is None:
         st.info("This needs the banner on a map: likeness is measured between the features that a map keeps.")
         return
     states = reads.decided(run.path, reads.token(run))
-    words = (("dismissed", "In order", "Dismiss a false alarm (D)"), ("confirmed", "Broken", "Confirm a broken banner (B)"))
+    words = (("dismissed", "Ok", "Dismiss a false alarm (D)"), ("confirmed", "Broken", "Confirm a broken banner (B)"))
     for decision, title, step in words:
         rows = points.nearest(row, states, state=decision, limit=N_KNOWN)
         if not rows:

@@ -24,14 +24,14 @@ def header(run: Shown, facts: Row, found: Row | None) -> None:
     is_new = found is not None and facts["grid_id"] in reads.new_grids(run.path, run.run_id)
     new = strangers.of_banner(run.store, run.run_id, facts["banner_id"]) if is_new else None
     if new is not None and new["held_back"]:
-        components.sentence(f"{name} is of an unknown grid: nothing says what is normal there, so it is neither flagged nor in order.")
+        components.sentence(f"{name} is of an unknown grid: nothing says what is normal there, so it is neither flagged nor ok.")
     elif found is None:
         components.sentence(f"{name} was not scored in this run.")
     elif found["flagged"]:
         components.sentence(text.markdown(tables.why(found).split(" (next best")[0].rstrip(".") + ".") + odds(found))
     else:
         p = text.markdown(text.p_value(found["p_value"]))
-        components.sentence(f"{name} looks in order: as unusual as {p} of the banners that are in order (p-value).")
+        components.sentence(f"{name} looks ok: as unusual as {p} of the ok banners (p-value).")
     parts = [f"**{name}**", f"grid {facts['grid_id']}", text.plural(facts["n_products"], "product"), text.markdown(facts["domain"])]
     if found is not None:
         parts += [text.plural(found["n_clicks"], "click"), f"{text.day(run.run['first_day'])} to {text.day(run.run['last_day'])}"]
@@ -171,7 +171,8 @@ def where_it_stands(run: Shown, found: Row) -> None:
         return
     left_out = f" {text.plural(found['n_left_out'], 'slow detector')} left this banner out." if found["n_left_out"] else ""
     st.caption(
-        f"{found['n_agree']} of {found['n_detectors']} agree (own p-value at most 0.05: filled). 100 = the most anomalous of those "
+        f"{found['n_agree']} of {found['n_detectors']} find it unusual (own p-value at most 0.05: filled). 100 = the most anomalous "
+        f"of those "
         f"that a detector looked at in this run.{left_out}"
     )
     components.plot(charts.detector_dots(rows, state.theme()), "dots", "Percentile of every detector among the run's banners")

@@ -1,4 +1,4 @@
-"""Figures of the Calibrate page: chances by label with the cut, precision-recall and ROC with bands."""
+"""Figures of the Calibrate page: probabilities by label with the threshold, precision-recall and ROC with bands."""
 
 from typing import Any
 
@@ -20,7 +20,8 @@ HEIGHT = 236
 
 
 def histogram(seen: Preview, theme: Theme) -> Figure:
-    """Chances to be broken on an axis of log odds: labelled banners by label, the others of the judged grids; square-root counts."""
+    """Probabilities of being broken on an axis of log odds: labelled banners by label, the others of the target grids; square-root
+    counts."""
     c = seen.calibration
     open_ = np.setdiff1d(c.target, seen.labels.rows)
     others = c.p[np.isin(c.target, open_)]
@@ -32,7 +33,7 @@ def histogram(seen: Preview, theme: Theme) -> Figure:
     ]
     counts = [np.histogram(np.clip(log_odds(p), edges[0], edges[-1] - 1e-9), edges)[0] for _, p, _, _ in parts]
     data = [_steps(edges, n, name, colour, dash, k == 0) for k, (n, (name, _, colour, dash)) in enumerate(zip(counts, parts, strict=True))]
-    axes = plain_axes(theme, "chance to be broken; the ends hold all beyond", "")
+    axes = plain_axes(theme, "probability of being broken; the first and last bar include everything beyond", "")
     ticks = log_odds(np.array(TICKS))
     axes["xaxis"] |= {"range": [-SPAN, SPAN], "tickvals": ticks, "ticktext": [f"{100 * t:g} %" for t in TICKS]}
     top = max(int(n.max(initial=1)) for n in counts)
@@ -58,11 +59,11 @@ def _cut_line(at: float, theme: Theme) -> dict[str, Any]:
 
 
 def precision_recall(seen: Preview, curve: Curve | None, worlds: dict[str, Vector], theme: Theme) -> Figure:
-    """Precision over recall: measured on labels with its bootstrap band, and expected on the judged grids (`Worlds.bands`); a sign each at
-    the cut."""
+    """Precision over recall: measured on labels with its bootstrap band, and expected on the target grids (`Worlds.bands`); a sign each at
+    the threshold."""
     c = seen.calibration
     data = _band(worlds["recall"], worlds["precision_low"], worlds["precision_high"], theme.muted)
-    data.append(_line(worlds["recall"], worlds["precision"], theme.muted, "dot", "expected on the judged grids"))
+    data.append(_line(worlds["recall"], worlds["precision"], theme.muted, "dot", "expected on the target grids"))
     expected = c.expected
     signs = [expected.recall.estimate, expected.precision.estimate] if expected.n_flagged else []
     if curve is not None:
@@ -72,19 +73,19 @@ def precision_recall(seen: Preview, curve: Curve | None, worlds: dict[str, Vecto
         hits = int((flagged & broken).sum())
         if flagged.any():
             signs += [hits / broken.sum(), hits / flagged.sum()]
-            data.append(_point(hits / broken.sum(), hits / flagged.sum(), theme.accent, "circle", "labels, at the cut"))
+            data.append(_point(hits / broken.sum(), hits / flagged.sum(), theme.accent, "circle", "labels, at the threshold"))
     if expected.n_flagged:
-        data.append(_point(expected.recall.estimate, expected.precision.estimate, theme.text, "diamond", "expected, at the cut"))
+        data.append(_point(expected.recall.estimate, expected.precision.estimate, theme.text, "diamond", "expected, at the threshold"))
     least = _least(signs)
     return _rates(data, ("recall", least, 1.0), ("precision", least, 1.0), theme)
 
 
 def roc(seen: Preview, curve: Curve, theme: Theme) -> Figure:
-    """True- over false-positive rate on labels, with its bootstrap band and a sign at the cut."""
+    """True- over false-positive rate on labels, with its bootstrap band and a marker at the threshold."""
     flagged, broken = seen.calibration.source_p >= seen.calibration.rule.cut, seen.calibration.source.broken
     data = [*_band(AT, curve.low, curve.high, theme.accent), _line(AT, curve.y, theme.accent, "solid", "measured on labels")]
     x, y = float(flagged[~broken].mean()), float(flagged[broken].mean())
-    data.append(_point(x, y, theme.accent, "circle", "labels, at the cut"))
+    data.append(_point(x, y, theme.accent, "circle", "labels, at the threshold"))
     return _rates(data, ("false-positive rate", 0.0, 1 - _least([1 - x])), ("true-positive rate", _least([y]), 1.0), theme)
 
 

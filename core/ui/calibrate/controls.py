@@ -1,4 +1,4 @@
-"""What to learn from, for which grids, and how to cut: the controls of the Calibrate page, all in the URL."""
+"""What to train on, for which grids, and by which method: the controls of the Calibrate page, all in the URL."""
 
 import re
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ def _written(p: float) -> str:
 
 
 CUTS = [_written(float(p)) for p in expit(np.arange(-138, 139) * 0.05)]
-"""Chances at which one may cut by hand, evenly spaced in log odds, three digits from their nearer end."""
+"""Probabilities that the manual threshold may take, evenly spaced in log odds, three digits from their nearer end."""
 
 
 SLIDER = "cut_slider"
@@ -57,15 +57,13 @@ def _learn_from(run: Shown, labels: Labels) -> tuple[str, tuple[int, ...] | None
     labelled = [str(g) for g in np.unique(labels.grid_id)]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         scope = address.bound(st.selectbox,
-            "Judge by", ["combined", *detectors], key="scope", width=190,
-            help="All detectors together, or one that looked at every banner",
+            "Score", ["combined", *detectors], key="scope", width=190,
+            help="All detectors combined, or one that scored every banner",
         )  # fmt: skip
-        sources = address.bound(
-            st.multiselect, "Learn from the labels of", labelled, key="source", placeholder="all labelled grids", width=300
-        )
+        sources = address.bound(st.multiselect, "Train on labels from", labelled, key="source", placeholder="all labelled grids", width=300)
         targets = address.bound(st.multiselect,
-            "Judge the grids", every, key="target", placeholder="every grid", width=300,
-            help="0-shot looks at no label of these, unless every labelled grid is one of them",
+            "Apply to grids", every, key="target", placeholder="every grid", width=300,
+            help="0-shot uses no label of these, unless all labelled grids are among them",
         )  # fmt: skip
         shots = _shots()
     chosen = [tuple(int(g) for g in grids) or None for grids in (sources, targets)]
@@ -75,7 +73,7 @@ def _learn_from(run: Shown, labels: Labels) -> tuple[str, tuple[int, ...] | None
 def _shots() -> int:
     name = address.bound(st.segmented_control,
         "Shots", ["0", "1", "k"], default="0", key="shots", required=True,
-        help="Labels taken of every grid that is judged: none; one banner known to be in order; or k, whatever they are",
+        help="Labels used of each target grid: none; one ok banner; or k of any label",
     )  # fmt: skip
     if name != "k":
         return int(name or 0)
@@ -85,7 +83,7 @@ def _shots() -> int:
 def _cut_by() -> tuple[str, float | None, float]:
     """Method, its value, and what a miss is worth."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        name = address.bound(st.segmented_control, "Cut by", list(CUT_BY), default="F1", key="by", required=True)
+        name = address.bound(st.segmented_control, "Threshold by", list(CUT_BY), default="F1", key="by", required=True)
         method = CUT_BY[name or "F1"]
         value = None
         if method in VALUES:
@@ -96,8 +94,8 @@ def _cut_by() -> tuple[str, float | None, float]:
                 format="%d" if kind is int else "%.3f", help=METHODS[method][2].capitalize(),
             )  # fmt: skip
         ratio = address.bound(st.slider,
-            "A miss is worth so many false alarms", 1, MOST_RATIO, int(METHODS["cost"][1] or 1), key="cost", width=290,
-            help="Cuts by `cost`; otherwise it only says what misses and false alarms cost together",
+            "One missed banner costs as many false alarms as", 1, MOST_RATIO, int(METHODS["cost"][1] or 1), key="cost", width=290,
+            help="Sets the threshold of `cost`; for the other methods it only adds up what misses and false alarms cost",
         )  # fmt: skip
     if method == "cost":
         value = float(ratio)
@@ -107,36 +105,40 @@ def _cut_by() -> tuple[str, float | None, float]:
 
 
 def own_cut() -> float:
-    """The cut by hand, at a stop of the slider: from the URL, or where the slider stood when it was chosen; kept in the URL."""
+    """The manual threshold, at a stop of the slider: from the URL, or where the slider stood when it was chosen; kept in the URL."""
     asked = address.read("cut") or str(st.session_state.get(SLIDER) or CUTS[len(CUTS) // 2])
     is_chance = re.fullmatch(r"0?\.\d+", asked) is not None
     kept = nearest(float(asked)) if is_chance else CUTS[len(CUTS) // 2]
     if not is_chance:
-        address.note("cut", asked, kept, why="is no chance between 0 and 1", value=kept)
+        address.note("cut", asked, kept, why="is no probability between 0 and 1", value=kept)
     address.keep("cut", kept)
     return float(kept)
 
 
 def nearest(cut: float) -> str:
-    """The slider's stop that is nearest to a cut in log odds."""
+    """The slider's stop that is nearest to a threshold in log odds."""
     at = float(np.clip(log_odds(np.array([min(cut, 1.0)]))[0], -SPAN, SPAN))
     return CUTS[round(at / 0.05) + len(CUTS) // 2]
 
 
 def slider(seen: Preview) -> None:
-    """The cut: it follows the method until it is moved; from then on it is one's own."""
+    """The threshold: it follows the method until it is moved; from then on it is manual."""
     if seen.request.method != "manual":
         asked = address.read("cut")
         if asked is not None:
-            address.note("cut", asked, f"the threshold by {seen.request.method}", why="goes with by=own cut only")
+            address.note("cut", asked, f"the threshold by {seen.request.method}", why="goes with by=manual only")
         address.keep("cut", None)
     st.session_state[SLIDER] = nearest(seen.calibration.rule.cut)
     st.select_slider(
-        "Cut: a banner is flagged from this chance of being broken", CUTS, key=SLIDER, on_change=take_over, label_visibility="collapsed"
+        "Threshold: a banner is flagged from this probability of being broken",
+        CUTS,
+        key=SLIDER,
+        on_change=take_over,
+        label_visibility="collapsed",
     )
 
 
 def take_over() -> None:
-    """The slider was moved: the cut is one's own."""
+    """The slider was moved: the threshold is manual."""
     address.keep("cut", st.session_state[SLIDER])
-    st.session_state["by"] = "own cut"
+    st.session_state["by"] = "manual"

@@ -24,7 +24,7 @@ def show(run: Shown) -> None:
     made = {f"v{v['number']}": v for v in versions.versions(run.store)}
     st.markdown("##### Versions")
     if not made:
-        st.caption("None was published yet: the cut without labels is in force.")
+        st.caption("No version was published yet: the threshold without labels is active.")
         return
     current = versions.in_force(run.store)
     now = f"v{current['number']}" if current else "v0"
@@ -41,7 +41,7 @@ def show(run: Shown) -> None:
 
 
 def compared(names: list[str], events: list[Row], now: str) -> tuple[str, str]:
-    """The two versions in the URL: by default the one in force, and the one before it."""
+    """The two versions in the URL: by default the active one, and the one before it."""
     before = next((name for e in events if (name := f"v{e['number'] or 0}") != now), "v0")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         first = address.bound(st.selectbox, "Compare", names, index=names.index(before), key="first", width=110)
@@ -59,7 +59,7 @@ def table(events: list[Row], made: dict[str, Row], now: str, chosen: str) -> str
     heads = ("version", "what", "by and why", "expected")
     head = "".join(f"<th>{name}</th>" for name in heads)
     body = "".join(_row(e, made, k == 0, chosen) for k, e in enumerate(events))
-    first = _cells("v0", chosen, ("<b>v0</b><br>before", "no labels", '<span class="muted">the default cut of every run</span>', ""))
+    first = _cells("v0", chosen, ("<b>v0</b><br>before", "no labels", '<span class="muted">the default threshold of every run</span>', ""))
     return f'<div class="hp"><table><thead><tr>{head}</tr></thead><tbody>{body}{first}</tbody></table></div>'
 
 

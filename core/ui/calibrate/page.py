@@ -34,23 +34,23 @@ def first_line(seen: Preview, number: int) -> str:
         words += f"change none of {text.plural(before, 'flag')}{where}."
     expected = c.expected
     if not expected.n_flagged:
-        return f"{words} No banner reaches the cut."
+        return f"{words} No banner reaches the threshold."
     return f"{words} Expected precision {tables.share(*expected.precision)}, recall {tables.share(*expected.recall)}."
 
 
 def charts(seen: Preview, run: Shown) -> None:
-    """Chances by label with the cut, precision-recall, ROC, confusion."""
+    """Probabilities by label with the threshold, precision-recall, ROC, confusion."""
     theme, (found, worlds) = state.theme(), reads.curves_of(run, seen)
     one, two, three, four = st.columns([0.35, 0.21, 0.21, 0.23], gap="small")
     with one:
-        components.plot(draw.histogram(seen, theme), "chances", "Banners by their chance to be broken, by label, with the cut")
+        components.plot(draw.histogram(seen, theme), "chances", "Banners by probability of being broken, by label, with the threshold")
         controls.slider(seen)
     with two:
         curve = found.precision_recall if found else None
         components.plot(draw.precision_recall(seen, curve, worlds, theme), "pr", "Precision over recall, with 95 % bands")
         area = f"\u2014 labels, average precision {tables.share(*curve.area)}" if curve else "No curve: the labels are all of one kind"
         sign = "; ◆ at the threshold" if seen.calibration.expected.n_flagged else ""
-        st.caption(f"{area}  \n\u22ef expected on the judged grids{sign}")
+        st.caption(f"{area}  \n\u22ef expected on the target grids{sign}")
     with three:
         if found is not None:
             components.plot(draw.roc(seen, found.roc, theme), "roc", "True- over false-positive rate, with its 95 % band")
@@ -81,9 +81,9 @@ def publishing(seen: Preview, run: Shown, number: int) -> None:
     st.markdown(f"**Publish as v{number}**")
     newest = runs.finished_runs(run.store, 1)[0]
     if newest["scored_id"] != run.run["scored_id"]:
-        st.info("A version is published on the newest run, however an older one is on the screen. Choose newest in the sidebar.")
+        st.info("A version is published on the newest run, and an older one is shown. Choose newest in the sidebar.")
         return
-    st.text_input("Reason", key="reason", max_chars=300, placeholder="Why the cut changes, in a few words; it is kept for ever")
+    st.text_input("Reason", key="reason", max_chars=300, placeholder="Why the threshold changes, in a few words; it is kept for ever")
     other = held(seen, number)
     if other is not None:
         st.markdown(f":material/warning: {other} since you began to write. The figures above start from that: look at them, then go on.")
@@ -93,7 +93,7 @@ def publishing(seen: Preview, run: Shown, number: int) -> None:
         disabled=other is not None,
         help="Puts it into force for this run and those to come. The version before it can be brought back.",
     )  # fmt: skip
-    st.caption(f"As {text.markdown(state.author())}, with the labels, grids and cut that are chosen above.")
+    st.caption(f"As {text.markdown(state.author())}, with the labels, grids and threshold chosen above.")
 
 
 HELD = "publish_held"
@@ -123,7 +123,7 @@ def publish(seen: Preview) -> None:
     for key in ("first", "second"):
         st.session_state.pop(key, None)
     added, dropped = (len(ids) for ids in seen.flips())
-    st.toast(f"v{number} is in force: +{added:,} \u2212{dropped:,}. Roll back in the history.", icon=":material/publish:")
+    st.toast(f"v{number} is active: +{added:,} \u2212{dropped:,}. Roll back in the history.", icon=":material/publish:")
 
 
 def no_labels_line(states: list[dict[str, Any]]) -> str:

@@ -20,7 +20,7 @@ from core.ui.session.state import Shown
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the run's scores once …")
 def scored(path: str, scored_id: str) -> Scored:
-    """What a run's detectors say; shared between sessions, so nobody writes into it."""
+    """What a run's detectors say; shared between sessions, so read-only."""
     with state.at_path(path).cursor() as cursor:
         return verdicts.read_scored(cursor, scored_id)
 

@@ -64,10 +64,10 @@ def compare(run: Shown, request: Request, labels: Labels) -> Compared | None:
 
 
 def show(run: Shown, request: Request, labels: Labels) -> None:
-    """The comparison once it is asked for, since it learns anew for every grid."""
+    """The comparison, on request, because it learns again for each grid."""
     st.markdown("**0-shot against 1-shot, on the same labels**")
     if not address.bound(st.toggle, "Compare", key="compare", help="Learns twice for each grid that is left out: some seconds"):
-        st.caption("Each labelled grid is judged from the labels of the others, without any of its own and with one.")
+        st.caption("Each labelled grid is judged by labels of the others, with none and with one of its own.")
         return
     try:
         found = compare(run, request, labels)
@@ -75,13 +75,13 @@ def show(run: Shown, request: Request, labels: Labels) -> None:
         st.info(text.markdown(error))
         return
     if found is None or not found.measured[0].n:
-        st.info("Two grids with labels are needed, one to learn from and one to judge, however there are fewer. Label banners of another.")
+        st.info("This needs labels on two grids, one to train on and one to apply to. Label banners of another grid.")
         return
     components.pick_table(table(found), "shots_table", on_pick=lambda: None)
     where = ", ".join(map(str, found.left_out))
     st.caption(
         f"{text.plural(found.measured[0].n, 'label')} of grid{'s' if len(found.left_out) > 1 else ''} {where}, of which neither saw one. "
-        + ("Each grid was judged from the labels of the others. " if found.expected is None else "")
+        + ("Each grid was judged by labels of the others. " if found.expected is None else "")
         + "1-shot takes one banner labelled ok of each; which one is drawn by the seed."
     )
 

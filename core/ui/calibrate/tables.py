@@ -44,7 +44,7 @@ def expected_table(seen: Preview, ratio: float) -> str:
     rows += [("in a run as large", *(f"{low:,.0f}\u2013{high:,.0f}" for low, high in map(next_queue, (now.n_flagged, then.n_flagged))))]
     rows += [(name, share(*a), share(*b)) for name, a, b in zip(("precision", "recall", "F1"), now[:3], then[:3], strict=True)]
     rows += [(f"cost at {ratio:g} : 1", *(count(*cost) for cost in costs))]
-    rows += [("broken in all", count(*now.n_broken), count(*then.n_broken))]
+    rows += [("broken overall", count(*now.n_broken), count(*then.n_broken))]
     measured = seen.measured()
     if measured["after"].n:
         title = f"on {measured['after'].n:,} labels"
@@ -66,7 +66,7 @@ def of_labels(m: Measured) -> tuple[intervals.Interval, intervals.Interval]:
 
 
 def confusion(seen: Preview) -> tuple[str, Measured]:
-    """Labels learned from against flags at the cut, each label predicted without its grid; and the counts."""
+    """Labels trained on against flags at the threshold, each label predicted without its grid; and the counts."""
     c = seen.calibration
     flagged, broken = c.source_p >= c.rule.cut, c.source.broken
     m = Measured(int((flagged & broken).sum()), int((flagged & ~broken).sum()), int((~flagged & broken).sum()), len(broken))
@@ -127,7 +127,8 @@ def _whiskers(before: intervals.Interval, after: intervals.Interval, top: float)
 
 
 def expected_words(expected: Row | None) -> str:
-    """Precision and recall that a version was expected to have when it was published, as markup; unknown for the cut without labels."""
+    """Precision and recall that a version was expected to have when it was published, as markup; unknown for the threshold without
+    labels."""
     if not expected:
         return text.UNKNOWN
     precision, recall = (Interval(**expected[key]) for key in ("precision", "recall"))

@@ -69,7 +69,7 @@ def watch_ingest() -> None:
     if job is None or job.state != "running":
         st.rerun()  # the whole page: it shows the outcome, and polling ends
         return
-    st.progress(min(job.done, 1.0), f"Ingesting {text.markdown(', '.join(job.names))}: {job.done:.0%}")
+    st.progress(min(job.done, 1.0), f"Ingesting {text.markdown(', '.join(job.names))}: {100 * job.done:.0f} %")
     writes.button("ingest", "Cancel", writes.cancel_ingest, (job,), key="cancel_ingest", help="The file in work leaves nothing behind")
 
 
@@ -155,7 +155,7 @@ def watch_run() -> None:
     if handle is None or handle.state != "running":
         st.rerun()
         return
-    st.progress(min(handle.done, 1.0), f"{text.markdown(handle.what)} · {handle.done:.0%}")
+    st.progress(min(handle.done, 1.0), f"{text.markdown(handle.what)} · {100 * handle.done:.0f} %")
     kept = "Nothing of a cancelled run is kept"
     writes.button("score", "Cancel", writes.cancel_run, (handle,), key="cancel_run", disabled=handle.is_cancelled, help=kept)
 
@@ -211,7 +211,7 @@ def store_section() -> None:
         )
     with right:
         st.markdown("##### Backup")
-        st.caption("A consistent copy while everybody works. Restoring is done with the app stopped: `python -m core restore FILE`.")
+        st.caption("A consistent copy, also while people work. To restore, stop the app first: `python -m core restore FILE`.")
         named = state.store().path.with_name(f"backup-{datetime.now(UTC):%Y%m%d-%H%M}.duckdb")
         st.session_state.setdefault("backup_path", str(named))  # once: a name that follows the clock would replace one being typed
         target = st.text_input("Backup file", key="backup_path", max_chars=1000)
@@ -224,7 +224,7 @@ def store_section() -> None:
 
 
 def refused_writes() -> None:
-    """What people were not allowed to do, for whoever runs the dashboard."""
+    """What users were not allowed to do, for admins."""
     rows = roles.refusals(state.store())
     if not rows:
         return
@@ -236,11 +236,9 @@ def refused_writes() -> None:
 def back_up(target: str) -> None:
     """Writes a backup, and says where and how large."""
     if not target.strip():
-        raise InputError("A backup needs a file name, however none was given. Write one.")
+        raise InputError("A backup needs a file name: none was given. Write one.")
     try:
         n_bytes = writes.back_up(Path(target.strip()).expanduser())
     except OSError as error:
-        raise HeatproofError(
-            f"A backup needs a folder that can be written, however {target}: {error.strerror}. Name another one."
-        ) from error
+        raise HeatproofError(f"A backup needs a folder that can be written: {target}: {error.strerror}. Name another one.") from error
     st.toast(f"Backed up {text.size(n_bytes)} to {text.markdown(target)}.", icon=":material/save:")

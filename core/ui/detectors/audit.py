@@ -151,7 +151,7 @@ def watch() -> None:
     if handle is None or handle.state != "running":
         st.rerun()  # the whole page: it shows the new figures, and polling ends
         return
-    st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(f"Audit: {handle.what} · {handle.done:.0%}"))
+    st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(f"Audit: {handle.what} · {100 * handle.done:.0f} %"))
     writes.button(
         "map", "Stop", writes.cancel_audit, (handle,), key="cancel_audit", disabled=handle.is_cancelled, help="No figure of it is kept"
     )

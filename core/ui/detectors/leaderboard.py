@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 BOARD_HEIGHT = 620
 NO_FAMILY = "none known"
-IN_ORDER = "in order"
+IN_ORDER = "ok"
 
 
 def labels_used(used: Row, only_random: bool, n_random: int) -> str:
@@ -37,7 +37,7 @@ def labels_used(used: Row, only_random: bool, n_random: int) -> str:
     words += f"; left out: {left}." if left else "."
     if only_random:
         return f"{words} Shown are the {n_random:,} that were drawn at random."
-    return f"{words} Labels of a queue are no random sample: they compare detectors, however figures on all banners would differ."
+    return f"{words} Labels from a queue are no random sample: they compare detectors, but figures on all banners would differ."
 
 
 def choose(used: Row, board: Board) -> bool:
@@ -80,7 +80,7 @@ def sentence(board: Board, metric: str) -> str:
     if not others:
         return f"{words}, beyond what chance explains."
     who = " and ".join(named(name) for name in others) if len(others) < 3 else f"{len(others)} others"
-    return f"{words}, however these labels cannot tell it from {who}."
+    return f"{words}; these labels cannot tell it from {who}."
 
 
 def named(name: str, *, first: bool = False) -> str:
@@ -96,7 +96,7 @@ def costs(run: Shown) -> dict[str, Row]:
 
 
 def table(run: Shown, board: Board, metric: str, chosen: str) -> None:
-    """The leaderboard: those that looked at everybody, then those that did not, beside `combined` on the same banners."""
+    """The leaderboard: detectors that scored all banners, then the others, beside `combined` on the same banners."""
     groups = [("", order(board, board.whole(), metric))]
     standings: dict[str, Standing] = dict(board.standings)
     partial = order(board, board.partial(), metric)

@@ -182,7 +182,7 @@ def begin(run: Shown, found: Selection | None) -> None:
     """What it is, the share that is assumed, and the button."""
     if found is None:
         st.markdown(
-            "Which augmentation suits these banners? Detectors that learn by changing patches of banners in order differ by what they "
+            "Which augmentation suits these banners? Detectors that learn by changing patches of ok banners differ by what they "
             f"change and how much of it; selectors choose among them without labels. {MINUTES}"
         )
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -213,7 +213,7 @@ def watch() -> None:
     if handle is None or handle.state != "running":
         st.rerun()  # the whole page: it shows the new report, and polling ends
         return
-    st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(f"Model selection: {handle.what} · {handle.done:.0%}"))
+    st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(f"Model selection: {handle.what} · {100 * handle.done:.0f} %"))
     writes.button(
         "map",
         "Stop",

@@ -1,4 +1,4 @@
-"""One detector closer: its scores, and the banners that it alone finds, that it misses, and that it flags in vain."""
+"""One detector closer: its scores, and the banners that it alone finds, that it misses, and its false alarms."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from core.ui.session.state import Shown
 Row = dict[str, Any]
 
 MOST_TILES = 48
-ALONE, MISSED, IN_VAIN = "found by it alone", "missed", "flagged in vain"
+ALONE, MISSED, IN_VAIN = "found by it alone", "missed", "false alarms"
 SIGNS = {"broken": "▲ broken", "ok": "● ok"}
 
 

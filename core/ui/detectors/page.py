@@ -70,8 +70,8 @@ def without_labels(run: Shown, used: Row) -> None:
     chosen = one_detector.choose(run, with_labels=False)
     cost_table(found)
     st.caption(
-        "Slow detectors look at banners that could still be flagged and at a random control sample; the others are left out by them, which "
-        "does not mean that they are in order."
+        "Slow detectors look at banners that could still be flagged and at a random control sample; they leave the others out, which "
+        "does not mean that those are ok."
     )
     n = used["n_broken"] + used["n_ok"]
     why = (
@@ -126,12 +126,8 @@ def cost_table(found: list[Row]) -> None:
 _COLUMNS = {
     "looked at": st.column_config.NumberColumn(format="localized", help="Banners that it scored in this run"),
     "of all": st.column_config.ProgressColumn(format="%.0f %%", min_value=0, max_value=100, help="Share of the run's banners"),
-    "agrees": st.column_config.NumberColumn(
-        format="%.0f %%", help="Share of the flagged banners it looked at that are odd to it: p ≤ 0.05"
-    ),
-    "alone": st.column_config.NumberColumn(
-        "not flagged", format="localized", help="Banners that it finds odd, p ≤ 0.001, however the run does not flag"
-    ),
+    "agrees": st.column_config.NumberColumn(format="%.0f %%", help="Share of the flagged banners it scored that have p ≤ 0.05"),
+    "alone": st.column_config.NumberColumn("not flagged", format="localized", help="Banners with p ≤ 0.001 that the run does not flag"),
     "ms": st.column_config.NumberColumn("ms a banner", format="%.2f", help="Fit and score, or features and score, by banner it looked at"),
     "fit": st.column_config.NumberColumn("fit s", format="%.1f"),
     "seconds": st.column_config.NumberColumn(format="%.1f", help="Fit and score, or features and score, in this run"),

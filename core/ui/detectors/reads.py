@@ -41,7 +41,7 @@ class Board:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def cuts(path: str, run_id: str) -> dict[str, Cut]:
-    """Every detector's own cut."""
+    """Each detector's own threshold."""
     return detectors.cuts(state.at_path(path), run_id)
 
 
@@ -53,7 +53,7 @@ def used(path: str, run_id: str, token: int) -> Row:
 
 @st.cache_resource(max_entries=8, show_spinner="Comparing detectors by labels …")
 def board(path: str, run_id: str, token: int, only_random: bool) -> Board:
-    """Detectors by labels; shared between sessions, so nobody writes into it."""
+    """Detectors by labels; shared between sessions, so read-only."""
     found = detectors.labelled(state.at_path(path), run_id, cuts(path, run_id))
     found = found.take(found.at_random) if only_random else found
     standings = leaderboard.standings(found.scores, found.flagged, found.broken)
@@ -81,7 +81,7 @@ def curves_of(path: str, run_id: str, token: int, only_random: bool, name: str) 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the run's scores once …")
 def sample(path: str, run_id: str) -> Sample:
-    """Scores of the run's banners; shared between sessions, so nobody writes into it."""
+    """Scores of the run's banners; shared between sessions, so read-only."""
     return detectors.sample(state.at_path(path), run_id, cuts(path, run_id))
 
 

@@ -16,8 +16,8 @@ Row = dict[str, Any]
 
 METRICS: dict[str, tuple[str, Callable[[Standing], Interval]]] = {
     "average precision": ("mean precision over the recall steps of the scores", lambda s: s.average_precision),
-    "ROC-AUC": ("chance that a broken banner scores above one in order", lambda s: s.roc_auc),
-    "F1": ("of the flags: those in force for combined; of a detector, Benjamini-Hochberg on its own p-values", lambda s: s.f1),
+    "ROC-AUC": ("probability that a broken banner scores above an ok one", lambda s: s.roc_auc),
+    "F1": ("of the flags: the active ones for combined; of a detector, Benjamini-Hochberg on its own p-values", lambda s: s.f1),
 }
 """Figures of the leaderboard by name: what they mean, and where they stand."""
 LEAST_OF_A_KIND = 5
@@ -93,7 +93,7 @@ def _cost(value: float | None) -> str:
 
 
 def who_finds_what(names: Sequence[str], kinds: Sequence[str], hits: NDArray[np.float64], n: NDArray[np.float64], chosen: str) -> str:
-    """Share of each fault family that each detector flags, the darker the more; the last kind is banners in order, in red."""
+    """Share of each fault family that each detector flags, the darker the more; the last column is ok banners, in red."""
     head = "<tr><th></th>" + "".join(f'<th title="{markup(kind)}">{markup(kind)}</th>' for kind in kinds) + "</tr>"
     body = ""
     for k, name in enumerate(names):

@@ -30,7 +30,7 @@ def sentence(found: list[Row]) -> str:
     loss = wilson(n_lost, n_found)
     return (
         f"{words} Of {text.plural(n_found, 'banner')} found broken by all detectors in a control sample, the tiers would have lost "
-        f"{n_lost}: {loss.share:.1%} (95 % interval {loss.low:.1%} to {loss.high:.1%})."
+        f"{n_lost}: {100 * loss.share:.1f} % (95 % interval {100 * loss.low:.1f} % to {100 * loss.high:.1f} %)."
     )
 
 
@@ -44,14 +44,18 @@ def table(found: list[Row]) -> pd.DataFrame:
             "cleared": [row["n_cleared"] for row in found],
             "of these": [100 * row["n_cleared"] / row["n_in"] if row["n_in"] else None for row in found],
             "seconds": [row["seconds"] for row in found],
-            "lost": ["" if loss is None else f"{loss.share:.1%} ({loss.low:.1%} to {loss.high:.1%})" for loss in losses],
+            "lost": [
+                "" if loss is None else f"{100 * loss.share:.1f} % ({100 * loss.low:.1f} % to {100 * loss.high:.1f} %)" for loss in losses
+            ],
         }
     )
 
 
 _COLUMNS = {
     "looked at": st.column_config.NumberColumn(format="localized", help="Banners that reached the tier"),
-    "cleared": st.column_config.NumberColumn(format="localized", help="Banners that it says are in order: nobody else looked at them"),
+    "cleared": st.column_config.NumberColumn(
+        format="localized", help="Banners that this tier cleared as ok: no later detector scored them"
+    ),
     "of these": st.column_config.NumberColumn("cleared %", format="%.1f %%"),
     "seconds": st.column_config.NumberColumn(format="%.1f", help="All parts of all grids"),
     "lost": st.column_config.TextColumn(

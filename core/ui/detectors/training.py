@@ -88,7 +88,9 @@ def begin(found: list[Row], is_going: bool) -> None:
                       icon=":material/undo:",
                       help="From the next scoring run on. The store's own are kept beside it under another name")  # fmt: skip
     if row["stopped_at"] is not None:
-        st.caption(f"Stopped {text.ago(row['stopped_at'])}: the same choices go on from its checkpoint, others begin anew.")
+        st.caption(
+            f"Stopped {text.ago(row['stopped_at'])}: the same choices continue from its checkpoint, others start from the beginning."
+        )
 
 
 @st.fragment(run_every=EVERY_S)
@@ -99,7 +101,7 @@ def watch() -> None:
         st.rerun()  # the whole page: it shows the new weights, and polling ends
         return
     left = f", about {text.duration(handle.left_s)} left" if handle.left_s is not None else ""
-    what = f"{handle.request.name}: {handle.what} · {handle.done:.0%}{left}"
+    what = f"{handle.request.name}: {handle.what} · {100 * handle.done:.0f} %{left}"
     st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(what))
     loss_curve(handle)
     writes.button("train", "Stop", writes.cancel_training, (handle,), key="cancel_training", disabled=handle.is_cancelled,

@@ -81,7 +81,7 @@ def map_view(run: Shown, maps: list[Row], top: Any, bar: Any) -> None:
 
 
 def sentence(points: Points, about: Row) -> str:
-    """The 6,030 banners fall into 8 clusters; 62 % of the flagged ones lie in none, 12 % of the others."""
+    """The 6,030 banners fall into 8 clusters; 62 % of flagged banners are outliers, 12 % of the rest."""
     of = "" if about["n_points"] == about["n_banners"] else f" of {about['n_banners']:,}"
     who = f"{len(points):,}{of} banners"
     outside, flagged = points.cluster < 0, points.flagged
@@ -89,9 +89,9 @@ def sentence(points: Points, about: Row) -> str:
         return f"{who} form no clusters by {text.fault(about['feature'])}: they are all more or less alike."
     words = f"{who} fall into {text.plural(about['n_clusters'], 'cluster')} by {text.fault(about['feature'])}"
     if not flagged.any() or flagged.all():
-        return f"{words}; {text.percent(float(outside.mean()), 0)} lie in none."
+        return f"{words}; {text.percent(float(outside.mean()), 0)} are outliers."
     inside, others = text.percent(float(outside[flagged].mean()), 0), text.percent(float(outside[~flagged].mean()), 0)
-    return f"{words}; {inside} of the flagged ones lie in none of them, of the others {others}."
+    return f"{words}; {inside} of flagged banners are outliers, {others} of the rest."
 
 
 def find(run: Shown, points: Points, banner_id: str) -> int | None:
@@ -173,7 +173,7 @@ def trust(about: Row, n_axes: int) -> str:
         return f"PCA: {held}."
     if proof["ratio"] is None:
         return f"MVU: no bound could be shown for this map, {held}."
-    return f"MVU: certificate {proof['ratio']:.3f}, {held}."
+    return f"MVU: within {100 * (proof['ratio'] - 1):.1f} % of the optimum, {held}."
 
 
 def details(about: Row) -> list[str]:

@@ -1,4 +1,4 @@
-"""The pairwise view of the Embedding page: two cosine similarities against each other on one grid, with 0-shot and 1-shot cuts."""
+"""The pairwise view of the Embedding page: two cosine similarities against each other on one grid, with 0-shot and 1-shot thresholds."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ FROM_HUB = ("resnet50", "vit_base")
 
 @dataclass(frozen=True)
 class Side:
-    """One axis on one grid: the feature in words, distances (n,) to the run's anchors, to the known-ok banner, and the 0-shot cut."""
+    """One axis on one grid: the feature in words, distances (n,) to the run's anchors, to the known-ok banner, and the 0-shot threshold."""
 
     name: str
     distance: Vector
@@ -47,9 +47,9 @@ def view(run: Shown, top: Any, bar: Any) -> None:
     x, y = (side(run, name, grid, names, distance, known) for name, distance in zip((first, second), found.distance, strict=True))
     if x.cut is None or y.cut is None:
         with top:
-            components.sentence(f"Grid {grid} has no 0-shot cut: too few banners of other grids were scored.")
+            components.sentence(f"Grid {grid} has no 0-shot threshold: too few banners of other grids were scored.")
         components.empty(
-            "A 0-shot cut comes from other grids",
+            "A 0-shot threshold comes from other grids",
             f"It needs {cosine_cuts.LEAST} of their banners with both cosines. Score more grids in one run.", page="data", label="Data",
         )  # fmt: skip
         return
@@ -96,7 +96,8 @@ def choose(run: Shown, detectors: list[str], bar: Any) -> tuple[int, str, str, s
         second = address.bound(st.selectbox, "Up", others, key="up", width=220, format_func=in_words)
         shot = address.bound(st.segmented_control,
             "Anchor", SHOTS, default=SHOTS[0], key="shot", required=True,
-            help="0-shot: the anchors of the run, the cut of the other grids. 1-shot: the same cut, one known-ok banner as the anchor.",
+            help="0-shot: the anchors of the run, the threshold of the other grids. 1-shot: the same threshold, one known-ok banner "
+                "as the anchor.",
         )  # fmt: skip
     return int(grid), first, second, shot or SHOTS[0]
 
@@ -167,11 +168,11 @@ def one_shot_quadrants(x: Side, y: Side) -> Quadrants | None:
 
 
 def sentence(grid: int, split: Quadrants, flagged: NDArray[np.bool_], shot: str) -> str:
-    """On grid 333346, 52 of 969 banners lie beyond both 0-shot cuts, 47 of them flagged; 21 beyond one."""
+    """On grid 333346, 52 of 969 banners lie beyond both 0-shot thresholds, 47 of them flagged; 21 beyond one."""
     n = int((~split.left_out).sum())
     both, one = split.both, split.only_first | split.only_second
     return (
-        f"On grid {grid}, {int(both.sum()):,} of {text.plural(n, 'banner')} lie beyond both {shot} cuts, "
+        f"On grid {grid}, {int(both.sum()):,} of {text.plural(n, 'banner')} lie beyond both {shot} thresholds, "
         f"{int((both & flagged).sum()):,} of them flagged; {int(one.sum()):,} beyond one, {int((one & flagged).sum()):,} flagged."
     )
 
@@ -179,7 +180,7 @@ def sentence(grid: int, split: Quadrants, flagged: NDArray[np.bool_], shot: str)
 def figure(
     run: Shown, sides: tuple[Side, Side], names: NDArray[Any], flagged: NDArray[np.bool_], split: Quadrants, *, is_one: bool, grid: int
 ) -> None:
-    """The two similarities with cuts, quadrants counted, decisions marked."""
+    """The two similarities with thresholds, quadrants counted, decisions marked."""
     theme, token = state.theme(), reads.token(run)
     states = reads.decided(run.path, token)
     decided = np.array([states.get(name, "open") for name in names])
@@ -195,7 +196,7 @@ def figure(
         ("flagged, open", np.flatnonzero(there & flagged & (decided == "open")), pale),
         ("confirmed", np.flatnonzero(there & (decided == "confirmed")), bold),
         ("dismissed", np.flatnonzero(there & (decided == "dismissed")), {"size": 9, "symbol": "circle", "color": theme.ok}),
-        ("decided otherwise than cut", np.flatnonzero(there & otherwise),
+        ("decided against the threshold", np.flatnonzero(there & otherwise),
          {"size": 17, "symbol": "circle-open", "color": theme.text, "line": {"width": 2}}),
     ]  # fmt: skip
     dash = "dot" if is_one else "dash"
@@ -206,7 +207,7 @@ def figure(
         base, names, lambda lit: cosine_charts.lit(cosine_charts.pairs(marks, x, y, names, lines, corners, titles, theme), lit),
         scatter.CONFIG, f"Two cosine similarities of {len(names):,} banners",
     )  # fmt: skip
-    kind = "Dotted: 1-shot cuts" if is_one else "Dashed: 0-shot cuts"
+    kind = "Dotted: 1-shot thresholds" if is_one else "Dashed: 0-shot thresholds"
     st.caption(f"{kind}; left of or below a line a banner counts as broken. Right and top: alike to its anchor.")
 
 
@@ -245,14 +246,16 @@ def rest(x: cosine_cuts.Cut, y: cosine_cuts.Cut, known: str | None) -> None:
         f"similarity {1 - x.distance:.3f} across, {1 - y.distance:.3f} up."
     )
     if known:
-        st.caption(f"1-shot: the same cuts, with {text.markdown(known)}, dismissed by an analyst and drawn by a fixed seed, as the anchor.")
+        st.caption(
+            f"1-shot: the same thresholds, with {text.markdown(known)}, dismissed by an analyst and drawn by a fixed seed, as the anchor."
+        )
 
 
 def no_one_shot(run: Shown, grid: int, known: str | None) -> None:
     """Why there is no 1-shot anchor, and what to do."""
     if known is None:
         st.info(
-            f"1-shot needs one banner of grid {grid} that is known to be in order, and nobody dismissed one yet. "
+            f"1-shot needs one banner of grid {grid} that is known to be ok, and none was dismissed yet. "
             f"Dismiss a false alarm in Triage, or select banners here and dismiss them. Shown: 0-shot.",
             icon=":material/info:",
         )
@@ -272,6 +275,6 @@ def too_few(detectors: list[str], top: Any) -> None:
     has = f"this run has one, {in_words(detectors[0])}" if detectors else "this run has none"
     components.empty(
         "Two cosine similarities are needed",
-        f"This view holds two deep features against each other, however {has}. Stop this app and score with two or more of them:",
+        f"This view compares two deep features, and {has}. Stop this app and score with two or more of them:",
         code=f"python -m core score --detectors {asked}",
     )

@@ -33,13 +33,13 @@ def rows_of(banner_id: NDArray[Any]) -> tuple[int, ...]:
 
 
 def take(banner_ids: list[str]) -> None:
-    """Selects these instead; the chart starts anew with them lit up."""
+    """Selects these instead; the chart is drawn again with them highlighted."""
     kept = _kept()
     kept.update(ids=banner_ids, seen=None, base=None, round=kept["round"] + 1)
 
 
 def clear() -> None:
-    """Nothing is selected; the chart starts anew, or its lasso would stay on the screen."""
+    """Nothing is selected; the chart is drawn again, otherwise its lasso would stay on the screen."""
     take([])
 
 

@@ -24,7 +24,7 @@ def show(run: Shown) -> None:
     token = drift.labels_token(run.store)
     found = label_reads.team(run.path, token)
     if not found:
-        components.sentence("Nobody has labelled a banner yet.")
+        components.sentence("No banner is labelled yet.")
         components.empty(
             "No labels", "Label some in the first part of this page, or bring labels in from a file:",
             code="python -m core labels import FILE",
@@ -115,7 +115,7 @@ def _span(kappa: Row) -> str:
 def confusion(between: Row) -> None:
     """What one reviewer said where another said something."""
     names = [" and ".join(pair["reviewers"]) for pair in between["pairs"]]
-    st.markdown("##### Who says what instead")
+    st.markdown("##### Confusion between reviewers")
     chosen = st.selectbox("Pair", names, key="pair", label_visibility="collapsed")
     pair = between["pairs"][names.index(chosen)]
     first, second = (markup(name) for name in pair["reviewers"])

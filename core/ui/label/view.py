@@ -136,7 +136,7 @@ def maps_of(run: Shown, facts: Row, *, small: bool = False) -> None:
     hidden = st.session_state.get("hidden", False)
     lines = "" if hidden or hoped is None else "; thick and thin lines hold 50 % and 90 % of the expected clicks"
     large = Picture(seen, f"this banner{lines}", sizes[0], not hidden)
-    expected = Picture(hoped * n, "expected of its group", sizes[1]) if hoped is not None else None
+    expected = Picture(hoped * n, "expected for its group", sizes[1]) if hoped is not None else None
     smooth = st.session_state.get("style", STYLES[0]) == STYLES[0]
     kind = "labelled ok by reviewers" if examples and examples[0]["n_reviewers"] is not None else "the most ordinary by their scores"
     rest = f"The {len(examples)} small ones are of the same grid, {kind}." if examples else "The grid has no other banner to show."
@@ -161,11 +161,11 @@ def keys(run: Shown, at: Desk, mode: Mode) -> None:
             for label, value, key, why in (
                 ("Broken", "broken", "B", "Its clicks are not where this layout puts them"),
                 ("Ok", "ok", "O", "Its clicks are as expected"),
-                ("Unsure", "unsure", "U", "One cannot tell"),
+                ("Unsure", "unsure", "U", "Can't tell"),
             ):
                 writes.button("label", label, answering.save, (item, value), key=f"{value}_{name}", shortcut=key, help=why)
             writes.button(
-                "label", "Skip", answering.skip, (item,), key=f"skip_{name}", shortcut="S", help="Not for me: it goes to somebody else"
+                "label", "Skip", answering.skip, (item,), key=f"skip_{name}", shortcut="S", help="Not for me: it goes to another reviewer"
             )
         undo_button(run, mode, at)
         st.button("Overlay", key="overlay", shortcut="H", help="Hides or shows the outline of the expected clicks", on_click=toggle_overlay)
@@ -217,14 +217,14 @@ def verdict(facts: Row) -> str:
     why = f" · {text.markdown(facts['sentence'].split(' (next best')[0].rstrip('.'))}" if facts["flagged"] and facts["sentence"] else ""
     return (
         f"{text.markdown(text.likely(facts['p_broken']))} likely broken, {flagged}, p {text.markdown(text.p_value(facts['p_value']))}, "
-        f"{facts['n_agree']} of {facts['n_detectors']} detectors agree{why}"
+        f"{facts['n_agree']} of {facts['n_detectors']} detectors find it unusual{why}"
     )
 
 
 def others(run: Shown, banner_id: str, reviewer: str) -> str:
     """What the other reviewers say of a banner."""
     said = [r for r in labels.current(run.store, [banner_id]) if r["reviewer"] != reviewer]
-    return ", ".join(f"{text.markdown(r['reviewer'])} says {r['label']}" for r in said) or "nobody else has labelled it"
+    return ", ".join(f"{text.markdown(r['reviewer'])} says {r['label']}" for r in said) or "no other reviewer has labelled it"
 
 
 def saved(run: Shown, at: Desk) -> None:
@@ -242,7 +242,7 @@ def saved(run: Shown, at: Desk) -> None:
 def nothing(mode: Mode, grid: int | None) -> None:
     """The empty queue."""
     why = {
-        "mixed": "Every banner of this run was labelled, or is on somebody's screen.",
+        "mixed": "Every banner of this run was labelled, or is on another reviewer's screen.",
         "uncertain": "No unlabelled banner has a probability between 5 % and 95 %.",
         "disagreement": "No unlabelled banner has detectors that disagree.",
         "second": "No banner that exactly one other reviewer has read waits for you.",

@@ -55,7 +55,7 @@ def previous_share(run: Shown, least: int) -> float | None:
 
 
 def cards(run: Shown, rows: list[Row], review: Row, false_expected: float) -> None:
-    """Scored, flagged, reviewed, and the run's cut."""
+    """Scored, flagged, reviewed, and the run's threshold."""
     n, flagged = sum(r["n"] for r in rows), sum(r["flagged"] for r in rows)
     seen = review["confirmed"] + review["dismissed"]
     first, second, third, fourth = st.columns(4)
@@ -80,7 +80,7 @@ def drill_down(run: Shown, grid: int, day: rates.Daily | None, domain: str | Non
             marks, changes = version_words.marks(run.store, day.days[0].astype(object), day.days[-1].astype(object))
             components.plot(charts.control_chart(*day, state.theme(), marks), "control", f"Daily share of broken banners of grid {grid}")
             if changes:
-                st.caption("All days are judged by the cut in force. It changed:  \n" + "  \n".join(changes))
+                st.caption("All days are judged by the active threshold. It changed:  \n" + "  \n".join(changes))
     with right:
         st.caption("Flagged by number of products (down) and domain (across); a click opens them in triage")
         found = reads.cells(run.path, run.run_id, grid, least, domain)

@@ -67,7 +67,7 @@ def _grid_row(row: Row, day: Daily | None, new: Row | None) -> GridRow:
     if day is not None and len(day.days):
         state, first = intervals.alert_state(day.share, day.high)
         since = text.day(day.days[first].astype(object))
-        started = "all window" if first == 0 else f"since {since}"
+        started = "on every day shown" if first == 0 else f"since {since}"
         words = {"normal": "normal", "pending": "pending: 1 day above", "firing": f"firing {started}"}[state]
     if new is not None:
         words = _new_words(new) if state == "normal" else f"{words}; new grid"
@@ -132,7 +132,7 @@ def sentence(rows: Sequence[Row], shown: Sequence[GridRow], previous: float | No
         words += f"; {new:,} {'is' if new == 1 else 'are'} new on {text.day(last_day)}"
     firing = [r for r in shown if r.state == "firing"]
     if len(firing) == 1:
-        words += f"; grid {firing[0].grid_id} " + firing[0].state_text.replace("firing", "stands out")
+        words += f"; grid {firing[0].grid_id} " + firing[0].state_text.replace("firing", "is high")
     elif firing:
         words += f"; {len(firing)} of {len(shown)} grids stand out"
     worst = max(rows, key=lambda r: r["flagged"])

@@ -189,6 +189,7 @@ def control_chart(
     """Daily share of broken banners with its control limits; days above the upper limit are triangles. `marks`: days with a name each,
     drawn as upright lines."""
     x = days.astype("datetime64[D]").astype(str)
+    share, centre, low, high = 100 * share, 100 * centre, 100 * low, 100 * high
     out = share > high
     band = {"type": "scatter", "x": np.concatenate([x, x[::-1]]), "y": np.concatenate([high, low[::-1]]), "fill": "toself", "mode": "lines"}
     band |= {"fillcolor": faded(theme.muted, 0.15), "line": {"width": 0, "shape": "hvh"}, "hoverinfo": "skip"}
@@ -201,9 +202,9 @@ def control_chart(
         "color": np.where(out, theme.broken, theme.accent).tolist(),
     }
     line |= {"customdata": np.stack([low, high], axis=1)}
-    line["hovertemplate"] = "%{x|%-d %b}: %{y:.1%}<br>limits %{customdata[0]:.1%} to %{customdata[1]:.1%}<extra></extra>"
+    line["hovertemplate"] = "%{x|%-d %b}: %{y:.1f} %<br>limits %{customdata[0]:.1f} to %{customdata[1]:.1f} %<extra></extra>"
     axes = plain_axes(theme, "", "banners broken")
-    axes["yaxis"] |= {"tickformat": ".2~%"}
+    axes["yaxis"] |= {"tickformat": ".2~f", "ticksuffix": " %"}
     axes["xaxis"] |= {"tickformat": "%-d %b", "type": "date", "nticks": 8}
     upright = {"yref": "paper", "y0": 0, "y1": 1, "line": {"color": theme.text, "width": 1.5, "dash": "dash"}}
     shapes = [{"type": "line", "x0": str(day), "x1": str(day)} | upright for day, _ in marks]

@@ -63,13 +63,14 @@ def lit(figure: Figure, rows: Sequence[int]) -> Figure:
 
 
 def bars(rows: Sequence[tuple[str, float, float]], theme: Theme) -> Figure:
-    """Cosine similarity a feature as a bar from 0, and its cut as a tick; NaN where left out or without a cut."""
+    """One cosine similarity per feature as a bar from 0, with its threshold as a tick; NaN where left out or without a threshold."""
     names, values, cuts = [r[0] for r in rows], np.array([r[1] for r in rows]), np.array([r[2] for r in rows])
     below = values <= cuts
     bar = {"type": "bar", "orientation": "h", "x": np.nan_to_num(np.maximum(values, 0)), "y": names, "width": 0.5}
     bar |= {"marker": {"color": np.where(below, theme.broken, theme.ok).tolist()}, "hoverinfo": "skip"}
     words = [
-        "left out" if np.isnan(v) else f"{v:.3f}" + ("" if np.isnan(c) else f" (cut {c:.3f})") for v, c in zip(values, cuts, strict=True)
+        "left out" if np.isnan(v) else f"{v:.3f}" + ("" if np.isnan(c) else f" (threshold {c:.3f})")
+        for v, c in zip(values, cuts, strict=True)
     ]
     place = {"xref": "x domain", "x": 1.04, "xanchor": "left", "showarrow": False, "font": {"color": theme.text, "size": 12}}
     notes = [place | {"y": name, "text": said} for name, said in zip(names, words, strict=True)]

@@ -1,1 +1,1 @@
-"""What the server answers besides pages: endpoints, metrics, readiness, memory."""
+"""What the server answers apart from pages: endpoints, metrics, readiness, memory."""

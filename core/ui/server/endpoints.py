@@ -55,11 +55,11 @@ async def live(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """200 where the store opens and answers in time, else 503 with the reason for whoever asks from this machine."""
+    """200 where the store opens and answers in time, else 503, with the reason for requests from this machine."""
     try:
         why = secrets.why_closed() or await _ready.within(READY_S)
     except TimeoutError:
-        why = f"A store answers within {READY_S:g} s, however this one has not. Look at its disk, or at its catalogue's server."
+        why = f"A store answers within {READY_S:g} s: this one has not. Look at its disk, or at its catalogue's server."
     if why is None:
         return PlainTextResponse("ready\n", headers=NO_STORE)
     return PlainTextResponse(f"{why if _is_local(request) else 'not ready'}\n", status_code=503, headers=NO_STORE)

@@ -93,11 +93,11 @@ class Guard:
 
 
 def _closed(path: str) -> Refusal | None:
-    """Why nobody is answered, as long as the settings of the sign-in cannot be used; /readyz and the log say more."""
+    """Why all requests are refused while the sign-in settings cannot be used; /readyz and the log say more."""
     if path in PROBES or secrets.why_closed() is None:
         return None
     return Refusal(
-        503, "Nobody is let in while the sign-in settings cannot be used. The log of the dashboard, and /readyz, say what is wrong."
+        503, "No request is answered while the sign-in settings cannot be used. The log of the dashboard, and /readyz, say what is wrong."
     )
 
 
@@ -137,7 +137,7 @@ def _of_whole_page(data: bytes) -> bytes:
 
 
 def _sign_out(connection: HTTPConnection) -> None:
-    """Also where somebody opens the address of the sign-out itself."""
+    """Also where a browser opens the address of the sign-out itself."""
     claims = caller.claims(connection)
     if claims:
         identity.sign_outs().add(claims)

@@ -11,7 +11,7 @@ _n_modules = 0
 def settle() -> None:
     """Leaves libraries out of garbage collection once they are loaded: Streamlit asks for a full one after every run of a page.
 
-    That holds up everybody for longer than most pages take (`benchmarks.dashboard.pages` shows it). Pages load libraries late, so it is
+    That blocks all sessions for longer than most pages take (`benchmarks.dashboard.pages` shows it). Pages load libraries late, so it is
     done again when there are new ones.
     """
     global _n_modules

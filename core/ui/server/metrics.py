@@ -1,4 +1,4 @@
-"""The state of a store and of this process's jobs as Prometheus metrics, read anew for each scrape. What is not known is left out."""
+"""The state of a store and of this process's jobs as Prometheus metrics, read again for each scrape. What is not known is left out."""
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from core import __version__
 from core.calibration import versions
 from core.errors import HeatproofError
 from core.runs import run
@@ -69,7 +70,9 @@ class StoreCollector(Collector):
         yield by("labels", "Reviewers' newest labels.", "label", {name: labels.get(name, 0) for name in ("broken", "ok", "unsure")})
         version = versions.in_force(store)
         yield gauge(
-            "threshold_version", "Number of the threshold version in force; 0: the cut without labels.", version["number"] if version else 0
+            "threshold_version",
+            "Number of the active threshold version; 0: the threshold without labels.",
+            version["number"] if version else 0,
         )
         yield gauge("store_bytes", "Size of the store on disk.", store.engine.n_bytes())
         yield from job_metrics(self._jobs(store))
@@ -96,7 +99,7 @@ def exposition(made: CollectorRegistry) -> bytes:
 
 
 def run_metrics(store: Store) -> Families:
-    """Runs by state, and the newest finished one as it is shown: under the version in force."""
+    """Runs by state, and the newest finished one as it is shown: under the active version."""
     states = operations.runs_by_state(store)
     started = states.get("started", 0)
     interrupted = len(run.interrupted_runs(store)) if started else 0
@@ -113,7 +116,7 @@ def run_metrics(store: Store) -> Families:
 
 
 def ingest_metrics(store: Store, rejected: dict[str, int]) -> Families:
-    """What came in. Totals never fall; the rows that were rejected are kept, by reason, until `prune` lets them go."""
+    """What came in. Totals never fall; the rows that were rejected are kept, by reason, until `prune` deletes them."""
     totals = operations.ingest_totals(store)
     rows = CounterMetricFamily("heatproof_ingest_rows", "Rows of click logs by what became of them.", labels=["outcome"])
     for outcome in ("accepted", "rejected"):
@@ -147,9 +150,9 @@ def by(name: str, words: str, label: str, values: Mapping[str, float]) -> Metric
 
 
 def _info() -> Metric:
-    about: dict[str, Any] = {"python": platform.python_version(), "schema": STEPS[-1].__name__}
+    about: dict[str, Any] = {"heatproof": __version__, "python": platform.python_version(), "schema": STEPS[-1].__name__}
     about |= {name: metadata.version(name) for name in LIBRARIES}
-    family = GaugeMetricFamily("heatproof_build_info", "1; versions of the tables and of libraries.", labels=list(about))
+    family = GaugeMetricFamily("heatproof_build_info", "1; versions of Heatproof, of its tables and of libraries.", labels=list(about))
     family.add_metric(list(about.values()), 1)
     return family
 

@@ -28,7 +28,7 @@ class OneAtATime(Generic[T]):
         self._going: Future[T] | None = None
 
     async def within(self, deadline_s: float) -> T:
-        """The answer, or TimeoutError: then the function goes on, and whoever asks next may get its answer. Raises what it raises."""
+        """The answer, or TimeoutError: then the function goes on, and the next caller may get its answer. Raises what it raises."""
         return await asyncio.wait_for(asyncio.wrap_future(self._ask()), deadline_s)
 
     def _ask(self) -> Future[T]:
@@ -61,16 +61,16 @@ class Readiness:
         except HeatproofError as error:
             return str(error)
         except duckdb.Error as error:
-            return f"A store answers queries, however this one does not: {first_line(error)}. Look at its catalogue and its disk."
+            return f"A store answers queries: this one does not: {first_line(error)}. Look at its catalogue and its disk."
         return self._moved(store)
 
     def _moved(self, store: Store) -> str | None:
-        """A file that was deleted or replaced still answers whoever has it open, and what they write is lost."""
+        """A process that has a deleted or replaced file open can still read and write it, and what it writes is lost."""
         place = place_of(store.url)
         if store.url.kind == "postgres" or (place is not None and place == self._places.setdefault(store, place)):
             return None
         has = "is gone" if place is None else "is another file than the one in use"
-        return f"A store stays where it is while it is in use, however {store.url.shown} {has}. Put it back or restart the dashboard."
+        return f"A store stays where it is while it is in use: {store.url.shown} {has}. Put it back or restart the dashboard."
 
 
 def place_of(url: StoreUrl) -> Place | None:

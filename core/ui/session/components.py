@@ -109,7 +109,7 @@ def no_run() -> None:
         sentence("Clicks are in, nothing is scored yet.")
         empty(
             "Score the banners once",
-            "The store holds banners, however no run has finished.",
+            "The store holds banners, but no run has finished.",
             page="data",
             label="Start a run on the Data page",
         )

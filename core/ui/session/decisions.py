@@ -278,7 +278,7 @@ def buttons(run: Shown, chosen: QueueFilter, row: dict[str, Any], *, opens: bool
     days = snooze_days()
     choices: list[tuple[str, triage.Op, str, str]] = [
         ("Confirm", "confirm", "B", "It is broken"),
-        ("Dismiss", "dismiss", "D", "It is in order: a false alarm"),
+        ("Dismiss", "dismiss", "D", "It is ok: a false alarm"),
         (f"Snooze {days} d", "snooze", "S", f"Hide it for {text.plural(days, 'day')}"),
     ]
     after = triage.STATE_AFTER

@@ -1,7 +1,7 @@
-"""Who acts: whoever signed in, or the one local user; and the page that asks to sign in.
+"""Who acts: the user who signed in, or the one local user; and the page that asks to sign in.
 
-Without `[auth]` in the secrets nobody is asked who they are. That is right for one person on their own machine only: where the
-dashboard can be reached from elsewhere, everybody is a viewer until sign-in is configured.
+Without `[auth]` in the secrets there is no sign-in. That is right for one person on their own machine only: where the
+dashboard can be reached from elsewhere, all users are viewers until sign-in is configured.
 """
 
 import getpass
@@ -27,11 +27,11 @@ from core.ui.session.sign_outs import SignOuts
 
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 SIGNED_OUT = "You signed out. Sign in again."
-SIGN_IN = "Put [auth] into .streamlit/secrets.toml, so that people sign in (the README says how)"
+SIGN_IN = "Put [auth] into .streamlit/secrets.toml, so that people sign in (docs/configuration.md says how)"
 
 
 def person() -> Person:
-    """Who acts in this session. Raises InputError where the secrets cannot be read: nobody is let in by a typing error."""
+    """Who acts in this session. Raises InputError where the secrets cannot be read: a typing error grants no access."""
     secrets.read()  # first: st.user reads them too, and its errors are no messages
     found = who(st.user.to_dict(), st.context.headers)
     return replace(found, name=_chosen_name() or found.name) if found.source == "local" else found
@@ -73,7 +73,7 @@ def refused(action: Action) -> str | None:
 
 
 def login_name() -> str:
-    """The operating system's name of whoever started the dashboard."""
+    """The operating system's name of the user who started the dashboard."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container without a user entry
@@ -81,7 +81,7 @@ def login_name() -> str:
 
 
 def is_known() -> bool:
-    """Whether somebody may look; False as well where the secrets cannot be read, which `gate` then says."""
+    """Whether this visitor may look; False as well where the secrets cannot be read, which `gate` then says."""
     try:
         return person().role is not None
     except HeatproofError:
@@ -113,9 +113,9 @@ def foot() -> None:
             help="Your decisions carry this name, and this browser remembers it. This is a local app for one person: it is not checked.",
         )  # fmt: skip
         remembered.keep(typed if remembered.clean(typed) != login_name() else "")
-        st.caption("Local user · admin", help="Only this machine reaches the dashboard, so it asks nobody who they are.")
+        st.caption("Local user · admin", help="Only this machine reaches the dashboard, so it has no sign-in.")
     elif who.source == "open":
-        st.caption(":material/lock: **Viewing only** · nobody is signed in", help=text.markdown(roles.refusal(who, "triage")))
+        st.caption(":material/lock: **Viewing only** · not signed in", help=text.markdown(roles.refusal(who, "triage")))
         st.caption(text.markdown(who.next_step))
     else:
         st.caption(f"**{text.markdown(who.name)}** · {who.role}", help="From your sign-in. What you decide carries this name.")
@@ -123,7 +123,7 @@ def foot() -> None:
 
 
 def _sign_out() -> None:
-    """Ends this sign-in everywhere: in other tabs, and for whoever holds a copy of its cookie."""
+    """Ends this sign-in everywhere: in other tabs, and for every copy of its cookie."""
     sign_outs().add(st.user.to_dict())
     logs.event("signed_out")
     st.logout()
@@ -134,11 +134,11 @@ def _sign_in(provider: str) -> None:
         st.login(provider)
     except StreamlitAuthError as error:
         logs.failure("sign_in_failed", error, provider=provider)
-        st.session_state["failure"] = f"Sign-in needs a whole [auth] in .streamlit/secrets.toml, however {error} Correct it."
+        st.session_state["failure"] = f"Sign-in needs a complete [auth] in .streamlit/secrets.toml: {error} Correct it."
 
 
 def _log_refused(who: Person) -> None:
-    """Once a session, for a sign-in that is not taken; whoever has not signed in yet was refused nothing."""
+    """Once a session, for a sign-in that is not accepted; a visitor who has not signed in yet was refused nothing."""
     if who.next_step != sign_in.AGAIN and not st.session_state.get("sign_in_refused"):
         st.session_state["sign_in_refused"] = True
         logs.event("sign_in_refused", reason=who.next_step)
@@ -149,7 +149,7 @@ def _providers(auth: Mapping[str, Any]) -> list[str]:
     named = [name for name, value in auth.items() if isinstance(value, Mapping) and "client_id" in value]
     found = (["default"] if "client_id" in auth else []) + named
     if not found:
-        raise InputError("[auth] in .streamlit/secrets.toml names a client, however it has no client_id. Add one (the README says how).")
+        raise InputError("[auth] in .streamlit/secrets.toml has no client_id. Add one (docs/configuration.md says how).")
     return found
 
 
@@ -157,10 +157,10 @@ def _reachable(headers: Mapping[str, str]) -> str | None:
     """How others may reach this dashboard, as a sentence; None where only this machine does."""
     address = secrets.address()
     if not is_loopback(address):
-        return f"This dashboard listens on {address or 'every address of its machine'} and asks nobody who they are."
+        return f"This dashboard listens on {address or 'every address of its machine'} and has no sign-in."
     # without headers in tests only: every browser sends its host
     if any(name in headers for name in FORWARDED) or not is_loopback(headers.get("Host", "localhost")):
-        return "Requests come to this dashboard from other machines, and it asks nobody who they are."
+        return "Requests come to this dashboard from other machines, and it has no sign-in."
     return None
 
 

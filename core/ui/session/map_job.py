@@ -56,7 +56,7 @@ def watch() -> None:
         st.rerun()  # the whole page: it shows the map, and polling ends
         return
     what = words(handle.request.feature, handle.request.method)
-    st.progress(min(handle.done, 1.0), f"{text.markdown(what)}: {text.markdown(handle.what)} · {handle.done:.0%}")
+    st.progress(min(handle.done, 1.0), f"{text.markdown(what)}: {text.markdown(handle.what)} · {100 * handle.done:.0f} %")
     kept = "Features that were computed are kept"
     writes.button("map", "Cancel", writes.cancel_map, (handle,), key="cancel_map", disabled=handle.is_cancelled, help=kept)
 

@@ -74,7 +74,7 @@ def reviewed(path: str, run_id: str, token: str, min_clicks: int, grid: int | No
 
 @st.cache_resource(max_entries=16, ttl=60, show_spinner=False)
 def standing(path: str, run_id: str, token: str, chosen: QueueFilter) -> Standing:
-    """The whole queue; shared between sessions, so nobody writes into it."""
+    """The whole queue; shared between sessions, so read-only."""
     return triage_queue.standing(state.at_path(path), run_id, chosen)
 
 
@@ -141,7 +141,7 @@ def token(run: Shown) -> str:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def points(path: str, run_id: str, embedding_id: str) -> Points:
-    """Every banner of a map; shared between sessions, so nobody writes into it."""
+    """Every banner of a map; shared between sessions, so read-only."""
     return embeddings.points(state.at_path(path), embedding_id, run_id)
 
 
@@ -165,13 +165,13 @@ def cosine_detectors(path: str, run_id: str) -> list[str]:
 
 @st.cache_resource(max_entries=8, show_spinner="Reading cosines once …")
 def asked(path: str, run_id: str, detector: str) -> Asked:
-    """Whoever a detector was asked about; shared between sessions, so nobody writes into it."""
+    """The banners that a detector scored; shared between sessions, so read-only."""
     return cosines.asked(state.at_path(path), run_id, detector)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def zero_shot_cut(path: str, run_id: str, detector: str, grid: int) -> cosine_cuts.Cut | None:
-    """The cut that the other grids give this one."""
+    """The threshold that the other grids give this one."""
     found = asked(path, run_id, detector)
     return cosine_cuts.zero_shot_cut(found.distance, found.grid_id, found.p_broken, grid)
 

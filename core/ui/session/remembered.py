@@ -1,6 +1,6 @@
 """The local user's name, remembered by their browser: a cookie that new tabs and reloads bring along.
 
-What a cookie says is text from outside: it is cleaned like what is typed, and only ever used where nobody signs in.
+What a cookie says is text from outside: it is cleaned like typed text, and used only where there is no sign-in.
 """
 
 import unicodedata

@@ -1,7 +1,7 @@
 """Who may do what: roles, the least role that each action needs, and the record of what was refused.
 
 Every role may do what the roles before it may. `require` stands before every write that a page makes; the command line needs
-none, since whoever runs it holds the file anyway. Who somebody is, `sign_in` and the pages find out.
+none, because a user who runs it can read the file anyway. `sign_in` and the pages find out who a user is.
 """
 
 from collections.abc import Sequence
@@ -51,16 +51,16 @@ NEEDS: dict[Action, Need] = {
 
 @dataclass(frozen=True)
 class Person:
-    """Who acts. `role` None: nobody is signed in. `next_step` says, in a sentence, how to get a higher role."""
+    """Who acts. `role` None: not signed in. `next_step` says, in a sentence, how to get a higher role."""
 
     name: str
     role: Role | None
     source: Source
-    next_step: str = "Ask whoever runs this dashboard for that role."
+    next_step: str = "Ask an admin of this dashboard for that role."
 
 
 def highest(roles: Sequence[str]) -> Role | None:
-    """The highest role that is named, however it is capitalised; None where none is."""
+    """The highest role that is named, in any capitalisation; None where none is."""
     named = {name.strip().casefold() for name in roles}
     return next((role for role in reversed(ROLES) if role in named), None)
 
@@ -71,12 +71,12 @@ def refusal(person: Person, action: Action) -> str | None:
     if person.role is not None and ROLES.index(person.role) >= ROLES.index(need.role):
         return None
     if person.role is None:
-        has = "nobody is signed in"
+        has = "you are not signed in"
     elif person.source == "open":
-        has = f"whoever opens this dashboard is a {person.role}"
+        has = f"visitors of this dashboard have the role {person.role}"
     else:
         has = f"{person.name} has the role {person.role}"
-    return f"{need.words} needs the role {need.role}, however {has}. {person.next_step}"
+    return f"{need.words} needs the role {need.role}: {has}. {person.next_step}"
 
 
 def require(store: Store, person: Person, action: Action, detail: str | None = None) -> Person:

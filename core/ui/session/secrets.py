@@ -1,7 +1,7 @@
 """Settings that decide who may do what, as the running server reads them: the secrets, and the address that it listens on.
 
-Streamlit reads both files anew when they change. A server keeps what would open it: the address it was started with, and that there is
-a sign-in. Its secrets may change, and a process that has seen a sign-in refuses everybody while one of its settings is missing.
+Streamlit reads both files again when they change. A server keeps what would open it: the address it was started with, and that there is
+a sign-in. Its secrets may change, and a process that has seen a sign-in refuses all requests while one of its settings is missing.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ class Serving:
         self.stamp: list[tuple[int, ...] | None] = []
         """Which files the secrets were read from."""
         self.problem: str | None = None
-        """Why nobody is let in, as it was logged last."""
+        """Why no request is answered, as it was logged last."""
 
 
 _serving: Serving | None = None
@@ -44,7 +44,7 @@ def address() -> str:
 
 
 def read() -> dict[str, Any]:
-    """All secrets; empty where there never was a file of them. Raises InputError or HeatproofError where nobody may be let in."""
+    """All secrets; empty where there never was a file of them. Raises InputError or HeatproofError where no request may be answered."""
     try:
         found = _read()
         if _serving:
@@ -57,7 +57,7 @@ def read() -> dict[str, Any]:
 
 
 def why_closed() -> str | None:
-    """Why nobody is let in, for the operator; None where the settings can be used."""
+    """Why no request is answered, for the operator; None where the settings can be used."""
     try:
         read()
     except HeatproofError as error:
@@ -76,7 +76,7 @@ def _log_once(error: HeatproofError | None) -> None:
 
 
 def _read() -> dict[str, Any]:
-    """The secrets as they stand in their files. One that cannot be read must not pass for none: nobody would be asked who they are."""
+    """The secrets as they stand in their files. One that cannot be read must not count as none: that would turn the sign-in off."""
     if _serving and (stamp := [_stamp(path) for path in st.get_option("secrets.files")]) != _serving.stamp:
         secrets_singleton._reset()  # Streamlit would notice within seconds, and of a file that is gone not for sure
         _serving.stamp = stamp

@@ -1,6 +1,6 @@
-"""From what an OpenID provider says about somebody, and the operator's settings, to a person with a role.
+"""From what an OpenID provider says about a user, and the operator's settings, to a person with a role.
 
-The name is the email address where the provider vouches for it: decisions carry it, and so must nobody choose it. The role
+The name is the email address where the provider vouches for it: decisions carry it, so users must not be able to choose it. The role
 is the one listed for that address, else the highest that the roles claim names, else viewer.
 """
 
@@ -32,7 +32,8 @@ class Kept:
             self._seen |= now if "auth" in now else set()
         if gone:
             raise InputError(
-                f"Sign-in settings stay as long as the dashboard runs: {', '.join(gone)} is gone from the secrets, so nobody is let in. "
+                f"Sign-in settings stay as long as the dashboard runs: {', '.join(gone)} is gone from the secrets, so no request is "
+                f"answered. "
                 "Put it back into .streamlit/secrets.toml, or restart the dashboard to run with the settings as they are now."
             )
 
@@ -62,19 +63,19 @@ def read_settings(section: Mapping[str, Any]) -> SignIn:
     unknown = sorted(set(section) - set(SignIn.__dataclass_fields__))
     if unknown:
         known = ", ".join(SignIn.__dataclass_fields__)
-        raise InputError(f"{SECTION} holds {known}, however it has {', '.join(unknown)}. Correct it.")
+        raise InputError(f"{SECTION} has only the keys {known}: {', '.join(unknown)} is unknown. Correct it.")
     claim, trust, hours = (section.get(name, getattr(SignIn, name)) for name in ("roles_claim", "trust_email", "sign_in_hours"))
     if not isinstance(claim, str) or not claim:
-        raise InputError(f"roles_claim in {SECTION} is the name of a claim, however it is {claim!r}. Correct it.")
+        raise InputError(f"roles_claim in {SECTION} is the name of a claim: {claim!r} is none. Correct it.")
     if not isinstance(trust, bool):
-        raise InputError(f"trust_email in {SECTION} is true or false, however it is {trust!r}. Correct it.")
+        raise InputError(f"trust_email in {SECTION} is true or false, not {trust!r}. Correct it.")
     if isinstance(hours, bool) or not isinstance(hours, int | float) or not hours > 0:
-        raise InputError(f"sign_in_hours in {SECTION} is a number above 0, however it is {hours!r}. Correct it.")
+        raise InputError(f"sign_in_hours in {SECTION} is a number above 0, not {hours!r}. Correct it.")
     return SignIn(claim, _listed(section.get("roles", {})), trust, float(hours))
 
 
 def person_of(claims: Mapping[str, Any], rules: SignIn, now_s: float) -> Person:
-    """Who signed in, by the claims of their ID token; nobody where they are not, or where it was too long ago.
+    """Who signed in, by the claims of their ID token; without a role where they are not, or where it was too long ago.
 
     `now_s`: seconds since 1970, as `iat` of the token. Roles are never taken from an address that the provider does not vouch for.
     """
@@ -90,17 +91,17 @@ def person_of(claims: Mapping[str, Any], rules: SignIn, now_s: float) -> Person:
 
 def _listed(roles: Any) -> dict[str, Role]:
     if not isinstance(roles, Mapping):
-        raise InputError(f'roles in {SECTION} is a table of "address" = "role", however it is {roles!r}. Correct it.')
+        raise InputError(f'roles in {SECTION} is a table of "address" = "role", not {roles!r}. Correct it.')
     listed: dict[str, Role] = {}
     for email, name in roles.items():
         if name not in ROLES:
-            raise InputError(f"A role is one of {', '.join(ROLES)}, however {SECTION} gives {name!r} to {email}. Correct it.")
+            raise InputError(f"A role is one of {', '.join(ROLES)}: {SECTION} gives {name!r} to {email}. Correct it.")
         listed[_plain(email)] = name
     return listed
 
 
 def _email(claims: Mapping[str, Any], rules: SignIn) -> str | None:
-    """The address that nobody can choose, in small letters; some providers send no `email_verified`: `trust_email` is for them."""
+    """The address that a user cannot choose, in small letters; some providers send no `email_verified`: `trust_email` is for them."""
     email, verified = claims.get("email"), claims.get("email_verified")
     if not isinstance(email, str) or not email.strip():
         return None

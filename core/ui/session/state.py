@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import logs, settings
+from core import __version__, logs, settings
 from core.errors import HeatproofError
 from core.store import Store
 from core.store.queries import runs
@@ -92,7 +92,7 @@ def run_label(run: dict[str, Any]) -> str:
 
 
 def sidebar_foot(run: Shown | None) -> None:
-    """Store, run with its age, the cut in force, who you are."""
+    """Store, run with its age, the active threshold, who you are, the version."""
     with st.sidebar:
         st.space("small")
         opened = store()
@@ -118,6 +118,7 @@ def sidebar_foot(run: Shown | None) -> None:
         )  # fmt: skip
         identity.foot()
         st.caption(f"Store: {text.markdown(opened.url.name)}", help=text.markdown(opened.url.shown))
+        st.caption(f"Heatproof {__version__}")
 
 
 @st.fragment(run_every=AWAY_S)

@@ -1,7 +1,7 @@
 """Who may send files to the server, and how many at once: decided before a byte of them is read.
 
 Streamlit keeps an upload in memory until its session ends. So no more than `AT_ONCE` come in at a time, and what is kept and under way
-together is at most `ROOM` times the largest file; a page lets its files go as soon as their ingest has begun.
+together is at most `ROOM` times the largest file; a page releases its files as soon as their ingest has begun.
 """
 
 import re

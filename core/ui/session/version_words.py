@@ -1,4 +1,4 @@
-"""Threshold versions in words: in a line, in force, and against the version by which a run is shown."""
+"""Threshold versions in words: in a line, the active one, and against the version by which a run is shown."""
 
 from datetime import date
 from typing import Any
@@ -10,7 +10,7 @@ from core.ui.render import text
 Row = dict[str, Any]
 CUT_BY = {
     "F1": "f1", "cost": "cost", "Youden": "youden", "precision": "precision", "FPR": "fpr", "FDR": "fdr", "budget": "budget",
-    "own cut": "manual",
+    "manual": "manual",
 }  # fmt: skip
 """Methods of `thresholds.METHODS` by the names they have on pages."""
 MOST_SIGNS = 80
@@ -19,7 +19,7 @@ NAMES = {method: name for name, method in CUT_BY.items()}
 
 
 def line(version: Row | None, fdr: float) -> str:
-    """v7, 0-shot, by ana: reason; or the cut without labels, with its rate of false alarms. Markdown."""
+    """v7, 0-shot, by ana: reason; or the threshold without labels, with its rate of false alarms. Markdown."""
     if version is None:
         return f"{text.percent(fdr, 0)} false alarms, no labels"
     reason = version["reason"] if len(version["reason"]) <= MOST_SIGNS else version["reason"][: MOST_SIGNS - 1] + "\u2026"
@@ -38,28 +38,29 @@ def grids(version: Row) -> str:
 
 
 def foot(store: Store, run: Row) -> tuple[str, str]:
-    """For the sidebar: the cut in force, and where the run is shown by another one, that; with what it means. Markdown."""
+    """For the sidebar: the active threshold, and where the run is shown by another one, that; with what it means. Markdown."""
     current = versions.in_force(store)
     number = current["number"] if current else None
     meaning = (
-        "The default cut of a run (Benjamini-Hochberg): among the flagged about this share is expected to be in order."
+        "The default threshold of a run (Benjamini-Hochberg): about this share of the flagged banners is expected to be ok."
         if current is None
-        else f"Judges {grids(current)}; cut by {cut(current)}, from {text.plural(current['n_labels'], 'label')}. The history is on the "
+        else f"Applies to {grids(current)}; threshold by {cut(current)}, from {text.plural(current['n_labels'], 'label')}. The "
+        f"history is on the "
         "Calibrate page."
     )
-    words = f"Cut in force: {line(current, run['fdr'])}"
+    words = f"Threshold: {line(current, run['fdr'])}"
     if run["version"] != number:
-        of = f"v{run['version']}" if run["version"] is not None else "the cut without labels"
-        name = f"v{number}" if number is not None else "The cut without labels"
+        of = f"v{run['version']}" if run["version"] is not None else "the threshold without labels"
+        name = f"v{number}" if number is not None else "The threshold without labels"
         words += f"  \n:material/warning: This run is shown by {of}. {name} has not judged it."
-        meaning += " A version judges the newest run when it comes into force, and every later one that has the detectors it needs."
+        meaning += " A version applies to the newest run when it becomes active, and to every later one that has the detectors it needs."
     return words, meaning
 
 
 def marks(store: Store, first: date, last: date) -> tuple[list[tuple[date, str]], list[str]]:
-    """When versions came into force: days and names of those within the days of a trend, and lines about all that touch it, newest first.
+    """When versions became active: days and names of those within the days of a trend, and lines about all that touch it, newest first.
 
-    Changes after the last day are told as well, up to three: the days of a trend are judged by the cut in force.
+    Changes after the last day are told as well, up to three: the days of a trend are judged by the active threshold.
     """
     found = versions.history(store)
     inside: dict[date, list[str]] = {}

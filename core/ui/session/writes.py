@@ -109,7 +109,7 @@ def publish(seen: Preview, reason: str) -> int:
 
 
 def roll_back(number: int, reason: str, *, active: int) -> None:
-    """Brings a threshold version back in place of the active one, 0 for the cut without labels. Errors as of `publish.roll_back`."""
+    """Brings a threshold version back in place of the active one, 0 for the threshold without labels. Errors as of `publish.roll_back`."""
     store, name = allowed("roll_back", f"to v{number}")
     calibrate.roll_back(store, number, name, reason, active=active)
 

@@ -25,7 +25,7 @@ def first_line(whole: Standing, flagged: int) -> str:
         filtered += f" ({flagged - n:,} confirmed, dismissed or snoozed)"
     words = f"{text.plural(n, 'flagged banner')}{which}{filtered}"
     if n and status in ("open", "all"):
-        about = f"about {expected:.0f}" if expected >= 0.5 else "hardly one"
+        about = f"about {expected:.0f}" if expected >= 0.5 else "probably none"
         words += f", {about} of them expected to be {'a false alarm' if round(expected) == 1 else 'false alarms'}"
     return words + "."
 
@@ -108,7 +108,7 @@ def right(run: Shown, chosen: QueueFilter, row: Row) -> None:
     heatmap(run, row, mode or MODES[0])
     st.markdown(text.markdown(tables.why(row)))
     st.caption(
-        f"{row['n_agree']} of {row['n_detectors']} detectors agree · p {text.markdown(text.p_value(row['p_value']))} · "
+        f"{row['n_agree']} of {row['n_detectors']} detectors find it unusual · p {text.markdown(text.p_value(row['p_value']))} · "
         f"{text.markdown(text.likely(row['p_broken']))} likely broken · {row['n_clicks']:,} clicks · {row['state']}"
     )
     decisions.buttons(run, chosen, row)
@@ -167,7 +167,9 @@ def current(rows: list[Row]) -> Row:
 def nothing(flagged: int, chosen: QueueFilter) -> None:
     """The empty queue: worked through, or filtered away."""
     if not flagged:
-        components.empty("No banner is flagged in this run", "Nothing looks broken at the cut in force.", page="overview", label="Overview")
+        components.empty(
+            "No banner is flagged in this run", "Nothing looks broken at the active threshold.", page="overview", label="Overview"
+        )
     elif len(decisions.params_of(chosen)):
         components.empty(
             "No banner passes these filters", f"The run flagged {text.plural(flagged, 'banner')}. Clear the filters to see more."

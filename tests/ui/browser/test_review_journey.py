@@ -93,8 +93,8 @@ def test_label_undo_after_a_restart_publish_see_flags_change_roll_back(tmp_path:
             n_labels, after, before, added, dropped = map(int, found.groups())
             assert (n_labels, before, after) == (N_LABELS, len(flagged), len(flagged) + added - dropped)
             assert added > 0
-            act(page, "reason", "thirty labels", "Publish v1", "v1 is in force")
-            page.get_by_text("Cut in force: v1, 0-shot").wait_for()
+            act(page, "reason", "thirty labels", "Publish v1", "v1 is active")
+            page.get_by_text("Threshold: v1, 0-shot").wait_for()
             changed = flagged_on(page, url)
             assert (len(changed - flagged), len(flagged - changed)) == (added, dropped)
             assert sum(broken[b] for b in changed) > sum(broken[b] for b in flagged), "what was missed is found"
@@ -102,7 +102,7 @@ def test_label_undo_after_a_restart_publish_see_flags_change_roll_back(tmp_path:
             page.get_by_role("button", name="Roll back to v0 …").click()
             page.locator(".st-key-back_reason input").wait_for()
             act(page, "back_reason", "only a trial", "Roll back to v0", "v0 is active again")
-            page.get_by_text("Cut in force: 10 % false alarms, no labels").wait_for()
+            page.get_by_text("Threshold: 10 % false alarms, no labels").wait_for()
             assert flagged_on(page, url) == flagged
             assert page.locator("[data-testid=stException]").count() == 0
     with Store(path) as store:

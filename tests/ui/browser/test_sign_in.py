@@ -118,7 +118,7 @@ def test_a_viewer_looks_and_cannot_decide(site: Site) -> None:
     site.sign_in(page, "vera")
     assert "vera@example.org · viewer" in foot(page)
     assert confirm(page).is_disabled()
-    why = page.get_by_text("needs the role analyst, however vera@example.org has the role viewer")
+    why = page.get_by_text("needs the role analyst: vera@example.org has the role viewer")
     for _ in range(10):  # a page drawn anew under a resting pointer shows no tooltip until it moves again
         page.mouse.move(5, 5)
         confirm(page).hover(force=True)

@@ -49,7 +49,7 @@ def publish(app: AppTest, reason: str) -> AppTest:
 def test_without_a_label_the_next_step_is_to_label(full: Open) -> None:
     app = full("calibrate")
     assert app.subheader[0].value == "A threshold is learned from labels, and there is none yet."
-    assert "None was published yet" in texts(app)
+    assert "No version was published yet" in texts(app)
     labels.label(state.store(), "bn-000100", "unsure", "ana", blind=True)
     app.run()
     assert app.subheader[0].value == "1 banner is labelled, none of use for a threshold here: 1 unsure."
@@ -83,13 +83,13 @@ def test_moving_the_slider_makes_the_cut_ones_own_and_keeps_it(full: Open) -> No
     assert slider.value == controls.nearest(calibrate.prepare(state.store(), Request()).calibration.rule.cut)
     cut = controls.CUTS[200]
     slider.set_value(cut).run()
-    assert app.query_params["by"] in ("own cut", ["own cut"])
+    assert app.query_params["by"] in ("manual", ["manual"])
     assert app.query_params["cut"] in (cut, [cut])
     assert app.select_slider(key="cut_slider").value == cut
     publish(app, "by hand")
     kept = versions.versions(state.store())[0]
     assert (kept["method"], kept["value"]) == ("manual", float(cut))
-    again = full("calibrate", by="own cut", cut=cut)
+    again = full("calibrate", by="manual", cut=cut)
     assert "would change none of" in plain(again.subheader[0].value)
 
 
@@ -108,8 +108,8 @@ def test_published_flags_are_seen_and_come_back_as_they_were(full: Open) -> None
     assert after == set(then.scored.banner_id[then.after].tolist()) != before
     assert len(after) == 5
     assert "publishing v2 would change none of 5 flags" in plain(app.subheader[0].value)
-    foot = next(c.value for c in app.sidebar.caption if "Cut in force" in c.value)
-    assert f"Cut in force: v1, 0-shot, by {state.author()}: fewer, {HOSTILE} **b**" in plain(foot)
+    foot = next(c.value for c in app.sidebar.caption if "Threshold: " in c.value)
+    assert f"Threshold: v1, 0-shot, by {state.author()}: fewer, {HOSTILE} **b**" in plain(foot)
     assert "\\<script" in foot
     assert f"On this run **v0** flags {len(before)} and **v1** 5" in texts(app)
     assert plain(full("overview", least="0").subheader[0].value).startswith("5 of 400 banners look broken")
@@ -120,7 +120,7 @@ def test_published_flags_are_seen_and_come_back_as_they_were(full: Open) -> None
     assert not app.exception
     assert flags(store) == before
     assert next((e["op"], e["number"], e["reason"]) for e in versions.history(store)) == ("roll_back", None, "too few")
-    assert any("Cut in force: 10 % false alarms, no labels" in c.value for c in app.sidebar.caption)
+    assert any("Threshold: 10 % false alarms, no labels" in c.value for c in app.sidebar.caption)
     assert "On this run **v1** flags 5 and **v0**" in texts(app)
 
 
@@ -128,7 +128,7 @@ def test_published_flags_are_seen_and_come_back_as_they_were(full: Open) -> None
     ("asked", "cut"), [("0.3", "0.299"), (".9999", controls.CUTS[-1]), ("0", "0.500"), ("nan", "0.500"), ("1e-3", "0.500")]
 )
 def test_a_cut_in_the_url_goes_to_the_nearest_stop(full: Open, asked: str, cut: str) -> None:
-    app = full("calibrate", by="own cut", cut=asked)
+    app = full("calibrate", by="manual", cut=asked)
     add_labels(state.store(), 40)
     app.run()
     assert not app.exception
@@ -210,15 +210,15 @@ def test_viewers_see_the_page_and_cannot_publish(full: Open) -> None:
     assert not buttons(app)["open_roll_back"]
 
 
-def test_a_run_that_the_version_in_force_has_not_judged_says_so(full: Open) -> None:
+def test_a_run_that_the_active_version_has_not_judged_says_so(full: Open) -> None:
     app = full("calibrate")
     add_labels(state.store())
     app.run()
     publish(app, "first")
     run: dict[str, Any] = {"version": None, "fdr": 0.1}
     words, _ = version_words.foot(state.store(), run)
-    assert words.startswith("Cut in force: v1, 0-shot")
-    assert "This run is shown by the cut without labels. v1 has not judged it." in words
+    assert words.startswith("Threshold: v1, 0-shot")
+    assert "This run is shown by the threshold without labels. v1 has not judged it." in words
     assert ":material/warning:" not in version_words.foot(state.store(), run | {"version": 1})[0]
 
 

@@ -100,7 +100,7 @@ def test_with_labels_it_can_be_started_and_stopped(full: Open, monkeypatch: pyte
     assert asked == [runs.finished_runs(state.store())[0]["run_id"]]
     progress = [p.proto for p in app.get("progress")]
     assert [p.value for p in progress] == [40]
-    assert "Audit: simclr<b>: oracle on its features · 40%" in plain(progress[0].text)
+    assert "Audit: simclr<b>: oracle on its features · 40 %" in plain(progress[0].text)
     assert button(app, "audit_start") is None, "one at a time"
     button(app, "cancel_audit").click().run()
     handle = audit_job.current(state.store())

@@ -86,7 +86,7 @@ def test_it_is_started_with_an_assumed_share_watched_and_stopped(full: Open, mon
     assert asked == [pytest.approx(0.08)]
     progress = [p.proto for p in app.get("progress")]
     assert [p.value for p in progress] == [25]
-    assert "training cutout mixed (3 of 12) · 25%" in plain(progress[0].text)
+    assert "training cutout mixed (3 of 12) · 25 %" in plain(progress[0].text)
     assert button(app, "select_start") is None, "one at a time"
     button(app, "cancel_selection").click().run()
     handle = model_selection.current(state.store())

@@ -294,7 +294,7 @@ def test_a_training_is_started_watched_stopped_and_closed(full: Open, tmp_path: 
             break
     app.run()
     assert app.button(key="train").disabled
-    assert "loss 0.5000 · 25%" in plain(str(app.get("progress")[0].proto.text))
+    assert "loss 0.5000 · 25 %" in plain(str(app.get("progress")[0].proto.text))
     app.button(key="cancel_training").click().run()
     assert handle.wait(20)
     app.run()

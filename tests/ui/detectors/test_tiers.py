@@ -30,7 +30,7 @@ def test_the_detectors_page_says_what_tiers_cleared_and_lose(full: Open, tmp_pat
     assert "Tiers" in " ".join(m.value for m in app.markdown)
     said = " ".join(m.value for m in app.markdown)
     assert "920 of 1,000 banners were cleared" in said
-    assert "would have lost 1: 2.0%" in said
+    assert "would have lost 1: 2.0 %" in said
 
 
 def test_a_run_without_tiers_says_nothing_of_them(full: Open) -> None:

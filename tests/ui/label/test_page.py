@@ -246,7 +246,7 @@ def test_disagreements_open_with_everything_known_and_are_decided(full: Open) ->
 
 def test_reviewers_are_compared(full: Open) -> None:
     app = full("label", part="Reviewers")
-    assert plain(app.subheader[0].value) == "Nobody has labelled a banner yet."
+    assert plain(app.subheader[0].value) == "No banner is labelled yet."
     ids = [r["banner_id"] for r in store().rows("SELECT banner_id FROM result ORDER BY banner_id LIMIT 24")]
     for k, banner_id in enumerate(ids):
         labels.label(store(), banner_id, "broken" if k % 3 == 0 else "ok", "ben", blind=True, seconds=4)

@@ -70,7 +70,7 @@ def test_a_store_whose_file_is_deleted_or_replaced_is_not(tmp_path: Path) -> Non
         ready = Readiness(lambda: store)
         assert ready.why_not() is None
         path.rename(tmp_path / "kept.duckdb")
-        assert "however" in str(ready.why_not())
+        assert "stays where it is while it is in use" in str(ready.why_not())
         assert f"{path} is gone" in str(ready.why_not())
         path.write_bytes(b"another")
         assert "is another file than the one in use" in str(ready.why_not())
@@ -87,7 +87,7 @@ def test_a_store_that_cannot_be_opened_or_asked_is_not(tmp_path: Path) -> None:
         ready = Readiness(lambda: store)
         with store.cursor() as cursor:
             cursor.execute("DROP TABLE migration")
-        assert "A store answers queries, however this one does not: Catalog Error" in str(ready.why_not())
+        assert "A store answers queries: this one does not: Catalog Error" in str(ready.why_not())
 
 
 def test_a_bug_in_the_question_is_no_readiness() -> None:

@@ -177,7 +177,7 @@ def test_writes_above_ones_role_are_refused_and_kept(store: Store, role: str | N
             assert len(store.rows("FROM refusal")) == n_refused
         else:
             assert outcome.startswith("refused"), name
-            assert f"needs the role {least}, however " in outcome
+            assert f"needs the role {least}: " in outcome
             assert counts(store) == before
             kept = store.rows("FROM refusal ORDER BY refusal_id DESC LIMIT 1")[0]
             assert (kept["name"], kept["role"]) == ("ana@example.org" if role else "", role)
@@ -214,8 +214,8 @@ def test_a_viewer_sees_everything_and_its_buttons_say_why_not(full: Open) -> Non
     assert "open_banner" not in closed
     confirm = next(b for b in app.button if str(b.key).startswith("confirm_"))
     assert confirm.help == (
-        "Deciding about flagged banners needs the role analyst, however ana@example.org has the role viewer. "
-        "Ask whoever runs this dashboard for that role."
+        "Deciding about flagged banners needs the role analyst: ana@example.org has the role viewer. "
+        "Ask an admin of this dashboard for that role."
     )
     assert any("ana@example.org" in c.value.replace("\\", "") and "viewer" in c.value for c in app.sidebar.caption)
     assert not [t for t in app.sidebar.text_input if t.key == "author"], "nobody names themselves"
@@ -274,7 +274,7 @@ def test_half_a_configuration_lets_nobody_in(full: Open) -> None:
     assert not app.subheader
     signed_in(app, None).secrets["auth"] = {}
     app.run()
-    assert "it has no client_id" in app.error[0].value.replace("\\", "")
+    assert "has no client_id" in app.error[0].value.replace("\\", "")
 
 
 def test_secrets_that_cannot_be_read_let_nobody_in(full: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,6 +327,6 @@ def test_where_others_can_reach_it_everybody_only_looks(
     confirm = next(b for b in app.button if str(b.key).startswith("confirm_"))
     assert confirm.disabled != is_local
     if not is_local:
-        assert "asks nobody who they are" in confirm.help
+        assert "has no sign-in" in confirm.help
         assert "Put [auth] into .streamlit/secrets.toml" in confirm.help
         assert any("Viewing only" in c.value for c in app.sidebar.caption)

@@ -45,7 +45,7 @@ def select(
 
 def ready(use: str | None) -> None:
     """Raises InputError for a name that is no candidate's and no selector's, before minutes of training."""
-    from core.models.selection.job import RATIO
+    from core.models.selection.request import RATIO
     from core.models.selection.selectors import SELECTORS
     from core.models.selection.variants import PATCHES, contenders
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.detectors.base import Groups
-from core.detectors.fitted import BATCH, _put, unseen
+from core.detectors.fitted import BATCH, _put
 from core.errors import ContractError
 from core.features.networks.training_loop import Plan, fit_network
+from core.progress import no_progress
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -98,7 +99,7 @@ class Classifier:
             return self._loss(network, x[at], y[at], rng)
 
         plan = Plan(steps, self.batch, self.rate, self.seed, window=10, weight_decay=self.weight_decay, undecayed=self.undecayed)
-        self.losses_ = np.array(fit_network(network, loss, plan, None, unseen))
+        self.losses_ = np.array(fit_network(network, loss, plan, None, no_progress))
         self.weights_ = np.concatenate([v.numpy().ravel() for v in network.state_dict().values() if v.is_floating_point()])
         self._network = network
 

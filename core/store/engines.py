@@ -14,7 +14,7 @@ import duckdb
 from core import settings
 from core.errors import StoreAwayError, StoreBusyError, StoreError
 from core.errors.masking import masked
-from core.store.locks import Gate, ThreadGate
+from core.store.locks import Gate, Locks, ThreadGate
 from core.store.putting_back import finish
 from core.store.url import StoreUrl
 
@@ -28,7 +28,7 @@ class Engine(ABC):
 
     def __init__(self, url: StoreUrl) -> None:
         self.url = url
-        self._gates: dict[str, Gate] = {}
+        self.locks = Locks(self._make_gate)
 
     @abstractmethod
     def connect(self, create: bool) -> duckdb.DuckDBPyConnection:
@@ -64,10 +64,6 @@ class Engine(ABC):
     def away(self, error: duckdb.Error) -> StoreAwayError | None:
         """The message about a catalogue's server that does not answer, where that led to this error; None for any other."""
         return None
-
-    def gate(self, name: str) -> Gate:
-        """The one gate of this name."""
-        return self._gates.setdefault(name, self._gates.get(name) or self._make_gate(name))
 
 
 class FileEngine(Engine):

@@ -1,7 +1,4 @@
-"""Gates: whoever is through one is alone behind it, whatever thread, process or machine the others are in.
-
-A gate opens again when its holder leaves it or dies: none outlives a killed process.
-"""
+"""Locks across threads, processes and machines; released when the holder ends or dies."""
 
 import contextlib
 import fcntl
@@ -54,6 +51,18 @@ class Gate(ABC):
 
     @abstractmethod
     def _leave(self) -> None: ...
+
+
+class Locks(dict[str, Gate]):
+    """The locks of a store by name, made when first asked for."""
+
+    def __init__(self, make: Callable[[str], Gate]) -> None:
+        super().__init__()
+        self._make, self._making = make, threading.Lock()
+
+    def __missing__(self, name: str) -> Gate:
+        with self._making:
+            return self.setdefault(name, self.get(name) or self._make(name))
 
 
 class ThreadGate(Gate):

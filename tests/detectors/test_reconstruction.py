@@ -19,6 +19,7 @@ from core.detectors.noise_classifier import normal_scores
 from core.detectors.reconstruction import Reconstruction
 from core.errors import ContractError
 from core.features.networks.training_loop import Plan, fit_network
+from core.progress import no_progress
 
 FITTED = [name for name, detector in CATALOGUE.items() if isinstance(detector, FittedNetwork)]
 DRAWING = [name for name in FITTED if isinstance(CATALOGUE[name], Reconstruction)]
@@ -178,7 +179,7 @@ def test_training_is_over_when_the_loss_has_converged() -> None:
 def test_the_loop_ends_when_there_is_nothing_to_learn() -> None:
     network = nn.Linear(1, 1)
     plan = Plan(steps=100, batch=1, patience=2, window=5)
-    losses = fit_network(network, lambda step: network.weight.sum() * 0 + 3, plan, None, lambda done, what: None)
+    losses = fit_network(network, lambda step: network.weight.sum() * 0 + 3, plan, None, no_progress)
     assert losses == [3.0] * 3
 
 

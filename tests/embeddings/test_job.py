@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 from core.__main__ import app
 from core.embeddings import job as embed
 from core.embeddings import worker as map_worker
-from core.embeddings.job import MapRequest
+from core.embeddings.job import MAP
+from core.embeddings.request import MapRequest
 from core.errors import InputError, RunError
+from core.jobs import running as jobs
 from core.review import triage
 from core.store import Store
 from core.store.queries import embeddings
@@ -48,7 +50,7 @@ def test_a_map_holds_every_banner_and_a_refit_does_not_jump(store: Store) -> Non
     assert [m["embedding_id"] for m in again] == [second]
     assert again[0]["aligned_to"] == first
     assert np.allclose(embeddings.points(store, second, run_id).flat, points.flat, atol=1e-4)
-    assert not list(store.path.parent.glob("*.maps"))
+    assert not list(store.path.parent.glob("*.map"))
 
 
 def test_neighbours_are_those_of_the_features(store: Store) -> None:
@@ -113,7 +115,7 @@ def test_what_cannot_be_made_is_said_and_leaves_nothing(store: Store) -> None:
         embed.make(store, "heatmap", "tsne")
     with pytest.raises(RunError, match="no finished run"):
         embed.make(store, "heatmap", "pca", run_id="ffffffff")
-    assert embed.current(store) is None
+    assert jobs.current(store, MAP) is None
     assert store.rows("SELECT count(*) AS n FROM embedding")[0]["n"] == 0
 
 
@@ -122,7 +124,7 @@ def test_a_failed_child_is_a_message(store: Store, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(embeddings, "write_points", lambda store, run, n, file: write(store, run, 3, file))
     with pytest.raises(RunError, match="more banners than its 3 axes"):
         embed.make(store, "heatmap", "pca")
-    handle = embed.current(store)
+    handle = jobs.current(store, MAP)
     assert handle is not None
     assert handle.state == "failed"
     assert "more banners" in str(handle.error)
@@ -130,17 +132,17 @@ def test_a_failed_child_is_a_message(store: Store, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_map_in_work_can_be_cancelled_and_is_the_only_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embed, "WORKER", ("sh", "-c", "sleep 60"))
+    monkeypatch.setattr(MAP, "command", ("sh", "-c", "sleep 60"))
     run_id = last_finished(store)["run_id"]
-    handle = embed.start(store, MapRequest(run_id, "heatmap", "pca"))
-    with pytest.raises(RunError, match="one map in work at a time"):
-        embed.start(store, MapRequest(run_id, "heatmap", "pca"))
+    handle = jobs.start(store, MAP, MapRequest(run_id, "heatmap", "pca"))
+    with pytest.raises(RunError, match="Only one map at a time per store: PCA of heatmap is at"):
+        jobs.start(store, MAP, MapRequest(run_id, "heatmap", "pca"))
     time.sleep(0.3)
     handle.cancel()
     assert handle.wait(30)
     assert handle.state == "cancelled"
-    embed.forget(store)
-    assert embed.current(store) is None
+    jobs.dismiss(store, MAP)
+    assert jobs.current(store, MAP) is None
 
 
 def test_clusters_anchors_and_directions_of_three_heaps() -> None:

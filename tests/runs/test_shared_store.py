@@ -19,7 +19,7 @@ HOLDER = """
 import sys
 from core.store.store import Store
 store = Store(sys.argv[1])
-gate = store.engine.gate("run")
+gate = store.locks["run"]
 assert gate.acquire(wait=False)
 print("held", flush=True)
 sys.stdin.readline()
@@ -41,7 +41,7 @@ def test_a_job_of_another_process_is_left_alone_until_that_is_gone(place: Place,
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         assert run.interrupted_runs(store) == []
-        with pytest.raises(RunError, match="another process has one in work"):
+        with pytest.raises(RunError, match="Only one run at a time per store: another process has one in progress"):
             run.score(store)
         holder.kill()  # and not by leaving the gate
         holder.communicate()

@@ -19,8 +19,8 @@ from core.progress import Display
 from core.store import Store
 from core.store.locks import Gate
 
-ANNOUNCED_S = 1.0
-"""Seconds between two notes of a job's progress for other processes."""
+NOTED_SHARE = 0.01
+"""Progress between two notes of it for other processes."""
 NOTE = "progress.json"
 CANCELLED = (RunCancelledError, IngestCancelledError, KeyboardInterrupt)
 
@@ -182,13 +182,13 @@ def _in_folder(store: Store, kind: Kind[Request, Any, Result], job: Job[Request,
 
 
 def _noted(file: Path, words: str) -> Display:
-    """Notes the progress for other processes, now and then."""
-    at = float("-inf")
+    """Notes the progress for other processes, a percent at a time."""
+    noted = float("-inf")
 
     def note(done: float, what: str) -> None:
-        nonlocal at
-        if time.monotonic() - at >= ANNOUNCED_S:
-            at = time.monotonic()
+        nonlocal noted
+        if abs(done - noted) >= NOTED_SHARE:
+            noted = done
             part = file.with_suffix(".part")
             with contextlib.suppress(FileNotFoundError):  # the folder goes with the end of the job
                 part.write_text(json.dumps({"what": words, "done": done}))

@@ -158,7 +158,7 @@ def test_a_stopped_training_ends_where_an_unstopped_one_does(run, plan, tmp_path
     monkeypatch.setattr("core.models.training.clusters.N_HELD_OUT", 20)
     whole, about = run(None, plan, tmp_path / "a.checkpoint", no_progress)
 
-    def stop(done: float, what: str) -> None:
+    def stop(done: float, what: str, **numbers: float) -> None:
         if done >= 0.5:
             raise KeyboardInterrupt
 

@@ -234,7 +234,7 @@ def test_what_runs_take_is_the_latest_choice_and_nothing_is_overwritten(store: S
     model_selection.use(store, found, None, "ben")
     assert selections.in_use(store) is None
     assert store.rows("SELECT count(*) AS n FROM model_choice")[0]["n"] == 3
-    with pytest.raises(InputError, match="has candidates 0 to 1, however it was 7"):
+    with pytest.raises(InputError, match="has candidates 0 to 1; 7 is none of them"):
         model_selection.use(store, found, 7, "ana")
 
 

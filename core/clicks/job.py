@@ -30,15 +30,12 @@ class IngestKind(Kind[IngestRequest, None, IngestResult]):
 
     name = "ingest"
     title = "ingest"
+    when_cancelled = "The ingest was cancelled. Files that were taken in before stay, nothing of the file in work was kept."
     waits = True
 
     def words(self, request: IngestRequest) -> str:
         """The files."""
         return ", ".join(request.names)
-
-    def cancelled(self, store: Store, request: IngestRequest) -> str:
-        """Whole files stay."""
-        return "The ingest was cancelled. Files that were taken in before stay, nothing of the file in work was kept."
 
     def work(self, store: Store, job: Job[IngestRequest, IngestResult], folder: Path) -> IngestResult:
         """Takes the files in. Raises NothingIngestedError where no file could be."""

@@ -13,11 +13,9 @@ import duckdb
 from core.embeddings.request import METHODS, MapRequest, MapTask
 from core.errors import InputError
 from core.features.networks import weight_files
-from core.jobs import running as jobs
 from core.jobs.job import Job
 from core.jobs.kind import Kind
 from core.logs.strict_json import to_json
-from core.progress import Display
 from core.store import Store, clock
 from core.store.queries import embeddings
 from core.store.queries.runs import behind, last_finished
@@ -38,6 +36,7 @@ class MapKind(Kind[MapRequest, MapTask, str]):
 
     name = "map"
     title = "map"
+    when_cancelled = "The map was cancelled. Features that were computed are kept; make it again when you like."
     worker = "core.embeddings.worker"
     preparing = "choosing banners and writing their heatmaps"
     taking_in = "taking the map into the store"
@@ -54,10 +53,6 @@ class MapKind(Kind[MapRequest, MapTask, str]):
     def words(self, request: MapRequest) -> str:
         """MVU of efficientnet_lite0."""
         return f"{request.method.upper()} of {request.feature}"
-
-    def cancelled(self, store: Store, request: MapRequest) -> str:
-        """Features are kept."""
-        return "The map was cancelled. Features that were computed are kept; make it again when you like."
 
     def prepare(self, store: Store, job: Job[MapRequest, str], folder: Path) -> MapTask:
         """Writes the points and the earlier map of the same feature and method."""
@@ -93,11 +88,6 @@ class MapKind(Kind[MapRequest, MapTask, str]):
 
 
 MAP = MapKind()
-
-
-def make(store: Store, feature: str, method: str, run_id: str | None = None, progress: Display | None = None) -> str:
-    """Makes the map of a finished run (None: the latest) in this thread; returns its embedding_id. Errors as of `jobs.run`."""
-    return jobs.run(store, MAP, MapRequest(run_id, feature, method), progress)
 
 
 def about(store: Store, embedding_id: str) -> dict[str, Any]:

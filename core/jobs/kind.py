@@ -1,7 +1,6 @@
 """A kind of background work: how a request is checked, prepared, computed in a child process, and taken into the store."""
 
 import sys
-from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -13,7 +12,7 @@ from core.store import Store
 Task = TypeVar("Task")
 
 
-class Kind(ABC, Generic[Request, Task, Result]):
+class Kind(Generic[Request, Task, Result]):
     """One object per kind of work.
 
     Request: a frozen dataclass, what people ask for. Task: the frozen dataclass that the child process reads; often the request itself.
@@ -24,6 +23,10 @@ class Kind(ABC, Generic[Request, Task, Result]):
     """Of its lock, its folder `<store>.<name>/`, its metrics and log events."""
     title: ClassVar[str]
     """In "Only one {title} at a time per store"."""
+    label: ClassVar[str]
+    """A job in a few words, with fields of its request in braces: "the audit of run {run_id}"."""
+    when_cancelled: ClassVar[str]
+    """The sentence about a cancelled job: what is kept, and how to go on."""
     worker: ClassVar[str] = ""
     """Module of the child process; empty: the work is done in the thread of the job."""
     preparing: ClassVar[str] = "preparing"
@@ -37,13 +40,13 @@ class Kind(ABC, Generic[Request, Task, Result]):
         """The request with its ids resolved. Raises InputError or RunError where it cannot be carried out."""
         return request
 
-    @abstractmethod
     def words(self, request: Request) -> str:
         """The job in a few words, for messages: "MVU of heatmap"."""
+        return self.label.format_map(vars(request))
 
-    @abstractmethod
-    def cancelled(self, store: Store, request: Request) -> str:
+    def cancelled(self, request: Request) -> str:
         """The sentence about a cancelled job: what is kept, and how to go on."""
+        return self.when_cancelled
 
     def began(self, store: Store, job: Job[Request, Result]) -> None:
         """Called once the job has its lock, before it starts."""

@@ -17,7 +17,7 @@ from core.jobs.job import Job, Request, Result, State
 from core.jobs.kind import Kind
 from core.progress import Display
 from core.store import Store
-from core.store.locks import Gate
+from core.store.locks import Lock
 
 NOTED_SHARE = 0.01
 """Progress between two notes of it for other processes."""
@@ -105,7 +105,7 @@ def _open(store: Store, kind: Kind[Request, Any, Result], request: Request, canc
     return job
 
 
-def _taken(lock: Gate) -> bool:
+def _taken(lock: Lock) -> bool:
     for pause in (0.0, 0.1, 0.3):  # it may be held for a moment by a look at whether a job is in progress
         time.sleep(pause)
         if lock.acquire(wait=False):
@@ -138,7 +138,7 @@ def _execute(store: Store, kind: Kind[Request, Any, Result], job: Job[Request, R
             with disk_space.named():
                 job.result = _in_folder(store, kind, job)
         except CANCELLED as error:
-            sentence = kind.cancelled(store, job.request)
+            sentence = kind.cancelled(job.request)
             _end(store, kind, job, "cancelled", sentence)
             kept = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else RunCancelledError
             raise kept(sentence) from error
@@ -157,7 +157,7 @@ def _quietly(store: Store, kind: Kind[Any, Any, Any], job: Job[Any, Any]) -> Non
         _execute(store, kind, job)
 
 
-def _wait_for(lock: Gate, job: Job[Any, Any], title: str) -> bool:
+def _wait_for(lock: Lock, job: Job[Any, Any], title: str) -> bool:
     """Waits for the lock; False where the job was cancelled before."""
     while not lock.acquire(wait=False):
         job.report(0.0, f"waiting for another {title}")

@@ -36,6 +36,7 @@ class RunKind(Kind[Request, None, RunSummary]):
 
     name = "run"
     title = "run"
+    when_cancelled = "The run was cancelled, nothing of it is kept. Start it again when you like."
     worker = "core.scoring.worker"
     preparing = "writing the heatmaps for the worker"
     share = (0.05, 0.9)
@@ -48,10 +49,6 @@ class RunKind(Kind[Request, None, RunSummary]):
     def words(self, request: Request) -> str:
         """What it scores."""
         return "the run of all grids" if request.grids is None else f"the run of grid {', '.join(map(str, request.grids))}"
-
-    def cancelled(self, store: Store, request: Request) -> str:
-        """Nothing is kept."""
-        return "The run was cancelled, nothing of it is kept. Start it again when you like."
 
     def facts(self, job: RunJob) -> dict[str, Any]:
         """What was asked for, and what was found."""

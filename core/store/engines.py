@@ -14,7 +14,7 @@ import duckdb
 from core import settings
 from core.errors import StoreAwayError, StoreBusyError, StoreError
 from core.errors.masking import masked
-from core.store.locks import Gate, Locks, ThreadGate
+from core.store.locks import Lock, Locks, ThreadLock
 from core.store.putting_back import finish
 from core.store.url import StoreUrl
 
@@ -28,7 +28,7 @@ class Engine(ABC):
 
     def __init__(self, url: StoreUrl) -> None:
         self.url = url
-        self.locks = Locks(self._make_gate)
+        self.locks = Locks(self._make_lock)
 
     @abstractmethod
     def connect(self, create: bool) -> duckdb.DuckDBPyConnection:
@@ -51,7 +51,7 @@ class Engine(ABC):
         """What it takes on disk."""
 
     @abstractmethod
-    def _make_gate(self, name: str) -> Gate: ...
+    def _make_lock(self, name: str) -> Lock: ...
 
     @abstractmethod
     def prepare(self, cursor: duckdb.DuckDBPyConnection) -> None:
@@ -112,8 +112,8 @@ class FileEngine(Engine):
         path = Path(self.url.where)
         return path.stat().st_size if path.exists() else 0
 
-    def _make_gate(self, name: str) -> Gate:
-        return ThreadGate()
+    def _make_lock(self, name: str) -> Lock:
+        return ThreadLock()
 
 
 def config_of(home: Path) -> Config:

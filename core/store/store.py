@@ -19,7 +19,7 @@ from core import logs
 from core.errors import StoreError, disk_space
 from core.store.engines import Engine, FileEngine
 from core.store.lake import LakeEngine
-from core.store.locks import Gate, abandon
+from core.store.locks import Lock, abandon
 from core.store.query_cache import Parameters, Recall, Rows
 from core.store.schema import is_migrated, migrate
 from core.store.url import StoreUrl
@@ -53,7 +53,7 @@ class Store:
         self._recall = Recall()
         self._writing = threading.RLock()
         self._depth = 0
-        self.locks: Mapping[str, Gate] = self.engine.locks
+        self.locks: Mapping[str, Lock] = self.engine.locks
         """By name: "write", and one a kind of job. That of ingests keeps what they compared with the store true until they commit."""
         self.jobs: dict[str, Background] = {}
         """The latest job of each kind; `core.jobs` keeps it. `starting` is held while one is registered."""

@@ -28,6 +28,8 @@ class FakeKind(Kind[FakeRequest, FakeRequest, list[int]]):
 
     name = "fake"
     title = "fake job"
+    label = "squares up to {n}"
+    when_cancelled = "The fake job was cancelled, nothing of it is kept."
     worker = "tests.support.fake_kind"
     share = (0.0, 1.0)
 
@@ -38,12 +40,6 @@ class FakeKind(Kind[FakeRequest, FakeRequest, list[int]]):
         if request.n < 1:
             raise InputError(f"A fake job squares 1 number or more; {request.n} is less. Give another.")
         return request
-
-    def words(self, request: FakeRequest) -> str:
-        return f"squares up to {request.n}"
-
-    def cancelled(self, store: Store, request: FakeRequest) -> str:
-        return "The fake job was cancelled, nothing of it is kept."
 
     def prepare(self, store: Store, job: Job[FakeRequest, list[int]], folder: Path) -> FakeRequest:
         (folder / "numbers.txt").write_text("\n".join(map(str, range(1, job.request.n + 1))))

@@ -12,15 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.features.networks import weight_files
-from core.jobs import running as jobs
 from core.jobs.job import Job
 from core.jobs.kind import Kind
 from core.logs.strict_json import to_json
 from core.models.audit import queries as audits
-from core.models.audit.figures import FIGURES, N_TREES, check_labels
+from core.models.audit.figures import FIGURES, check_labels
 from core.models.audit.queries import Audit
 from core.models.audit.request import AuditRequest, AuditTask
-from core.progress import Display
 from core.review import reviewers as drift
 from core.store import Store, clock
 from core.store.queries import detectors, runs
@@ -34,6 +32,8 @@ class AuditKind(Kind[AuditRequest, AuditTask, Audit]):
 
     name = "audit"
     title = "audit"
+    label = "the audit of run {run_id}"
+    when_cancelled = "The audit was stopped, nothing of it is kept but features that were computed. Start it again when you like."
     worker = "core.models.audit.worker"
     preparing = "writing the labelled banners and some others"
     taking_in = "taking the figures into the store"
@@ -44,14 +44,6 @@ class AuditKind(Kind[AuditRequest, AuditTask, Audit]):
         used = detectors.used(store, runs.shown_of(store, run_id))
         check_labels(used["n_broken"], used["n_ok"])
         return replace(request, run_id=run_id)
-
-    def words(self, request: AuditRequest) -> str:
-        """The run."""
-        return f"the audit of run {request.run_id}"
-
-    def cancelled(self, store: Store, request: AuditRequest) -> str:
-        """Features are kept."""
-        return "The audit was stopped, nothing of it is kept but features that were computed. Start it again when you like."
 
     def prepare(self, store: Store, job: Job[AuditRequest, Audit], folder: Path) -> AuditTask:
         """Writes the banners, and the scores that detectors gave the labelled ones."""
@@ -98,11 +90,6 @@ class AuditKind(Kind[AuditRequest, AuditTask, Audit]):
 
 
 AUDIT = AuditKind()
-
-
-def make(store: Store, run_id: str | None = None, progress: Display | None = None, n_trees: int = N_TREES) -> Audit:
-    """Audits a finished run (None: the latest) in this thread. Errors as of `jobs.run`."""
-    return jobs.run(store, AUDIT, AuditRequest(run_id, n_trees), progress)
 
 
 def insert(cursor: duckdb.DuckDBPyConnection, about: dict[str, Any], findings: list[dict[str, Any]]) -> None:

@@ -88,6 +88,8 @@ class LatentKind(Kind[LatentRequest, LatentRequest, Latent]):
 
     name = "latent"
     title = "drawing"
+    label = "{banner_id}"
+    when_cancelled = "Drawing was stopped, nothing of it is kept. Start it again when you like."
     worker = "core.models.latent.worker"
     preparing = "writing the heatmaps of its grid"
     taking_in = ""
@@ -97,14 +99,6 @@ class LatentKind(Kind[LatentRequest, LatentRequest, Latent]):
         """Raises RunError where there is no such run."""
         behind(store, request.run_id)
         return request
-
-    def words(self, request: LatentRequest) -> str:
-        """The banner."""
-        return request.banner_id
-
-    def cancelled(self, store: Store, request: LatentRequest) -> str:
-        """Nothing is kept."""
-        return "Drawing was stopped, nothing of it is kept. Start it again when you like."
 
     def prepare(self, store: Store, job: Job[LatentRequest, Latent], folder: Path) -> LatentRequest:
         """Writes the heatmaps. Raises RunError where the grid has too few banners."""

@@ -9,13 +9,11 @@ from typing import Any
 import duckdb
 
 from core.errors import InputError
-from core.jobs import running as jobs
 from core.jobs.job import Job
 from core.jobs.kind import Kind
 from core.logs.strict_json import to_json
 from core.models.audit import queries as audits
-from core.models.selection.request import HIGHEST, LOWEST, RATIO, SelectionRequest
-from core.progress import Display
+from core.models.selection.request import HIGHEST, LOWEST, SelectionRequest
 from core.review import changes
 from core.review.changes import Change, Seen
 from core.store import Store, clock
@@ -29,6 +27,8 @@ class SelectionKind(Kind[SelectionRequest, SelectionRequest, Selection]):
 
     name = "selection"
     title = "model selection"
+    label = "the selection on run {run_id}"
+    when_cancelled = "Model selection was stopped, nothing of it is kept. Start it again when you like."
     worker = "core.models.selection.worker"
     preparing = "writing banners to learn from and to judge"
     taking_in = "taking the report into the store"
@@ -42,14 +42,6 @@ class SelectionKind(Kind[SelectionRequest, SelectionRequest, Selection]):
                 "Assume another."
             )
         return replace(request, run_id=run_id)
-
-    def words(self, request: SelectionRequest) -> str:
-        """The run."""
-        return f"the selection on run {request.run_id}"
-
-    def cancelled(self, store: Store, request: SelectionRequest) -> str:
-        """Nothing is kept."""
-        return "Model selection was stopped, nothing of it is kept. Start it again when you like."
 
     def prepare(self, store: Store, job: Job[SelectionRequest, Selection], folder: Path) -> SelectionRequest:
         """Writes the banners."""
@@ -78,17 +70,6 @@ class SelectionKind(Kind[SelectionRequest, SelectionRequest, Selection]):
 
 
 SELECTION = SelectionKind()
-
-
-def make(
-    store: Store,
-    run_id: str | None = None,
-    ratio: float = RATIO,
-    progress: Display | None = None,
-    max_steps: int | None = None,
-) -> Selection:
-    """Trains and compares on a finished run (None: the latest) in this thread. Errors as of `jobs.run`."""
-    return jobs.run(store, SELECTION, SelectionRequest(run_id, ratio, max_steps), progress)
 
 
 def insert(cursor: duckdb.DuckDBPyConnection, about: dict[str, Any]) -> None:

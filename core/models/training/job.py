@@ -33,6 +33,7 @@ class TrainingKind(Kind[TrainRequest, TrainRequest, Trained]):
 
     name = "training"
     title = "training"
+    label = "{name}"
     worker = "core.models.training.worker"
     preparing = "reading banners"
     taking_in = ""
@@ -49,11 +50,7 @@ class TrainingKind(Kind[TrainRequest, TrainRequest, Trained]):
             check_banners(store.rows("SELECT count(*) AS n FROM banner")[0]["n"], store.path)
         return request if request.out else replace(request, out=str(weight_files.weights_folder(store.path.resolve())))
 
-    def words(self, request: TrainRequest) -> str:
-        """The network."""
-        return request.name
-
-    def cancelled(self, store: Store, request: TrainRequest) -> str:
+    def cancelled(self, request: TrainRequest) -> str:
         """Whether there is a checkpoint to go on from."""
         if not _checkpoint(request).exists():
             return "The training was stopped before its first checkpoint, nothing of it is kept. Start it again when you like."

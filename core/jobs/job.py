@@ -41,7 +41,7 @@ class Job(Generic[Request, Result]):
         self._ended = threading.Event()
 
     def __repr__(self) -> str:
-        return f"Job({self.kind} {self.id}, {self.state}, {self.done:.0%}: {self.what})"
+        return f"Job({self.kind} {self.id}, {self.state}, {100 * self.done:.0f} %: {self.what})"
 
     @property
     def is_running(self) -> bool:

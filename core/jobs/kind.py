@@ -55,7 +55,7 @@ class Kind(Generic[Request, Task, Result]):
         """Called with how the job ends, while it still holds its lock."""
 
     def facts(self, job: Job[Request, Result]) -> dict[str, Any]:
-        """What the log says of a job besides kind and seconds."""
+        """What the log says of a job beside kind and seconds."""
         return {"job_id": job.id}
 
     def prepare(self, store: Store, job: Job[Request, Result], folder: Path) -> Task:

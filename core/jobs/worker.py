@@ -81,7 +81,7 @@ def others_on_stderr() -> Iterator[None]:
 
 
 def asked_of(job: Path) -> dict[str, Any]:
-    """The job's job.json. From now on this process ends when the parent named there does: an orphan's results would belong to nobody."""
+    """The job's job.json. From now on this process ends when the parent named there does: nothing would read an orphan's results."""
     asked: dict[str, Any] = json.loads((job / "job.json").read_text())
     if "parent_pid" in asked:
         end_with(int(asked["parent_pid"]))

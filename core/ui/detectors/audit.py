@@ -20,7 +20,7 @@ from core.ui.session import reads as session_reads
 from core.ui.session.job_panel import Words
 from core.ui.session.state import Shown
 
-WORDS = Words(title=lambda request: "Audit", kept="No figure of it is kept")
+WORDS = Words(kept="No figure of it is kept")
 MINUTES = "It takes one to three minutes, in the background; nothing in the store changes but this section."
 COLUMNS = (
     ("score", "score", "ROC-AUC of the score that a detector draws from these features without labels"),

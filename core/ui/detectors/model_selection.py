@@ -19,7 +19,7 @@ from core.ui.session import asking, components, job_panel, state, writes
 from core.ui.session.job_panel import Words
 from core.ui.session.state import Shown
 
-WORDS = Words(title=lambda request: "Model selection")
+WORDS = Words()
 MINUTES = "It trains thirteen small networks in the background, some minutes; runs and scores stay as they are."
 DSV = "dsv"
 SHADES = 0.25

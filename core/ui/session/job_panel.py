@@ -26,8 +26,8 @@ def _untitled(request: Any) -> str:
 class Words:
     """How a page speaks of a kind of job.
 
-    title: of a request, before the colon. stop: the button, with the tooltip `kept`. beside: drawn under the progress. ended: draws the
-    outcome in place of the usual line, which a finished job has not.
+    title: of a request, before the colon; without one the kind's. stop: the button, with the tooltip `kept`. beside: drawn under the
+    progress. ended: draws the outcome in place of the usual line, which a finished job has not.
     """
 
     title: Callable[[Any], str] = _untitled
@@ -71,7 +71,10 @@ def watch(kind: AnyKind, words: Words) -> None:
         st.rerun()  # the whole page: it shows the outcome, and polling ends
         return
     left = f", about {text.duration(job.seconds_left)} left" if job.seconds_left is not None else ""
-    st.progress(min(max(job.done, 0.0), 1.0), text.markdown(f"{titled(words, job)}{job.what} · {100 * job.done:.0f} %{left}"))
+    st.progress(
+        min(max(job.done, 0.0), 1.0),
+        text.markdown(f"{words.title(job.request) or kind.title.capitalize()}: {job.what} · {100 * job.done:.0f} %{left}"),
+    )
     if words.beside is not None:
         words.beside(job)
     writes.button(
@@ -84,16 +87,11 @@ def outcome(words: Words) -> Callable[[AnyJob], None]:
     """Draws why there is no result."""
 
     def draw(job: AnyJob) -> None:
-        why = f"{titled(words, job)}{job.error or ''}"
+        title = words.title(job.request)
+        why = f"{title}: {job.error}" if title else str(job.error)
         if job.state == "cancelled":
             st.warning(text.markdown(why), icon=":material/block:")
         else:
             components.failed(why)
 
     return draw
-
-
-def titled(words: Words, job: AnyJob) -> str:
-    """What the line begins with."""
-    title = words.title(job.request)
-    return f"{title}: " if title else ""

@@ -106,7 +106,7 @@ def test_with_labels_it_can_be_started_and_stopped(full: Open, tmp_path: Path, m
     assert job.is_cancelled
     assert job.wait(20)
     app.run()
-    assert [plain(w.value) for w in app.warning] == [f"Audit: {job.error}"]
+    assert [plain(w.value) for w in app.warning] == [job.error]
     button(app, "forget_audit").click().run()
     assert jobs.current(state.store(), AUDIT) is None
     assert button(app, "audit_start") is not None

@@ -92,7 +92,7 @@ def test_it_is_started_with_an_assumed_share_watched_and_stopped(full: Open, tmp
     assert job.is_cancelled
     assert job.wait(20)
     app.run()
-    assert [plain(w.value) for w in app.warning] == [f"Model selection: {job.error}"]
+    assert [plain(w.value) for w in app.warning] == [job.error]
     button(app, "forget_selection").click().run()
     assert jobs.current(state.store(), SELECTION) is None
 

@@ -35,6 +35,7 @@ class Classical(Detector):
     """
 
     reads: ClassVar[Reads] = "features"
+    library: ClassVar[str] = "sklearn.neighbors"
 
     whiten: bool = True
     max_rows: int = 4000

@@ -83,7 +83,7 @@ def look(part: Part, learned: Learned, job: Path) -> Looked:
     must = control | (part.grid_id in learned.whole)
     must[0] |= not must.any()  # a part without any row to look at would be a case of its own in all that follows
     clock = [time.perf_counter()]
-    first = _heard(heatmaps, learned, scorer, [name for name in learned.quick if CATALOGUE[name].family == "statistical"])
+    first = _heard(heatmaps, learned, scorer, [name for name in learned.quick if CATALOGUE[name].is_statistic])
     statistics = gate_scores(first)[0]
     clock.append(time.perf_counter())
     templates = np.full(len(heatmaps), -np.inf)
@@ -148,7 +148,7 @@ def _cleared_table(heatmaps: Heatmaps, fates: list[Mask], scores: list[Vector], 
         p_broken.append(learned.cleared[k].p_broken(scores[k][own]))
         tier.append(np.full(len(own), k, dtype=np.int16))
     at, p = np.concatenate(rows), np.concatenate(p_value)
-    n_statistics = sum(CATALOGUE[name].family == "statistical" for name in learned.quick)
+    n_statistics = sum(CATALOGUE[name].is_statistic for name in learned.quick)
     return table(
         "cleared",
         {

@@ -85,7 +85,7 @@ def look_at(learned: Learned, part: Part, job: Path, step: Step) -> Looked:
 
 
 def _check(quick: list[str]) -> None:
-    statistics = [name for name in quick if CATALOGUE[name].family == "statistical"]
+    statistics = [name for name in quick if CATALOGUE[name].is_statistic]
     if not statistics or TEMPLATE not in quick:
         raise InputError(
             f"A cascade clears banners by statistics and {TEMPLATE}, however the run takes {', '.join(quick) or 'neither'}. Name them too."

@@ -40,7 +40,7 @@ def gate_scores(normalised: dict[str, Vector]) -> list[Vector]:
 
     A tier's score is the highest of all that it and those before it say: one loud voice is enough not to be cleared.
     """
-    statistics = np.max([z for name, z in normalised.items() if CATALOGUE[name].family == "statistical"], axis=0)
+    statistics = np.max([z for name, z in normalised.items() if CATALOGUE[name].is_statistic], axis=0)
     return [statistics, np.maximum(statistics, normalised[TEMPLATE])] if TEMPLATE in normalised else [statistics]
 
 

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.features.names import feature_of
 from core.features.networks import weight_files
 from core.jobs.job import Job
 from core.jobs.kind import Kind
@@ -21,10 +22,8 @@ from core.models.audit.queries import Audit
 from core.models.audit.request import AuditRequest, AuditTask
 from core.review import reviewers as drift
 from core.store import Store, clock
-from core.store.queries import detectors, runs
+from core.store.queries import cosines, detectors, runs
 from core.store.queries.runs import last_finished
-
-COSINE = "cosine_"
 
 
 class AuditKind(Kind[AuditRequest, AuditTask, Audit]):
@@ -57,11 +56,10 @@ class AuditKind(Kind[AuditRequest, AuditTask, Audit]):
         combined, names, scores = audits.without_labels(found)
         columns = {"combined": combined, **{name: scores[:, k] for k, name in enumerate(names)}}
         pq.write_table(pa.table(columns), folder / "scores.parquet")
-        rows = store.rows("SELECT detector FROM run_detector WHERE run_id = ? AND starts_with(detector, ?)", [request.run_id, COSINE])
         return AuditTask(
             request.n_trees,
             request.max_steps,
-            stored=[row["detector"].removeprefix(COSINE) for row in rows],
+            stored=[feature_of(name) for name in cosines.detectors(store, request.run_id)],
             features=str(folder_of(path)),
             weights=str(weight_files.weights_folder(path)),
             labels_token=token,

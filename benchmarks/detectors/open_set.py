@@ -35,6 +35,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.detectors.one_class import read_part
+from core.arrays import Image, Vector
 from core.detectors import make
 from core.detectors.classifier import Classifier
 from core.detectors.generalized_odin import CosineClassifier
@@ -47,9 +48,7 @@ TOGETHER = ("max_logit", "entropy", "max_probability")
 EPOCHS = 6
 KEPT = Path("data/open_set")
 
-Image = NDArray[np.float32]
 Labels = NDArray[np.int64]
-Vector = NDArray[np.float64]
 Arrays = dict[str, NDArray[np.float64]]
 
 

@@ -30,6 +30,7 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.detectors.quality import names_of
+from core.arrays import Vector
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
 from core.banners.reference import Reference
@@ -40,7 +41,6 @@ from core.scoring.grid import score_grid
 from core.scoring.judging import judge
 from core.settings import FDR
 
-Vector = NDArray[np.float64]
 PEERS: dict[str, Callable[[], Any]] = {
     "KNN": KNN,
     "LOF": LOF,

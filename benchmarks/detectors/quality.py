@@ -19,6 +19,7 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.detectors.unseen import UNSEEN
+from core.arrays import Mask
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
 from core.banners.synthetic import DEMO, Fault, GridPlan, make_clicks
@@ -26,7 +27,7 @@ from core.detectors import CATALOGUE, default_names
 from core.features import EXTRACTORS
 from core.runs.request import Deep
 from core.scoring.grid import Scored, score_deep, score_grid
-from core.scoring.judging import Judged, Mask, candidates, control_sample, judge
+from core.scoring.judging import Judged, candidates, control_sample, judge
 from core.settings import FDR
 
 NEW_GRIDS = (333519, 333346)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from core.arrays import Vector
 from core.banners.layouts import Layout, Points, make_layout
 from core.banners.synthetic import FAULTS, Domains, make_domains
 from core.settings import n_threads
@@ -26,7 +27,6 @@ PER_FILE = 1_000_000
 PER_BANNER, SPREAD = 20, 1.0
 """Mean clicks a banner, and the standard deviation of their logarithm."""
 BROKEN = 0.01
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from benchmarks.detectors.ablation import Case, differences
 from benchmarks.detectors.quality import NEW_GRIDS
 from benchmarks.ssad.clicks import OTHER
+from core.arrays import Vector
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
 from core.banners.reference import Reference
@@ -49,7 +50,6 @@ STEPS, BATCH = 200, 64
 LEAST_BROKEN = 4
 PLAIN = ("ssad_cutout", "ssad_cutavg", "ssad_cutpaste", "ssad_cutdiff", "st_ssad")
 SAMPLE = Path(__file__).parents[3] / "shared" / "data"
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

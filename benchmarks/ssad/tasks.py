@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.detectors.one_class import read_part
 from benchmarks.detectors.quality import NEW_GRIDS
+from core.arrays import Image, Vector
 from core.banners.heatmaps import heatmaps_of
 from core.banners.synthetic import DEMO, make_clicks
 from core.detectors import make
@@ -33,8 +34,6 @@ AREAS, ANGLES = (0.03, 0.1, 0.3), (30.0, 90.0, 180.0)
 MADE_AREAS, MADE_ANGLES = (0.05, 0.2), (45.0, 135.0)
 PATCHES = ("cutout", "cutavg", "cutpaste", "cutdiff")
 CLICKED = ("moved", "scaled", "turned", "cut")
-Image = NDArray[np.float32]
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Matrix
 from core.detectors.base import Detector, Groups, Reads, Scores
 from core.errors import ContractError
 
@@ -20,8 +21,6 @@ CONSTANT = 1e-4
 """A column with a standard deviation below it is constant but for rounding, which must not be blown up to one."""
 BLOCK = 256
 """Rows whose differences from their neighbours are held at once: at most 3 MB at 10 neighbours."""
-
-Matrix = NDArray[np.float64]
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Image, Matrix
 from core.detectors.base import Groups
 from core.detectors.fitted import BATCH, _put
 from core.errors import ContractError
@@ -20,8 +21,6 @@ from core.progress import no_progress
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-Image = NDArray[np.float32]
-Matrix = NDArray[np.float64]
 
 MIN_CLASS = 24
 """Images that a group needs to be a class of its own."""

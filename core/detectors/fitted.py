@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Image
 from core.detectors.base import Detector, Groups, Reads, Scores
 from core.errors import ContractError
 from core.features.networks.training_loop import Plan, fit_network
@@ -22,7 +23,6 @@ from core.progress import Progress, no_progress
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-Image = NDArray[np.float32]
 Network = Any
 """The nn.Module of a method, with the parts that only the method knows."""
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn import decomposition
 
+from core.arrays import Matrix
 from core.banners.heatmaps import counts_of_lists
 from core.banners.images import smoothed
 from core.embeddings.alignment import fit_alignment
@@ -35,8 +36,6 @@ from core.jobs import worker
 from core.progress import Progress, no_progress
 from core.scoring import tables
 from core.scoring.tables import N_NEAR
-
-Places = NDArray[np.float64]
 
 HEATMAP = "heatmap"
 """The feature that needs no network: square roots of the smoothed shares, whose distances are Hellinger's."""
@@ -111,7 +110,7 @@ def features_of(
     return FeatureStore(folder, extractor).of(counts, told), extractor.weights
 
 
-def fitted(method: str, X: NDArray[np.float32], seed: int, progress: Progress) -> tuple[Embedding, Places, int]:
+def fitted(method: str, X: NDArray[np.float32], seed: int, progress: Progress) -> tuple[Embedding, Matrix, int]:
     """The fitted map, places (n, 3) of all rows, and how many rows it was fitted on: the first ones.
 
     Raises InputError for fewer banners than a map needs.
@@ -142,7 +141,7 @@ def anchors_of(X: NDArray[np.float32], points: pa.Table) -> tuple[dict[str, Any]
     return {"grid_id": layouts[0, kept].astype(np.int64), "n_products": layouts[1, kept].astype(np.int16)}, directions
 
 
-def followed(places: Places, banner_id: NDArray[Any], previous: Path) -> tuple[Places, Places, bool]:
+def followed(places: Matrix, banner_id: NDArray[Any], previous: Path) -> tuple[Matrix, Matrix, bool]:
     """Maps with two and with three axes, each turned to the earlier map where enough of the first rows' banners are in both."""
     flat, deep = places[:, :2], places
     if not previous.exists():
@@ -154,7 +153,7 @@ def followed(places: Places, banner_id: NDArray[Any], previous: Path) -> tuple[P
         return flat, deep, False
     to = np.array([at[banner_id[k]] for k in rows])
 
-    def turned(own: Places, names: tuple[str, ...]) -> Places:
+    def turned(own: Matrix, names: tuple[str, ...]) -> Matrix:
         turn = fit_alignment(own[rows], np.stack([earlier[name].to_numpy().astype(np.float64)[to] for name in names], axis=1))
         return own @ turn.rotation + turn.shift
 
@@ -178,7 +177,7 @@ def certificate_of(embedding: Embedding) -> dict[str, float | None] | None:
     return {name: value if math.isfinite(value) else None for name, value in values.items()} | {"n_pieces": int(embedding.n_pieces_)}
 
 
-def _columns(flat: Places, deep: Places) -> dict[str, NDArray[np.float32]]:
+def _columns(flat: Matrix, deep: Matrix) -> dict[str, NDArray[np.float32]]:
     names = dict(zip("xyuvw", [*flat.T, *deep.T], strict=True))
     return {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in names.items()}
 

@@ -14,20 +14,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from core.arrays import Mask, Vector
 from core.banners.diagnosis import Diagnosis
 from core.banners.heatmaps import Heatmaps
 from core.banners.reference import Reference
 from core.detectors import CATALOGUE
 from core.scoring.fault_families import TEMPLATE
 from core.scoring.grid import GridScorer, Scored, quiet
-from core.scoring.judging import CANDIDATE, About, Heard, Judge, Mask
+from core.scoring.judging import CANDIDATE, About, Heard, Judge
 from core.scoring.parts import Grid, Part, read_part, rows_of, table_of
 from core.scoring.result_tables import write
 from core.scoring.tables import table
 from core.scoring.tables import write as write_table
 from core.scoring.tiers import Cleared, Gates, gate_scores
-
-Vector = NDArray[np.float64]
 
 UNDIAGNOSED = Diagnosis(None, None, None, 0.0, "", 0.0, "Nothing about it is so odd that its likeliest fault was looked for.")
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from core.arrays import Vector
 from core.banners import templates
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, concatenated
@@ -39,8 +39,6 @@ from core.scoring.tiers import TIERS, Budget, Cleared, gate_scores
 
 LEARN_SHARE = 0.2
 """Share of the run that is done once everything is learned from the samples."""
-
-Vector = NDArray[np.float64]
 
 
 @dataclass

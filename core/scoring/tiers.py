@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Mask, Vector
 from core.detectors import CATALOGUE
 from core.scoring.fault_families import TEMPLATE
 from core.statistics.intervals import Interval, wilson
 from core.statistics.p_values import EmpiricalNull
-
-Vector = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 TIERS = ("statistics", "templates")
 """Tiers that clear banners. What they leave, every other quick detector looks at; deep ones look at what could then still be flagged."""

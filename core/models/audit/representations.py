@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from core.arrays import Codes, Mask, Vector
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps
 from core.banners.images import Images, smoothed
@@ -28,7 +29,7 @@ from core.features.click_features import ClickFeatures
 from core.features.click_metrics import NAMES
 from core.features.names import cosine_of
 from core.features.trained_here import OwnExtractor
-from core.models.audit.figures import EVIDENCE, Codes, Mask, Matrix, Representation, Vector
+from core.models.audit.figures import EVIDENCE, Matrix, Representation
 
 Step = Callable[[str], None]
 Source = Callable[[Extractor, csr_matrix], NDArray[np.float32]]

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from core.arrays import Matrix
 from core.errors import InputError, RunError
 from core.jobs.job import Job
 from core.jobs.kind import Kind
@@ -21,8 +22,6 @@ from core.models.latent.request import LEAST, MOST, LatentRequest
 from core.settings import N_COLS, N_ROWS
 from core.store import Store
 from core.store.queries.runs import behind, last_finished
-
-Image = NDArray[np.float64]
 
 MOST_BANNERS = 2_000
 """Other banners of the grid that the network learns from."""
@@ -49,16 +48,16 @@ class Latent:
     drawn: NDArray[np.float16]
 
     @property
-    def original(self) -> Image:
+    def original(self) -> Matrix:
         """The banner as the network sees it."""
         return self._image(0)
 
     @property
-    def reconstruction(self) -> Image:
+    def reconstruction(self) -> Matrix:
         """The banner as the network draws it again."""
         return self._image(1)
 
-    def changed(self, values: dict[int, int]) -> Image:
+    def changed(self, values: dict[int, int]) -> Matrix:
         """The code drawn with two entries {entry: value}, both other than its own. Raises InputError for what was not drawn."""
         pairs = list(itertools.combinations(range(len(self.code)), 2))
         pair = tuple(sorted(values))
@@ -79,7 +78,7 @@ class Latent:
         """The value that can be chosen nearest to an entry's own."""
         return int(np.clip(round(self.code[entry]), LEAST, MOST))
 
-    def _image(self, row: int) -> Image:
+    def _image(self, row: int) -> Matrix:
         return self.drawn[row].astype(np.float64).reshape(N_ROWS, N_COLS)
 
 

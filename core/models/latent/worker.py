@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from core.arrays import Image
 from core.banners.heatmaps import counts_of_lists
-from core.banners.images import Image
 from core.detectors import make
 from core.detectors.vae import Vae
 from core.jobs import worker

@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from core.arrays import Vector
 from core.calibration import cosine_cuts
 from core.calibration.cosine_cuts import Quadrants
 from core.errors import InputError
@@ -19,7 +20,6 @@ from core.ui.render import cosine_charts, scatter, text
 from core.ui.session import address, components, reads, state
 from core.ui.session.state import Shown
 
-Vector = NDArray[np.float64]
 SHOTS = ("0-shot", "1-shot")
 FROM_HUB = ("resnet50", "vit_base")
 

@@ -24,6 +24,7 @@ import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,10 +213,7 @@ def main() -> None:
     for k in given.splits:
         split, members = Split(X, y, SPLITS[k]), []
         for seed in given.seeds:
-            parts = [
-                kept(folder, f"{k}-{seed}-{name}", lambda name=name, split=split, seed=seed: PARTS[name](split, seed, given.trees))
-                for name in given.parts
-            ]
+            parts = [kept(folder, f"{k}-{seed}-{name}", partial(PARTS[name], split, seed, given.trees)) for name in given.parts]
             members.append({name: values for part in parts for name, values in part.items()})
         found[k] = measures(split, members)
     show(found, f"Fashion-MNIST, {given.images:,} images, {len(given.seeds)} seeds, six nominal classes against four")

@@ -67,7 +67,8 @@ def rows_of(name: str, keep: Path, variants: list[str]) -> list[Row]:
 def nearness(augmented: Vector, odd: Vector, train: Vector) -> float:
     """How near augmented embeddings are to the true anomalies: -log of their means' distance over that of train's and the anomalies'."""
     centres = [z.astype(np.float64).mean(axis=0) for z in (augmented, odd, train)]
-    return float(-np.log(max(np.linalg.norm(centres[0] - centres[1]), 1e-9) / max(np.linalg.norm(centres[2] - centres[1]), 1e-9)))
+    near, far = (max(float(np.linalg.norm(centres[k] - centres[1])), 1e-9) for k in (0, 2))
+    return float(-np.log(near / far))
 
 
 def pair_table(rows: list[Row], kind: str) -> Table:

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +74,9 @@ def grid(grid_id: int) -> Normal:
     return Normal(f"grid {grid_id}", X[:N_TRAIN], X[N_TRAIN:-N_TEST], X[-N_TEST:], wild, True)
 
 
-NORMALS: dict[str, Callable[[], Normal]] = {f"fashion {k}": (lambda k=k: fashion(k)) for k in CLASSES} | {
-    f"grid {g}": (lambda g=g: grid(g)) for g in NEW_GRIDS
+NORMALS: dict[str, Callable[[], Normal]] = {
+    **{f"fashion {k}": partial(fashion, k) for k in CLASSES},
+    **{f"grid {g}": partial(grid, g) for g in NEW_GRIDS},
 }
 
 
@@ -127,18 +128,22 @@ def trained(what: str, normal: Normal, keep: Path) -> dict[str, Any]:
 
 def candidate(what: str, kept: dict[str, Any], task: str) -> Candidate:
     """What selectors are told of a trained candidate on one task."""
-    z = [kept[key].astype(np.float64) for key in ("train", "augmented", f"z {task}")]
-    return Candidate(what, *z, kept[f"s {task}"], mixed=what.endswith("RD"))
+    train, augmented, test = (kept[key].astype(np.float64) for key in ("train", "augmented", f"z {task}"))
+    return Candidate(what, train, augmented, test, kept[f"s {task}"], mixed=what.endswith("RD"))
 
 
 def learned(normal: Normal, task: str, X: Image, variant: str, keep: Path) -> dict[str, Any]:
     """Scores of ST-SSAD on a task, what it learned, and the seconds it took; from `keep` where it is there."""
     path = keep / f"{normal.name}-{task}-{variant}.json".replace(" ", "_").replace(":", "")
     if not path.exists():
-        fields = {"matching": {}, "published": {"validation": "published"}, "second order": {"second_order": True}}[variant]
+        ways: dict[str, dict[str, Any]] = {
+            "matching": {},
+            "published": {"validation": "published"},
+            "second order": {"second_order": True},
+        }
         given = {**SETTINGS, "unit_length": normal.unit_length, "suspected": 0.5, "unlabelled": (X, zeros(X))}
         start = time.process_time()
-        detector = make("st_ssad", **given, **fields).fit(normal.train, zeros(normal.train))
+        detector = make("st_ssad", **given, **ways[variant]).fit(normal.train, zeros(normal.train))
         spent = time.process_time() - start
         found = {"scores": detector.score(X, zeros(X)).tolist(), "starts": detector.starts_.tolist(), "seconds": spent}
         path.write_text(json.dumps(found | {"sizes": detector.learned_[-1].tolist()}))

@@ -16,6 +16,7 @@ from core.clicks.job import INGEST, IngestRequest
 from core.errors import InputError, RunCancelledError, RunError
 from core.jobs import process
 from core.jobs import running as jobs
+from core.jobs.job import Job
 from core.runs import run
 from core.store import Store
 from tests.support.drive_job import HANGING
@@ -49,7 +50,7 @@ def free(store: Store) -> bool:
     return is_free and not jobs.folder_of(store, FAKE).exists()
 
 
-def hanging(store: Store) -> "jobs.Job[FakeRequest, list[int]]":
+def hanging(store: Store) -> Job[FakeRequest, list[int]]:
     job = jobs.start(store, FAKE, HANG)
     until(lambda: job.what.isdigit())
     return job

@@ -44,7 +44,7 @@ def test_a_run_ends_and_the_next_one_starts(store: Store, server: Cluster, monke
     assert handle.state == "failed"
     assert "does not answer since" in (handle.error or "")
     server.start()
-    assert [row["run_id"] for row in run.interrupted_runs(store)] == [handle.run_id], "its end could not be written"
+    assert [row["run_id"] for row in run.interrupted_runs(store)] == [handle.id], "its end could not be written"
     use_fake_worker(monkeypatch)
     assert run.score(store).n_banners == 40
     assert run.start(store).wait(60)

@@ -15,7 +15,7 @@ from core.models.latent import job as latent
 from core.models.latent import queries
 from core.models.latent import worker as latent_worker
 from core.models.latent.job import LATENT, Latent
-from core.models.latent.request import LatentRequest
+from core.models.latent.request import LEAST, MOST, LatentRequest
 from core.progress import no_progress
 from core.scoring.grid import IMAGES
 from core.settings import N_BINS
@@ -88,7 +88,7 @@ def test_the_lattice_is_stored_in_the_order_that_it_is_read(store: Store, tmp_pa
     X, layouts = latent_worker.seen(pq.read_table(tmp_path / "banners.parquet"))
     vae = latent_worker.trained(X, layouts, 0, 20)
     code = vae.encode(X[:1], layouts[:1])[0]
-    values = list(range(latent.LEAST, latent.MOST + 1))
+    values = list(range(LEAST, MOST + 1))
     images = latent_worker.lattice(vae, code, layouts[0], values)[:, 0].reshape(-1, N_BINS)
     found = Latent(code.tolist(), 1.0, 0.5, 10, [1.0], 1.0, np.concatenate([images[:2], images]).astype(np.float16))
     for first, second, a, b in ((0, 1, -3, 3), (2, 5, 1, -2), (6, 7, 3, 3), (3, 4, 0, -1)):

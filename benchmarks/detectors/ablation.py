@@ -21,8 +21,8 @@ from core.arrays import Vector
 from core.banners.heatmaps import heatmaps_of
 from core.banners.synthetic import DEMO, make_clicks
 from core.detectors import CATALOGUE
-from core.runs.request import Deep
 from core.scoring.judging import About, Judged, judge
+from core.scoring.task import Deep
 from core.settings import FDR
 
 N_BOOTSTRAP = 200

@@ -25,9 +25,9 @@ from core.banners.heatmaps import Heatmaps, heatmaps_of
 from core.banners.synthetic import DEMO, Fault, GridPlan, make_clicks
 from core.detectors import CATALOGUE, default_names
 from core.features import EXTRACTORS
-from core.runs.request import Deep
 from core.scoring.grid import Scored, score_deep, score_grid
 from core.scoring.judging import About, Judged, candidates, control_sample, judge
+from core.scoring.task import Deep
 from core.settings import FDR
 
 NEW_GRIDS = (333519, 333346)

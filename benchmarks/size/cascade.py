@@ -58,7 +58,7 @@ def write_job(job: Path, heatmaps: Heatmaps, **asked: Any) -> Path:
         folder.mkdir(parents=True)
         day = np.full(len(own), np.datetime64("2026-11-01"))
         pq.write_table(table_of(Grid(own, Days(np.arange(len(own)), day, own.counts))), folder / "0.parquet")
-    (job / "job.json").write_text(json.dumps({"detectors": None, "deep": "none", "fdr": 0.1, "seed": 0, **asked}))
+    (job / "request.json").write_text(json.dumps({"detectors": None, "deep": "none", "fdr": 0.1, "seed": 0, **asked}))
     return job
 
 

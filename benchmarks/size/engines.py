@@ -88,7 +88,7 @@ def run(job: Path, engine: str, cascade: bool, small: int) -> float:
     for left in ("out", "kept"):
         shutil.rmtree(job / left, ignore_errors=True)
     asked = {"detectors": None, "deep": "none", "fdr": 0.1, "seed": 0, "cascade": cascade, "engine": engine, "ray_address": None}
-    (job / "job.json").write_text(json.dumps(asked))
+    (job / "request.json").write_text(json.dumps(asked))
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", WORKER, str(job), str(small)], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start

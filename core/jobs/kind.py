@@ -70,8 +70,7 @@ class Kind(Generic[Request, Task, Result]):
         """Everything between start and end. Raises RunCancelledError where the job was cancelled."""
         job.report(0.0, self.preparing)
         task = self.prepare(store, job, folder)
-        if task is not None:
-            worker.write_request(folder, task)
+        worker.write_request(folder, task)
         low, high = self.share
 
         def report(done: float, what: str, /, **numbers: float) -> None:

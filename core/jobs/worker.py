@@ -46,12 +46,12 @@ def main(task: type[Task]) -> Callable[[Function[Task]], None]:
     return lambda function: run(lambda folder: carry_out(folder, task, function))
 
 
-def carry_out(folder: Path, task: type[Task], function: Function[Task]) -> None:
+def carry_out(folder: Path, task: type[Task], function: Function[Task], niceness: int = NICENESS) -> None:
     """Everything but exit codes: the summary, with the seconds it took, is the last file that is written."""
     parent = folder / PARENT
     if parent.exists():
         end_with(int(parent.read_text()))
-    os.nice(NICENESS)
+    os.nice(niceness)
     began, out = time.perf_counter(), folder / "out"
     out.mkdir(exist_ok=True)
     with others_on_stderr():
@@ -78,14 +78,6 @@ def others_on_stderr() -> Iterator[None]:
             yield
     finally:
         _lines = None
-
-
-def asked_of(job: Path) -> dict[str, Any]:
-    """The job's job.json. From now on this process ends when the parent named there does: nothing would read an orphan's results."""
-    asked: dict[str, Any] = json.loads((job / "job.json").read_text())
-    if "parent_pid" in asked:
-        end_with(int(asked["parent_pid"]))
-    return asked
 
 
 def run(main: Callable[[Path], None]) -> None:

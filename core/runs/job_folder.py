@@ -1,10 +1,6 @@
 """The job folder of one run: what goes to the worker, the worker's process, and what comes back.
 
-    job.json                         {"detectors": [names] | null, "deep": "all" | "candidates" | "none", "fdr": 0.1, "seed": 0,
-                                      "parent_pid": 123,
-                                      "features": folder where features are kept from run to run, beside the store,
-                                      "weights": folder of networks trained on this store, beside it, or its copy weights/ here,
-                                      "engine": "local" | "ray", "ray_address": HOST:PORT | null}
+    request.json                     a RunTask
     heatmaps/grid_id=<id>/*.parquet  banner_id, n_products, domain, day, bins, counts; one or more rows a banner and day;
                                      in a cascade heatmaps/grid_id=<id>/part=<k>/*.parquet, all rows of a banner in one part
     known/references.parquet         grid_id, p (1600): references of the grids that earlier finished runs knew; absent in a first run
@@ -13,21 +9,20 @@
                                      result, too
     out/summary.json                 totals of the run
 
-The child never opens the store. Its process ends when this one does: it watches `parent_pid`.
+The child never opens the store.
 """
 
-import json
-import os
 import shutil
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from core import settings
 from core.features.networks.weight_files import weights_folder
 from core.runs.request import BEFORE, WINDOW, Request
+from core.scoring.task import Chosen, RunTask
 from core.store import Store
 from core.store.queries import selections
 
@@ -35,30 +30,13 @@ PER_PART = 200_000
 """Banners of a part of a grid in a cascade, about."""
 
 
-def write_job(store: Store, folder: Path, request: Request, before: datetime) -> None:
-    """Writes job.json and the heatmaps of all ingests that had finished `before`.
+def write_job(store: Store, folder: Path, request: Request, before: datetime) -> RunTask:
+    """Writes the heatmaps of all ingests that had finished `before`; returns what the child shall do with them.
 
     DuckDB streams the rows: memory stays under its limit however many there are.
     """
     from core.features.cache import folder_of  # here: whoever only shows scores does without it
 
-    features = str(folder_of(store.path.resolve()))
-    job = {
-        "detectors": request.detectors,
-        "deep": request.deep,
-        "fdr": request.fdr,
-        "seed": request.seed,
-        "cascade": request.cascade,
-        "budget": request.budget,
-        "budget_s": request.budget_s,
-        "parent_pid": os.getpid(),
-        "features": features,
-        "weights": str(_weights(store, folder, request)),
-        "chosen": chosen(store),
-        "engine": request.engine,
-        "ray_address": request.ray_address,
-    }
-    (folder / "job.json").write_text(json.dumps(job))
     target = str(folder / "heatmaps").replace("'", "''")
     columns, by = "b.grid_id, h.banner_id, b.n_products, b.domain, h.day, h.bins, h.counts", "grid_id"
     source = f"SELECT {columns} {WINDOW} {BEFORE}"
@@ -69,6 +47,9 @@ def write_job(store: Store, folder: Path, request: Request, before: datetime) ->
         cursor.execute(f"COPY ({source}) TO '{target}' (FORMAT parquet, PARTITION_BY ({by}))", {**request.window, "before": before})
         cursor.fetchall()
         _write_known(cursor, folder)
+    shared = {field.name: getattr(request, field.name) for field in fields(RunTask) if hasattr(request, field.name)}
+    features, weights = str(folder_of(store.path.resolve())), str(_weights(store, folder, request))
+    return RunTask(**shared, features=features, weights=weights, chosen=chosen(store))
 
 
 def _weights(store: Store, folder: Path, request: Request) -> Path:
@@ -79,10 +60,10 @@ def _weights(store: Store, folder: Path, request: Request) -> Path:
     return Path(shutil.copytree(own, folder / "weights", ignore=shutil.ignore_patterns("*.checkpoint")))
 
 
-def chosen(store: Store) -> dict[str, Any] | None:
+def chosen(store: Store) -> Chosen | None:
     """The model that somebody chose for runs: its detector, fields and name; None where nobody did."""
     choice = selections.in_use(store)
-    return None if choice is None else {"detector": choice.detector, "fields": choice.fields, "candidate": choice.candidate}
+    return None if choice is None else Chosen(choice.detector, choice.fields, choice.candidate)
 
 
 KNOWN = """FROM reference r JOIN (SELECT run_id, finished_at, min(finished_at) OVER () AS first_at FROM run_info) i USING (run_id)

@@ -2,16 +2,12 @@
 
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 from core import settings
 from core.errors import InputError
+from core.scoring.task import Deep, EngineName
 from core.store import Store, days
-
-Deep = Literal["all", "candidates", "none"]
-"""Banners that deep detectors look at: all; those who could still be flagged and a control sample; none."""
-EngineName = Literal["local", "ray"]
-"""Where the work goes: processes of this machine, or Ray."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from core.progress import Display
 from core.runs import import_results, job_folder
 from core.runs import request as runs_request
 from core.runs.request import GridCount, Request, RunSummary
+from core.scoring.task import RunTask
 from core.store import Store, clock
 
 APART = timedelta(seconds=1)
@@ -31,7 +32,7 @@ APART = timedelta(seconds=1)
 RunJob: TypeAlias = Job[Request, RunSummary]
 
 
-class RunKind(Kind[Request, None, RunSummary]):
+class RunKind(Kind[Request, RunTask, RunSummary]):
     """Its id is the run_id. Nothing is kept of a cancelled or failed run but its events."""
 
     name = "run"
@@ -63,11 +64,11 @@ class RunKind(Kind[Request, None, RunSummary]):
             detail = {**request.window, "last_day": request.last_day, "detectors": request.detectors}
             _event(cursor, job.id, job.started_at, "started", detail)
 
-    def prepare(self, store: Store, job: RunJob, folder: Path) -> None:
-        """Writes job.json and the heatmaps."""
-        job_folder.write_job(store, folder, job.request, job.started_at)
+    def prepare(self, store: Store, job: RunJob, folder: Path) -> RunTask:
+        """Writes the heatmaps."""
+        return job_folder.write_job(store, folder, job.request, job.started_at)
 
-    def take_in(self, store: Store, job: RunJob, task: None, folder: Path, summary: dict[str, Any]) -> RunSummary:
+    def take_in(self, store: Store, job: RunJob, task: RunTask, folder: Path, summary: dict[str, Any]) -> RunSummary:
         """Takes the results in, again where another threshold version came into force meanwhile."""
         while True:
             try:

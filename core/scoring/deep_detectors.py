@@ -5,7 +5,6 @@ In: scored parts, and `read`, which gives the clicks of the banners of a part by
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from core.scoring import grid as scoring
 from core.scoring.grid import FeatureSource, Scored
 from core.scoring.parts import Read
 from core.scoring.progress import DEEP_SHARE, SCORE_SHARE
+from core.scoring.task import RunTask
 
 
 def check(names: list[str], own_weights: str | None) -> None:
@@ -32,12 +32,12 @@ def check(names: list[str], own_weights: str | None) -> None:
             raise InputError(reason)
 
 
-def look_deep(scored: list[Scored], names: list[str], looked: Mask, usable: Mask, asked: dict[str, Any], read: Read) -> None:
+def look_deep(scored: list[Scored], names: list[str], looked: Mask, usable: Mask, task: RunTask, read: Read) -> None:
     """Adds scores of the deep detectors `names` for the banners `looked` (n,); anchors rest on those that are `usable` (n,)."""
     starts = np.cumsum([0, *[len(part.banner_id) for part in scored]])
-    source = _source(asked.get("features"))
+    source = _source(task.features)
     for k, name in enumerate(names):
-        extractor = _extractor(name, asked.get("weights"))
+        extractor = _extractor(name, task.weights)
         for i, part in enumerate(scored):
             share = (k + i / len(scored)) / len(names)
             say(SCORE_SHARE + (DEEP_SHARE - SCORE_SHARE) * share, f"{name} looks at {int(looked.sum()):,} of {len(looked):,} banners")

@@ -30,6 +30,7 @@ from core.features.click_features import ClickFeatures
 from core.features.count_sketch import extract_reduced
 from core.scoring.below_bulk import below_bulk
 from core.scoring.fault_families import TEMPLATE
+from core.scoring.task import Chosen, RunTask
 from core.statistics.p_values import few_clicks_limit
 
 IMAGES = Images(noise_sd=0.03)
@@ -75,7 +76,7 @@ def score_grid(
     names: list[str],
     step: Callable[[str], None],
     own_weights: Path | None = None,
-    chosen: dict[str, Any] | None = None,
+    chosen: Chosen | None = None,
 ) -> Scored:
     """Scores and diagnoses the banners of one grid by detectors that learn from these very banners: see `GridScorer`."""
     scorer = GridScorer(int(heatmaps.grid_id[0]), reference, names, own_weights, chosen)
@@ -89,15 +90,15 @@ class Detectors:
     names: list[str]
     own_weights: Path | None = None
     """Absolute, or named from the job folder on."""
-    chosen: dict[str, Any] | None = None
+    chosen: Chosen | None = None
 
     @classmethod
-    def asked(cls, names: list[str], asked: dict[str, Any], job: Path) -> Self:
-        """`names` as a job asks for them."""
-        weights = Path(asked["weights"]) if asked.get("weights") else None
+    def of(cls, names: list[str], task: RunTask, job: Path) -> Self:
+        """`names` as a task asks for them."""
+        weights = Path(task.weights) if task.weights else None
         if weights is not None and weights.is_relative_to(job):
             weights = weights.relative_to(job)
-        return cls(names, weights, asked.get("chosen"))
+        return cls(names, weights, task.chosen)
 
     def under(self, job: Path) -> "Detectors":
         """These where the job lies here."""
@@ -123,7 +124,7 @@ class GridScorer:
     reference: Reference
     names: list[str]
     own_weights: Path | None = None
-    chosen: dict[str, Any] | None = None
+    chosen: Chosen | None = None
 
     def fit(self, heatmaps: Heatmaps, step: Callable[[str], None]) -> Self:
         """Learns what is normal from banners of the grid, of which some may be broken."""
@@ -180,8 +181,8 @@ class GridScorer:
             self.fit_s_[name] = 0.0  # told once, however many banners follow
         what = (heatmaps.banner_id, heatmaps.grid_id, heatmaps.n_products, heatmaps.domain, heatmaps.n_clicks)
         weights = {name: self.weights_[name] for name in names}
-        if self.chosen and self.chosen["detector"] in names:
-            weights[self.chosen["detector"]] = self.chosen["candidate"]
+        if self.chosen and self.chosen.detector in names:
+            weights[self.chosen.detector] = self.chosen.candidate
         read = self._read
         limit = np.minimum(self._limit(heatmaps), self.below_.limit(heatmaps.n_clicks, scores, self._score))
         self._read = read
@@ -206,9 +207,9 @@ class GridScorer:
 
     def _chosen_fields(self, name: str) -> dict[str, Any]:
         """What a detector's fields are where it is the chosen one; JSON has no tuples."""
-        if self.chosen is None or self.chosen["detector"] != name:
+        if self.chosen is None or self.chosen.detector != name:
             return {}
-        return {key: tuple(value) if isinstance(value, list) else value for key, value in self.chosen["fields"].items()}
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in self.chosen.fields.items()}
 
     def carry(self, heatmaps: Heatmaps, rows: NDArray[np.int64], some: Heatmaps) -> None:
         """Keeps what is known of the banners of `heatmaps` at `rows`, which are those of `some`: evidence and limit of few clicks."""

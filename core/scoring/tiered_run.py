@@ -34,6 +34,7 @@ from core.scoring.parts import Grid, Part, grid_of, read_part
 from core.scoring.progress import SCORE_SHARE, WRITE_SHARE
 from core.scoring.result_tables import write, write_days
 from core.scoring.tables import table
+from core.scoring.task import RunTask
 from core.scoring.tiered_part import Learned, Looked, look
 from core.scoring.tiers import TIERS, Budget, Cleared, gate_scores
 
@@ -60,20 +61,20 @@ class Sample:
         return int(self.heatmaps.grid_id[0])
 
 
-def score(job: Path, parts: list[Part], quick: list[str], deep: list[str], asked: dict[str, Any], engine: Engine) -> dict[str, Any]:
+def score(job: Path, parts: list[Part], quick: list[str], deep: list[str], task: RunTask, engine: Engine) -> dict[str, Any]:
     """Scores the parts in tiers, and writes all tables; returns the totals. Raises InputError where the detectors cannot be tiered."""
     _check(quick)
     templates.prepare()
-    fdr, seed = float(asked["fdr"]), int(asked.get("seed", 0))
+    fdr, seed = task.fdr, task.seed
     samples = draw_samples(job, parts, seed, engine)
-    detectors = Detectors.asked(quick, asked, job)
-    learned = learn(job, samples, detectors, Budget(asked.get("budget"), asked.get("budget_s")), fdr, engine)
+    detectors = Detectors.of(quick, task, job)
+    learned = learn(job, samples, detectors, Budget(task.budget, task.budget_s), fdr, engine)
     found = engine.spread(look_at, learned, [part.within(job) for part in parts], lambda part: part.files(job))
     looked = []
     for k, part in enumerate(parts):
         say(LEARN_SHARE + (SCORE_SHARE - LEARN_SHARE) * k / len(parts), f"looking at grid {part.grid_id}: part {k + 1} of {len(parts)}")
         looked.append(next(found))
-    return _finish(job, learned, looked, deep, asked)
+    return _finish(job, learned, looked, deep, task)
 
 
 def look_at(learned: Learned, part: Part, job: Path, step: Step) -> Looked:
@@ -188,9 +189,9 @@ def fit_grid(given: tuple[Reference, Detectors], sample: Sample, job: Path, step
     return scorer, scorer.raw(sample.control, detectors.names, quiet), time.process_time() - began
 
 
-def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], asked: dict[str, Any]) -> dict[str, Any]:
+def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], task: RunTask) -> dict[str, Any]:
     """Flags, first days and tables, once all parts were looked at; returns the totals."""
-    out, fdr = job / "out", float(asked["fdr"])
+    out, fdr = job / "out", task.fdr
     scored = [part.scored for part in looked]
     about = About(*(result_tables.gathered(scored, name) for name in About._fields))
     stands_for = _stands_for(looked)
@@ -204,9 +205,9 @@ def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], 
         drawn = np.concatenate([part.control for part in looked])
         control = np.zeros(len(drawn), dtype=bool)
         n_products = result_tables.gathered(scored, "n_products")
-        control[drawn] = judging.control_sample(about.grid_id[drawn], n_products[drawn], int(asked.get("seed", 0)))
-        wanted = np.ones(len(drawn), dtype=bool) if asked["deep"] == "all" else judging.candidates(first, about.grid_id, control)
-        look_deep(scored, deep, wanted, control & ~first.flagged, asked, read)
+        control[drawn] = judging.control_sample(about.grid_id[drawn], n_products[drawn], task.seed)
+        wanted = np.ones(len(drawn), dtype=bool) if task.deep == "all" else judging.candidates(first, about.grid_id, control)
+        look_deep(scored, deep, wanted, control & ~first.flagged, task, read)
         slow = {name: np.concatenate([part.scores[name] for part in scored]) for name in deep}
         heard = learned.judge.take_in(heard, slow, about, control, drawn)
     judged = learned.judge.verdict(heard, about, fdr, stands_for)
@@ -234,8 +235,8 @@ def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], 
         "settings": {
             "deep_weight": round(judged.deep_weight, 4),
             "cascade": True,
-            "budget": asked.get("budget"),
-            "budget_s": asked.get("budget_s"),
+            "budget": task.budget,
+            "budget_s": task.budget_s,
         },
     }
 

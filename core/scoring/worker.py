@@ -2,12 +2,10 @@
 
     python -m core.scoring.worker JOBDIR
 
-Reads job.json, heatmaps/grid_id=<id>/*.parquet, one grid at a time, and known/references.parquet where there is one; writes
-out/<table>/*.parquet and last out/summary.json.
-Prints one JSON object a line: {"done": 0..1, "what": …}, or {"error": …} and exit code 2 for what the user can mend.
+Reads request.json (a RunTask), heatmaps/grid_id=<id>/*.parquet, one grid at a time, and known/references.parquet where there is one; writes
+out/<table>/*.parquet. `core.jobs.worker` does the rest.
 """
 
-import json
 import platform
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -21,9 +19,10 @@ from core.banners.fitting import fit_reference
 from core.banners.reference import Reference, joined
 from core.detectors import CATALOGUE, default_names, load_libraries, make
 from core.errors import InputError
-from core.jobs import executors, ray_executor
+from core.jobs import executors, ray_executor, worker
 from core.jobs.executors import Engine, Step
-from core.jobs.worker import asked_of, run, say
+from core.jobs.worker import run, say
+from core.progress import Progress
 from core.scoring import judging, result_tables, tiered_run
 from core.scoring.all_grids import score_across
 from core.scoring.deep_detectors import check, look_deep
@@ -33,6 +32,7 @@ from core.scoring.new_grids import find_strangers
 from core.scoring.parts import Part, parts_of, read_part
 from core.scoring.progress import SCORE_SHARE, WRITE_SHARE
 from core.scoring.result_tables import write, write_days
+from core.scoring.task import Chosen, RunTask
 
 FIT_SHARE = 0.15
 """Share of the run that is done after fitting the references."""
@@ -40,39 +40,41 @@ FIT_SHARE = 0.15
 
 def main(job: Path) -> None:
     """Runs the job in `job`; every result file is complete before summary.json appears."""
-    asked = asked_of(job)
+    worker.carry_out(job, RunTask, score_run, niceness=0)
+
+
+def score_run(job: Path, task: RunTask, progress: Progress) -> dict[str, Any]:
+    """Scores the heatmaps in the folder `job` and writes all tables; returns the totals."""
     start = time.perf_counter()
-    quick, deep = _parted(asked.get("detectors") or _with_chosen(default_names(), asked.get("chosen")), asked["deep"])
-    check(deep, asked.get("weights"))
+    quick, deep = _parted(task.detectors or _with_chosen(default_names(), task.chosen), task.deep)
+    check(deep, task.weights)
     parts = parts_of(job)
     if not parts:
-        raise InputError("A run needs clicks, however the job holds none. Widen the window or ingest a log.")
+        raise InputError("A run needs clicks: the job holds none. Widen the window or ingest a log.")
     load_libraries([*quick, *deep])
-    score = tiered_run.score if asked.get("cascade") else _score_all
-    with _engine(job, parts, asked) as engine:
-        totals = score(job, parts, quick, deep, asked, engine)
-    summary = {
+    score = tiered_run.score if task.cascade else _score_all
+    with _engine(job, parts, task) as engine:
+        totals = score(job, parts, quick, deep, task, engine)
+    return {
         **totals,
         "settings": {
             "detectors": [*quick, *deep],
-            "deep": asked["deep"],
-            "engine": asked.get("engine", "local"),
-            "seed": asked.get("seed", 0),
+            "deep": task.deep,
+            "engine": task.engine,
+            "seed": task.seed,
             "seconds": round(time.perf_counter() - start, 3),
             "python": platform.python_version(),
             "numpy": np.__version__,
             **totals["settings"],
         },
     }
-    (job / "out" / "summary.json").write_text(json.dumps(summary))
-    say(1.0, "finished")
 
 
-def _engine(job: Path, parts: list[Part], asked: dict[str, Any]) -> AbstractContextManager[Engine]:
+def _engine(job: Path, parts: list[Part], task: RunTask) -> AbstractContextManager[Engine]:
     """Where the grids or their parts are looked at."""
-    if asked.get("engine") == "ray":
-        say(0.0, "starting Ray" if asked["ray_address"] is None else f"joining the Ray cluster at {asked['ray_address']}")
-        return ray_executor.started(job, asked["ray_address"])
+    if task.engine == "ray":
+        say(0.0, "starting Ray" if task.ray_address is None else f"joining the Ray cluster at {task.ray_address}")
+        return ray_executor.started(job, task.ray_address)
     return nullcontext(executors.local(job, [part.folder for part in parts]))
 
 
@@ -89,17 +91,17 @@ def _parted(names: list[str], deep: str) -> tuple[list[str], list[str]]:
     return quick, slow if deep != "none" else []
 
 
-def _with_chosen(names: list[str], chosen: dict[str, Any] | None) -> list[str]:
+def _with_chosen(names: list[str], chosen: Chosen | None) -> list[str]:
     """The default run, and the model that somebody chose for it."""
-    return names if chosen is None or chosen["detector"] in names else [*names, chosen["detector"]]
+    return names if chosen is None or chosen.detector in names else [*names, chosen.detector]
 
 
-def _score_all(job: Path, parts: list[Part], quick: list[str], deep: list[str], asked: dict[str, Any], engine: Engine) -> dict[str, Any]:
+def _score_all(job: Path, parts: list[Part], quick: list[str], deep: list[str], task: RunTask, engine: Engine) -> dict[str, Any]:
     """Scores every banner by every quick detector, and writes all tables; returns the totals. A part is a whole grid here."""
-    out, fdr = job / "out", float(asked["fdr"])
+    out, fdr = job / "out", task.fdr
     reference = _fit_references(job, parts, engine)
     within = [name for name in quick if not CATALOGUE[name].across]
-    detectors = Detectors.asked(within, asked, job)
+    detectors = Detectors.of(within, task, job)
     scored = _score(job, parts, reference, detectors, engine)
     together = [name for name in quick if CATALOGUE[name].across]
     of_grid = {part.grid_id: part for part in parts}
@@ -108,7 +110,7 @@ def _score_all(job: Path, parts: list[Part], quick: list[str], deep: list[str], 
     say(SCORE_SHARE, "comparing all banners")
     judged = _judge(scored, fdr) if quick else None
     if deep:
-        control = _look_deep(scored, parts, deep, judged, asked)
+        control = _look_deep(scored, parts, deep, judged, task)
         judged = _judge(scored, fdr, control)
     assert judged is not None
     strangers = find_strangers(job / "known" / "references.parquet", scored, lambda i: read_part(parts[i]))
@@ -184,16 +186,16 @@ def _judge(scored: list[Scored], fdr: float, control: Mask | None = None) -> Jud
     return judging.judge(scores, About(*(result_tables.gathered(scored, name) for name in About._fields)), fdr, control)
 
 
-def _look_deep(scored: list[Scored], parts: list[Part], names: list[str], judged: Judged | None, asked: dict[str, Any]) -> Mask:
+def _look_deep(scored: list[Scored], parts: list[Part], names: list[str], judged: Judged | None, task: RunTask) -> Mask:
     """Scores of the deep detectors on everybody, or on those who could still be flagged and on a control sample, which it returns."""
     grid_id, n_products = result_tables.gathered(scored, "grid_id"), result_tables.gathered(scored, "n_products")
-    if judged is None or asked["deep"] == "all":
+    if judged is None or task.deep == "all":
         control = looked = np.ones(len(grid_id), dtype=bool)
     else:
-        control = judging.control_sample(grid_id, n_products, int(asked.get("seed", 0)))
+        control = judging.control_sample(grid_id, n_products, task.seed)
         looked = judging.candidates(judged, grid_id, control)
     usable = control if judged is None else control & ~judged.flagged
-    look_deep(scored, names, looked, usable, asked, lambda i: read_part(parts[i]))
+    look_deep(scored, names, looked, usable, task, lambda i: read_part(parts[i]))
     return control
 
 

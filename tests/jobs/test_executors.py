@@ -23,6 +23,7 @@ from core.scoring import tiered_run
 from core.scoring import tiers as cascade
 from core.scoring.grid import GridScorer, quiet
 from core.scoring.parts import parts_of, read_part
+from core.scoring.task import RunTask
 from core.scoring.tiered_part import Learned
 from tests.scoring.test_tiers import NAMES, banners
 from tests.scoring.test_worker import ROOT, table, write_job
@@ -148,7 +149,7 @@ def grids(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[dict[str, Any]]]:
 
 
 def test_a_cascade_over_processes_is_that_of_one_process_to_the_last_digit(tmp_path: Path, grids: dict[int, Any]) -> None:
-    asked = {"fdr": 0.1, "deep": "none"}
+    asked = RunTask(fdr=0.1, deep="none")
     totals = []
     for name in ("one", "three"):
         job = write_job(tmp_path / name, grids, detectors=NAMES)

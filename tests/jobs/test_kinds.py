@@ -20,11 +20,16 @@ from core.models.latent.request import LatentRequest
 from core.models.selection.request import SelectionRequest
 from core.models.training.request import TrainRequest
 from core.runs.request import Request
+from core.scoring.task import Chosen, RunTask
 from core.ui.session.kinds import ACTIONS, KINDS
 
 ROOT = Path(__file__).parents[2]
 SAMPLES: dict[str, list[Any]] = {
-    "run": [Request(), Request(["knn"], [7], date(2026, 11, 1), deep="all", cascade=True, budget=0.5, engine="ray", ray_address="a:1")],
+    "run": [
+        Request(),
+        RunTask(chosen=Chosen("knn", {"k": 3}, "c")),
+        Request(["knn"], [7], date(2026, 11, 1), deep="all", cascade=True, budget=0.5, engine="ray", ray_address="a:1"),
+    ],
     "ingest": [IngestRequest([Path("/logs/a.csv")], {"banner_id": "creative"}, Options(known="add", uploaded=True, author="ana"))],
     "map": [MapRequest(None, "heatmap", "pca"), MapTask("heatmap", "mvu", "/f", "/w", "0190")],
     "audit": [AuditRequest(), AuditTask(10, None, ["simclr"], "/f", "/w", 3, ["knn"], 12, 13, 1)],

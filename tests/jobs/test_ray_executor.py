@@ -1,6 +1,5 @@
 """Runs over Ray: the same as over processes of this machine, also where a process is killed; what is missing is said."""
 
-import json
 import os
 import signal
 import socket
@@ -26,6 +25,7 @@ from core.scoring import tiered_run
 from core.scoring import tiers as cascade
 from core.scoring.grid import Detectors
 from core.scoring.parts import parts_of
+from core.scoring.task import RunTask
 from core.store import Store
 from tests.jobs.test_executors import EXACT, double, nothing_read, refuse, threads
 from tests.scoring.test_tiers import NAMES, banners, store
@@ -86,7 +86,7 @@ def test_a_cascade_over_ray_with_a_killed_process_is_that_of_one_process(cluster
     for name in ("one", "ray"):
         job = write_job(tmp_path / name, {5: banners(5, 500, 20), 8: banners(8, 60, 0), 9: banners(9, 320, 9)}, detectors=names)
         engine = Here(job) if name == "one" else Killing(job, marks)
-        totals.append(tiered_run.score(job, parts_of(job), names, [], {"fdr": 0.1, "deep": "none"}, engine))
+        totals.append(tiered_run.score(job, parts_of(job), names, [], RunTask(fdr=0.1, deep="none"), engine))
     assert totals[0] == totals[1]
     for name in (*EXACT, "cleared"):
         assert table(tmp_path / "one", name).equals(table(tmp_path / "ray", name)), name
@@ -117,7 +117,7 @@ def test_networks_of_the_store_travel(cluster: None, tmp_path: Path) -> None:
     save_file({name: 0.9 * w for name, w in load_file(shipped).items()}, job / "weights" / shipped.name)
     samples = tiered_run.draw_samples(job, parts_of(job), 0, Here(job))
     reference = tiered_run._fit_references(samples, Here(job))
-    detectors = Detectors.asked(["ssad_clicks"], {"weights": str(job / "weights")}, job)
+    detectors = Detectors.of(["ssad_clicks"], RunTask(weights=str(job / "weights")), job)
     assert detectors.own_weights == Path("weights")
     one, ray = (
         [
@@ -217,8 +217,8 @@ def test_a_job_for_ray_takes_the_networks_of_the_store_along(store: Store, tmp_p
     for name in ("local", "ray"):
         (tmp_path / name).mkdir()
     for engine, expected in (("local", own), ("ray", tmp_path / "ray" / "weights")):
-        job_folder.write_job(store, tmp_path / engine, request.Request(engine=engine), datetime(2100, 1, 1))  # type: ignore[arg-type]
-        assert json.loads((tmp_path / engine / "job.json").read_text())["weights"] == str(expected)
+        task = job_folder.write_job(store, tmp_path / engine, request.Request(engine=engine), datetime(2100, 1, 1))  # type: ignore[arg-type]
+        assert task.weights == str(expected)
     assert [path.name for path in (tmp_path / "ray" / "weights").iterdir()] == ["ssad_clicks.safetensors"]
     assert not (tmp_path / "local" / "weights").exists()
 

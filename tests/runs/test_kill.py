@@ -1,6 +1,5 @@
 """A run that is killed leaves nothing half-done, and the next one completes."""
 
-import json
 import os
 import random
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.jobs import running as jobs
+from core.jobs import worker
 from core.runs import import_results, job_folder, request, run
 from core.store import Store
 from tests.support.unscored_store import ROOT, fill, use_fake_worker
@@ -74,10 +74,9 @@ def test_an_orphaned_worker_ends_itself(tmp_path: Path) -> None:
     with Store(tmp_path / "s.duckdb") as store:
         fill(store)
         folder.mkdir()
-        job_folder.write_job(store, folder, request.Request(), datetime(2100, 1, 1))
-    asked = json.loads((folder / "job.json").read_text())
-    assert asked["parent_pid"] == os.getpid()
-    (folder / "job.json").write_text(json.dumps({**asked, "parent_pid": 2**22 + 1}))  # above the largest process id there can be
+        worker.write_request(folder, job_folder.write_job(store, folder, request.Request(), datetime(2100, 1, 1)))
+    assert (folder / "parent.pid").read_text() == str(os.getpid())
+    (folder / "parent.pid").write_text(str(2**22 + 1))  # above the largest process id there can be
     done = subprocess.run(
         [sys.executable, "-m", "core.scoring.worker", str(folder)], cwd=ROOT, timeout=60, capture_output=True, check=False
     )

@@ -19,6 +19,7 @@ from core.scoring import tiered_run
 from core.scoring import tiers as cascade
 from core.scoring.grid import Detectors
 from core.scoring.parts import grid_of, parts_of, read_part, table_of
+from core.scoring.task import RunTask
 from core.scoring.tiers import Budget, Cleared, fit_gates, gate_scores
 from core.statistics.p_values import benjamini_hochberg
 from core.store import Store
@@ -50,7 +51,7 @@ def banners(grid_id: int, n: int, n_broken: int) -> list[dict[str, Any]]:
 
 
 def score(job: Path, **asked: Any) -> dict[str, Any]:
-    found = tiered_run.score(job, parts_of(job), NAMES, [], {"fdr": 0.1, "deep": "none", **asked}, Here(job))
+    found = tiered_run.score(job, parts_of(job), NAMES, [], RunTask(**{"fdr": 0.1, "deep": "none", **asked}), Here(job))
     return {**found, "looked": table(job, "result").to_pylist(), "cleared": table(job, "cleared").to_pylist()}
 
 
@@ -211,7 +212,7 @@ def test_the_loudest_statistic_decides() -> None:
 
 def test_detectors_that_make_no_tiers_are_refused(tmp_path: Path) -> None:
     job = write_job(tmp_path / "job", {5: banners(5, 20, 0)})
-    asked = {"fdr": 0.1, "deep": "none"}
+    asked = RunTask(fdr=0.1, deep="none")
     with pytest.raises(InputError, match=r"clears banners by statistics and likelihood_ratio, however the run takes knn\."):
         tiered_run.score(job, parts_of(job), ["knn"], [], asked, Here(job))
     with pytest.raises(InputError, match="one grid at a time, however entropy"):
@@ -224,7 +225,7 @@ def test_the_worker_takes_the_tiers_from_its_job(tmp_path: Path) -> None:
     assert summary["settings"]["cascade"] is True
     assert summary["n_cleared"] == 0
     assert [t["name"] for t in table(job, "tier").to_pylist()] == ["statistics", "templates", "all detectors"]
-    assert json.loads((job / "job.json").read_text())["cascade"] is True
+    assert json.loads((job / "request.json").read_text())["cascade"] is True
 
 
 SMALL_CONTROL = """

@@ -35,7 +35,7 @@ def write_job(folder: Path, grids: dict[int, list[dict[str, Any]]], **asked: Any
     columns = {"banner_id": pa.string(), "n_products": pa.int16(), "domain": pa.string(), "day": pa.date32()}
     schema = pa.schema([*columns.items(), ("bins", pa.list_(pa.uint16())), ("counts", pa.list_(pa.uint32()))])
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "job.json").write_text(json.dumps({"detectors": NAMES, "deep": "none", "fdr": 0.1, "seed": 0, **asked}))
+    (folder / "request.json").write_text(json.dumps({"detectors": NAMES, "deep": "none", "fdr": 0.1, "seed": 0, **asked}))
     (folder / "heatmaps").mkdir()
     for grid_id, rows in grids.items():
         at = folder / "heatmaps" / f"grid_id={grid_id}"

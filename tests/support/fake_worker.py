@@ -43,7 +43,7 @@ def say(**message: object) -> None:
 
 
 def main(job: Path, behaviour: str) -> None:
-    asked = json.loads((job / "job.json").read_text())
+    asked = json.loads((job / "request.json").read_text())
     if behaviour == "error":
         say(error=f"Detectors are named as in the catalogue, however {asked['detectors']} is not. Choose another.")
         sys.exit(2)

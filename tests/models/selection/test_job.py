@@ -30,6 +30,7 @@ from core.models.selection.variants import PATCHES, Sets, contenders, trained
 from core.review import labels
 from core.runs import job_folder
 from core.scoring.grid import IMAGES, score_grid
+from core.scoring.task import Chosen
 from core.store import Store
 from core.store.queries import runs, selections
 from core.store.queries.runs import last_finished
@@ -226,11 +227,7 @@ def test_what_runs_take_is_the_latest_choice_and_nothing_is_overwritten(store: S
     choice = selections.in_use(store)
     assert choice is not None
     assert (choice.candidate, choice.detector, choice.chosen_by) == ("aligned", "ssad_cutout", "ana")
-    assert job_folder.chosen(store) == {
-        "detector": "ssad_cutout",
-        "fields": {"area": [0.15, 0.4], "dynamic": False},
-        "candidate": "aligned",
-    }
+    assert job_folder.chosen(store) == Chosen("ssad_cutout", {"area": [0.15, 0.4], "dynamic": False}, "aligned")
     model_selection.use(store, found, None, "ben")
     assert selections.in_use(store) is None
     assert store.rows("SELECT count(*) AS n FROM model_choice")[0]["n"] == 3

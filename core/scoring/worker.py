@@ -18,6 +18,7 @@ import numpy as np
 
 from core.banners.fitting import fit_reference
 from core.banners.reference import Reference, joined
+from core.banners.views import late_starts, views_of
 from core.detectors import CATALOGUE, default_names, load_libraries, make
 from core.errors import InputError
 from core.jobs import executors, ray_executor
@@ -29,7 +30,7 @@ from core.scoring.deep_detectors import check, look_deep
 from core.scoring.grid import Detectors, Scored, score_grid
 from core.scoring.judging import About, Judged, Mask
 from core.scoring.new_grids import find_strangers
-from core.scoring.parts import Part, parts_of, read_part
+from core.scoring.parts import Part, days_of, parts_of, read_part
 from core.scoring.progress import SCORE_SHARE, WRITE_SHARE
 from core.scoring.result_tables import write, write_days
 
@@ -157,7 +158,8 @@ def _score(job: Path, parts: list[Part], reference: Reference, detectors: Detect
     items.sort(key=lambda item: item.part.n_bytes(job), reverse=True)  # or all would wait for a large one at the end
     reads = lambda item: [*item.part.files(job), *detectors.files(job)]  # noqa: E731
     out = []
-    for item, scored in zip(items, engine.spread(score_part, (reference, detectors), items, reads, told), strict=True):
+    given = reference, detectors, late_starts(*days_of(parts))
+    for item, scored in zip(items, engine.spread(score_part, given, items, reads, told), strict=True):
         out.append(scored)
         at[0] = max(at[0], len(out) * in_all // len(parts))  # where nobody hears of steps
         say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * at[0] / in_all, f"{item.told}: done")
@@ -171,11 +173,12 @@ class Numbered(NamedTuple):
     told: str
 
 
-def score_part(given: tuple[Reference, Detectors], item: Numbered, job: Path, step: Step) -> Scored:
+def score_part(given: tuple[Reference, Detectors, list[np.datetime64]], item: Numbered, job: Path, step: Step) -> Scored:
     """Scores and diagnoses of one grid: a piece of work."""
-    reference, detectors = given[0], given[1].under(job)
-    heatmaps, tell = read_part(item.part.under(job)).heatmaps, lambda what: step(f"{item.told}: {what}")
-    return score_grid(heatmaps, reference, detectors.names, tell, detectors.own_weights, detectors.chosen)
+    reference, detectors, starts = given[0], given[1].under(job), given[2]
+    grid, tell = read_part(item.part.under(job)), lambda what: step(f"{item.told}: {what}")
+    views = views_of(grid.heatmaps, grid.days, starts)
+    return score_grid(grid.heatmaps, reference, detectors.names, tell, detectors.own_weights, detectors.chosen, views)
 
 
 def _judge(scored: list[Scored], fdr: float, control: Mask | None = None) -> Judged:

@@ -115,7 +115,7 @@ def test_networks_of_the_store_travel(cluster: None, tmp_path: Path) -> None:
     (job / "weights").mkdir()
     shipped = find_weights("ssad_clicks")
     save_file({name: 0.9 * w for name, w in load_file(shipped).items()}, job / "weights" / shipped.name)
-    samples = tiered_run.draw_samples(job, parts_of(job), 0, Here(job))
+    samples = tiered_run.draw_samples(job, parts_of(job), 0, [], Here(job))
     reference = tiered_run._fit_references(samples, Here(job))
     detectors = Detectors.asked(["ssad_clicks"], {"weights": str(job / "weights")}, job)
     assert detectors.own_weights == Path("weights")

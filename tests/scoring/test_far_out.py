@@ -33,7 +33,7 @@ def judged(counts: Any) -> Judged:
     """What a run says of the banners of one grid."""
     of = heatmaps(counts)
     scored = score_grid(of, fit_reference(of), NAMES, lambda what: None)
-    return judge(scored.scores, About(scored.grid_id, scored.n_clicks, scored.limit, scored.log_odds), FDR)
+    return judge(scored.scores, About(scored.grid_id, scored.n_clicks, scored.limit, scored.evidence), FDR)
 
 
 def shifted(seed: int, n_clicks: int) -> np.ndarray:

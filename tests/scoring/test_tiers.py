@@ -89,7 +89,7 @@ def test_what_is_broken_is_flagged_and_not_cleared(job: Path) -> None:
 
 
 def test_control_banners_stand_for_those_that_were_cleared(job: Path) -> None:
-    samples = tiered_run.draw_samples(job, parts_of(job), 0, Here(job))
+    samples = tiered_run.draw_samples(job, parts_of(job), 0, [], Here(job))
     learned = tiered_run.learn(job, samples, Detectors(NAMES), Budget(), 0.1, Here(job))
     from core.scoring.tiered_part import look
 

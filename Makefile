@@ -28,7 +28,7 @@ test: $(VENV)/dev.stamp
 check: $(VENV)/dev.stamp
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-	$(BIN)/python -m mypy core
+	$(BIN)/python -m mypy core app.py pages benchmarks
 
 $(VENV)/run.stamp: requirements.txt | $(VENV)/bin/pip
 	$(BIN)/python -m pip install --quiet -r requirements.txt

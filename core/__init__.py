@@ -1,6 +1,7 @@
 """Heatproof finds and explains broken ad banners from where people click on them.
 
-PACKAGES is read by a test: a package imports only from those above it in this list, and from errors, settings, logs and arrays.
+PACKAGES is read by a test: a package imports only from those above it in this list, and from errors, settings, logs, arrays and
+progress.
 In every package numbers stand in plain modules, `queries` read the store, `job` goes from the store to the store, and `worker` is the
 child process, which never opens it.
 """
@@ -14,7 +15,7 @@ PACKAGES: dict[str, str] = {
     "features": "Extractors, one a file, and the networks behind them.",
     "detectors": "The catalogue: one file a method or close family.",
     "store": "One DuckDB file or a lake: opening, locks, schema, queries by name, backup.",
-    "jobs": "Worker processes, and how work is spread over processes and machines.",
+    "jobs": "Background work: one mechanism for every kind, and how work is spread over processes and machines.",
     "scoring": "The child side of a run: Parquet in, Parquet out, no database.",
     "clicks": "Click logs into bins of the store.",
     "embeddings": "Maps of banners: principal components and maximum variance unfolding.",

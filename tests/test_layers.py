@@ -13,7 +13,7 @@ from core import PACKAGES
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "core"
 FILES = sorted(CORE.rglob("*.py"))
-EVERYWHERE = {"errors", "settings", "logs", "arrays"}
+EVERYWHERE = {"errors", "settings", "logs", "arrays", "progress"}
 """Modules that every package may import; a folder where one has parts."""
 HEAVY = ("torch", "transformers", "sklearn")
 NO_DATABASE = {"statistics", "banners", "features", "detectors", "scoring"}

@@ -116,7 +116,7 @@ def test_a_stores_life_leaves_its_events(lines: Lines, tmp_path: Path, monkeypat
     by_name = {line["event"]: line for line in found}
     names = [line["event"] for line in found if line["event"] != "store_opened"]
     assert names == [
-        "ingest_finished", "ingest_finished", "ingest_failed", "run_started", "run_finished", "label_written", "refused", "copy_finished",
+        "ingest_finished", "ingest_finished", "ingest_failed", "job_started", "job_finished", "label_written", "refused", "copy_finished",
         "backup_finished", "prune_finished", "restore_finished",
     ]  # fmt: skip
     assert len(found[0]["steps"]) > 10
@@ -124,8 +124,8 @@ def test_a_stores_life_leaves_its_events(lines: Lines, tmp_path: Path, monkeypat
     assert (found[1]["accepted"], found[1]["already_ingested"]) == (1, False)
     assert (found[2]["accepted"], found[2]["already_ingested"]) == (0, True)
     assert "however" in by_name["ingest_failed"]["error"]
-    finished = {"event": "run_finished", "run_id": summary.run_id, "banners": 41, "flagged": summary.n_flagged}
-    assert by_name["run_finished"] == finished
+    finished = {"event": "job_finished", "kind": "run", "run_id": summary.run_id, "banners": 41, "flagged": summary.n_flagged}
+    assert by_name["job_finished"] == finished
     assert by_name["refused"] == {"event": "refused", "action": "ingest", "role": "viewer"}
     assert by_name["backup_finished"]["bytes"] == n_bytes
     assert "example.org" not in json.dumps(found), "who it was stands in the store"
@@ -138,7 +138,8 @@ def test_a_failed_run_says_so(lines: Lines, tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(RunError):
             run.score(store)
     *_, failed = lines()
-    assert (failed["event"], failed["level"]) == ("run_failed", "warning")
+    assert (failed["event"], failed["kind"], failed["level"]) == ("job_failed", "run", "warning")
+    assert failed["seconds"] > 0
     assert "however None is not" in failed["error"]
 
 

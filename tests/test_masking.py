@@ -18,6 +18,7 @@ from core.__main__ import app
 from core.errors import InputError, StoreError, masking
 from core.errors.masking import masked
 from core.jobs import process
+from core.progress import no_progress
 from core.store import Store
 from core.store.lake import LakeEngine
 from core.store.url import StoreUrl
@@ -222,7 +223,7 @@ def test_child_processes_get_no_password(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("HEATPROOF_THREADS", "1")
     (tmp_path / "out").mkdir()
     program = "import os, sys, json, pathlib; pathlib.Path(sys.argv[1], 'out', 'summary.json').write_text(json.dumps(dict(os.environ)))"
-    given = process.run_worker(tmp_path, lambda done, what: None, lambda: False, (sys.executable, "-c", program))
+    given = process.follow((sys.executable, "-c", program), tmp_path, no_progress, lambda: False)
     assert "s3cret" not in given.values()
     assert given["HEATPROOF_THREADS"] == "1"
 

@@ -30,7 +30,7 @@ INSTEAD = {
 RIDDLES = re.compile("|".join(f"(?:{pattern})" for pattern in INSTEAD), re.IGNORECASE)
 IDENTIFIER = re.compile(r"[a-z][a-z_]*").fullmatch
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md"))]
-CLEAN = ["ui"]
+CLEAN = ["ui", "jobs"]
 """Packages without these words. The others follow; none leaves."""
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.dashboard.pages import build
 from core.store import Store
 from core.ui.server import metrics
+from core.ui.session.kinds import KINDS
 
 LIMIT_MS = 20.0
 PAST = (
@@ -64,7 +65,7 @@ def main() -> None:
         if asked.store is None:
             make(Path(where), asked.banners, asked.labels)
         with Store(where, create=False) as store:
-            registry = metrics.registry(lambda: store, lambda _: {})
+            registry = metrics.registry(lambda: store, [kind.name for kind in KINDS])
             first, _ = times_of(lambda: metrics.exposition(registry), 1)
             cpu, wall = times_of(lambda: metrics.exposition(registry), asked.repeats)
     middle = statistics.median(cpu)

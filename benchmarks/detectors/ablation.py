@@ -17,6 +17,7 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.detectors.quality import names_of, scored_and_judged
+from core.arrays import Vector
 from core.banners.heatmaps import heatmaps_of
 from core.banners.synthetic import DEMO, make_clicks
 from core.detectors import CATALOGUE
@@ -25,7 +26,6 @@ from core.scoring.judging import About, Judged, judge
 from core.settings import FDR
 
 N_BOOTSTRAP = 200
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from core.banners.synthetic import DEMO, Fault, GridPlan, make_clicks
 from core.detectors import CATALOGUE, default_names
 from core.scoring.all_grids import score_across
 from core.scoring.grid import Scored, score_grid
-from core.scoring.judging import Judged
+from core.scoring.judging import About, Judged
 
 LOGS: dict[str, tuple[str, dict[str, Fault] | None]] = {
     "families": ("the ten fault families", None),
@@ -55,9 +55,9 @@ def make_case(
         parts = [score_grid(grid, reference, within, lambda what: None) for grid in of_grid.values()]
         score_across(parts, lambda part: of_grid[int(part.grid_id[0])], together, lambda what: None)
     scores = {name: np.concatenate([part.scores[name] for part in parts]) for name in names}
-    grid_id, n_clicks, limit = (np.concatenate([getattr(part, c) for part in parts]) for c in ("grid_id", "n_clicks", "limit"))
+    about = About(*(np.concatenate([getattr(part, name) for part in parts]) for name in About._fields))
     broken = log.fault[np.concatenate(rows)] != ""
-    return Case(scores, grid_id, n_clicks, limit, broken, np.ones(len(broken), dtype=bool)), parts
+    return Case(scores, about, broken, np.ones(len(broken), dtype=bool)), parts
 
 
 def _alone(cases: list[Case], name: str) -> list[str]:

@@ -76,7 +76,7 @@ def read_idx(name: str, header: int) -> NDArray[np.uint8]:
 def read_part(part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Images and classes of `train` or `t10k`."""
     images = read_idx(f"{part}-images-idx3-ubyte.gz", 16).reshape(-1, 1, N_PIXELS, N_PIXELS)
-    return images.astype(np.float32) / 255, read_idx(f"{part}-labels-idx1-ubyte.gz", 8).astype(np.int64)
+    return (images / np.float32(255)).astype(np.float32), read_idx(f"{part}-labels-idx1-ubyte.gz", 8).astype(np.int64)
 
 
 def read_split(held_out: bool, quick: bool) -> Split:

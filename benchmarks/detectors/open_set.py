@@ -24,6 +24,7 @@ import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.detectors.one_class import read_part
+from core.arrays import Image, Vector
 from core.detectors import make
 from core.detectors.classifier import Classifier
 from core.detectors.generalized_odin import CosineClassifier
@@ -47,9 +49,7 @@ TOGETHER = ("max_logit", "entropy", "max_probability")
 EPOCHS = 6
 KEPT = Path("data/open_set")
 
-Image = NDArray[np.float32]
 Labels = NDArray[np.int64]
-Vector = NDArray[np.float64]
 Arrays = dict[str, NDArray[np.float64]]
 
 
@@ -213,10 +213,7 @@ def main() -> None:
     for k in given.splits:
         split, members = Split(X, y, SPLITS[k]), []
         for seed in given.seeds:
-            parts = [
-                kept(folder, f"{k}-{seed}-{name}", lambda name=name, split=split, seed=seed: PARTS[name](split, seed, given.trees))
-                for name in given.parts
-            ]
+            parts = [kept(folder, f"{k}-{seed}-{name}", partial(PARTS[name], split, seed, given.trees)) for name in given.parts]
             members.append({name: values for part in parts for name, values in part.items()})
         found[k] = measures(split, members)
     show(found, f"Fashion-MNIST, {given.images:,} images, {len(given.seeds)} seeds, six nominal classes against four")

@@ -30,6 +30,7 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.detectors.quality import names_of
+from core.arrays import Vector
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
 from core.banners.reference import Reference
@@ -37,10 +38,9 @@ from core.banners.synthetic import DEMO, GridPlan, make_clicks
 from core.detectors import CATALOGUE
 from core.features.click_features import ClickFeatures
 from core.scoring.grid import score_grid
-from core.scoring.judging import judge
+from core.scoring.judging import About, judge
 from core.settings import FDR
 
-Vector = NDArray[np.float64]
 PEERS: dict[str, Callable[[], Any]] = {
     "KNN": KNN,
     "LOF": LOF,
@@ -84,14 +84,14 @@ def measure(seed: int, plans: tuple[GridPlan, ...] = DEMO) -> dict[str, tuple[fl
             scores[f"PyOD {name}, {what}"] = np.concatenate([_fitted(make(), X) for X in inputs])
             seconds[f"PyOD {name}, {what}"] = time.perf_counter() - start
     order = np.concatenate(rows)
-    broken, grid_id = log.fault[order] != "", log.grid_id[order]
-    n_clicks, limit = (np.concatenate([getattr(part, k) for part in parts]) for k in ("n_clicks", "limit"))
+    broken = log.fault[order] != ""
+    about = About(*(np.concatenate([getattr(part, name) for part in parts]) for name in About._fields))
     known = {name: "knn" if name not in CATALOGUE else name for name in scores}
     found = {}
     for name, values in scores.items():
-        z = judge({known[name]: values}, grid_id, n_clicks, limit, FDR).normalised[known[name]]
+        z = judge({known[name]: values}, about, FDR).normalised[known[name]]
         found[name] = (float(roc_auc_score(broken, z)), float(average_precision_score(broken, z)), 1000 * seconds[name] / len(broken))
-    combined = judge({name: scores[name] for name in names_of(False)}, grid_id, n_clicks, limit, FDR).combined
+    combined = judge({name: scores[name] for name in names_of(False)}, about, FDR).combined
     found["combined"] = (float(roc_auc_score(broken, combined)), float(average_precision_score(broken, combined)), float("nan"))
     return found
 

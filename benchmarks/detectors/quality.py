@@ -19,6 +19,7 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.detectors.unseen import UNSEEN
+from core.arrays import Mask
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
 from core.banners.synthetic import DEMO, Fault, GridPlan, make_clicks
@@ -26,7 +27,7 @@ from core.detectors import CATALOGUE, default_names
 from core.features import EXTRACTORS
 from core.runs.request import Deep
 from core.scoring.grid import Scored, score_deep, score_grid
-from core.scoring.judging import Judged, Mask, candidates, control_sample, judge
+from core.scoring.judging import About, Judged, candidates, control_sample, judge
 from core.settings import FDR
 
 NEW_GRIDS = (333519, 333346)
@@ -68,13 +69,12 @@ def scored_and_judged(heatmaps: Heatmaps, deep: Deep = "none") -> tuple[list[Sco
     reference = fit_reference(heatmaps)
     grids = [heatmaps.take(np.flatnonzero(heatmaps.grid_id == g)) for g in np.unique(heatmaps.grid_id)]
     scored = [score_grid(grid, reference, names_of(False), lambda what: None) for grid in grids]
-    grid_id, n_products, n_clicks, limit = (
-        np.concatenate([getattr(part, name) for part in scored]) for name in ("grid_id", "n_products", "n_clicks", "limit")
-    )
+    about = About(*(np.concatenate([getattr(part, name) for part in scored]) for name in About._fields))
+    grid_id, n_products = about.grid_id, np.concatenate([part.n_products for part in scored])
 
     def judged(control: Mask | None) -> Judged:
         scores = {name: np.concatenate([part.scores[name] for part in scored]) for name in scored[0].scores}
-        return judge(scores, grid_id, n_clicks, limit, FDR, control)
+        return judge(scores, about, FDR, control)
 
     first, everybody = judged(None), np.ones(len(grid_id), dtype=bool)
     if deep == "none":

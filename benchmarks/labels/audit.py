@@ -15,7 +15,9 @@ from core.cli.audit import show, to_dict
 from core.cli.console import progress_bar
 from core.cli.demo import build_demo
 from core.clicks.ingest import ingest
-from core.models.audit.job import make
+from core.jobs import running as jobs
+from core.models.audit.job import AUDIT
+from core.models.audit.request import AuditRequest
 from core.review.label_files import import_labels
 from core.runs import run
 from core.store import Store
@@ -51,7 +53,7 @@ def main() -> None:
             if not store.rows("SELECT 1 FROM run_info LIMIT 1"):
                 run.score(store, progress=progress)
             import_labels(store, given.labels or labels_of(given.store.with_name(given.store.stem + ".truth.csv")))
-            found = make(store, None, progress)
+            found = jobs.run(store, AUDIT, AuditRequest(), progress)
     show(to_dict(found))
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from core.arrays import Vector
 from core.banners.layouts import Layout, Points, make_layout
 from core.banners.synthetic import FAULTS, Domains, make_domains
 from core.settings import n_threads
@@ -26,7 +27,6 @@ PER_FILE = 1_000_000
 PER_BANNER, SPREAD = 20, 1.0
 """Mean clicks a banner, and the standard deviation of their logarithm."""
 BROKEN = 0.01
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ def write_file(path: Path, world: World, n_banners: int, seed: int, part: int) -
     at = (DAY + (np.clip(rng.normal(15, 4.5, len(banner)), 0, 23.99) * 3_600_000).astype("timedelta64[ms]")).astype("datetime64[ms]")
     by_time = np.argsort(at)
     names = pa.array(world.domains.name, pa.string())
-    b = banner[by_time]
+    rows_of = banner[by_time]
     columns = {
-        "banner_id": pa.DictionaryArray.from_arrays(b, ids),
-        "grid_id": 300_000 + grid[b],
-        "n_products": n_products[b].astype(np.int16),
-        "domain": pa.DictionaryArray.from_arrays(domain[b].astype(np.int32), names),
+        "banner_id": pa.DictionaryArray.from_arrays(rows_of, ids),
+        "grid_id": 300_000 + grid[rows_of],
+        "n_products": n_products[rows_of].astype(np.int16),
+        "domain": pa.DictionaryArray.from_arrays(domain[rows_of].astype(np.int32), names),
         "click_x_rel": points[by_time, 0],
         "click_y_rel": points[by_time, 1],
         "clicked_at": at[by_time],

@@ -114,7 +114,7 @@ def plainly(extractor: Extractor) -> Extract:
 
 def ways_of(extractor: Extractor) -> dict[str, Extract]:
     """By name; each has its network loaded and warm."""
-    ways = {"plain": plainly(extractor), "torch": partial(stream, replace(extractor, engine="torch"))}
+    ways: dict[str, Extract] = {"plain": plainly(extractor), "torch": partial(stream, replace(extractor, engine="torch"))}
     if has_openvino():
         ways["openvino"] = partial(stream, replace(extractor, engine="openvino"))
     return ways

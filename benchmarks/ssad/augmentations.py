@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import rankdata, spearmanr, ttest_rel, wilcoxon
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.ssad.tasks import AREAS, N_TEST, NORMALS, PATCHES, candidate, candidates, learned, made, peer, tasks, trained
+from core.arrays import Vector
 from core.models.selection.alignment import alignment, distance
 from core.models.selection.candidates import matched
 from core.models.selection.outcome import outcomes
@@ -34,7 +34,6 @@ ODD = np.arange(2 * N_TEST) >= N_TEST
 WAYS = (*PATCHES, "rotation")
 UNRANKED = ("dsv_literal", "best")
 Row = dict[str, Any]
-Vector = NDArray[np.float64]
 
 
 def auc(scores: Any) -> float:
@@ -68,7 +67,8 @@ def rows_of(name: str, keep: Path, variants: list[str]) -> list[Row]:
 def nearness(augmented: Vector, odd: Vector, train: Vector) -> float:
     """How near augmented embeddings are to the true anomalies: -log of their means' distance over that of train's and the anomalies'."""
     centres = [z.astype(np.float64).mean(axis=0) for z in (augmented, odd, train)]
-    return float(-np.log(max(np.linalg.norm(centres[0] - centres[1]), 1e-9) / max(np.linalg.norm(centres[2] - centres[1]), 1e-9)))
+    near, far = (max(float(np.linalg.norm(centres[k] - centres[1])), 1e-9) for k in (0, 2))
+    return float(-np.log(near / far))
 
 
 def pair_table(rows: list[Row], kind: str) -> Table:

@@ -28,6 +28,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from benchmarks.detectors.ablation import Case, differences
 from benchmarks.detectors.quality import NEW_GRIDS
 from benchmarks.ssad.clicks import OTHER
+from core.arrays import Vector
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
 from core.banners.reference import Reference
@@ -42,14 +43,15 @@ from core.models.training.banner_pools import Pool, synthetic_pool
 from core.models.training.corruptions import CORRUPTIONS
 from core.models.training.ssad_clicks import SsadPlan, train_ssad_clicks
 from core.models.training.train import heatmaps_of_rows, read_banners
+from core.progress import no_progress
 from core.scoring.grid import IMAGES, score_grid
+from core.scoring.judging import About
 from core.store import Store
 
 STEPS, BATCH = 200, 64
 LEAST_BROKEN = 4
 PLAIN = ("ssad_cutout", "ssad_cutavg", "ssad_cutpaste", "ssad_cutdiff", "st_ssad")
 SAMPLE = Path(__file__).parents[3] / "shared" / "data"
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def network_of(what: str, seed: int, pool: Callable[[], Pool], keep: Path) -> Ss
     path = _weights(what, seed, keep)
     if not path.exists():
         plan = SsadPlan(steps=STEPS, batch=BATCH, seed=seed, **variants()[what])
-        network, about = train_ssad_clicks(pool(), plan, path.with_suffix(".checkpoint"), lambda done, text: None)
+        network, about = train_ssad_clicks(pool(), plan, path.with_suffix(".checkpoint"), no_progress)
         save_network(network, path, about)
     return load_network(SsadClicksNet(), path)  # type: ignore[return-value]
 
@@ -192,7 +194,7 @@ def default_scores(log: Log, keep: Path) -> tuple[dict[str, Vector], Vector]:
             for name in names:
                 found[name][rows] = part.scores[name]
             found["limit"][rows] = part.limit
-        np.savez(path, **found)
+        np.savez(path, **found)  # type: ignore[arg-type]
     with np.load(path) as kept:
         return {name: kept[name] for name in names}, kept["limit"]
 
@@ -225,7 +227,8 @@ def _cell(log: Log, scores: Vector) -> str:
 def adds_to_combined(log: Log, default: tuple[dict[str, Vector], Vector], extra: dict[str, Vector]) -> str:
     """Average precision of `combined` with the scores `extra` less that without, and its interval by resampled banners."""
     everybody = np.ones(len(log.broken), dtype=bool)
-    case = Case({**default[0], **extra}, log.heatmaps.grid_id, log.heatmaps.n_clicks, default[1], log.broken, everybody)
+    about = About(log.heatmaps.grid_id, log.heatmaps.n_clicks, default[1])
+    case = Case({**default[0], **extra}, about, log.broken, everybody)
     with_it, without = (case.judged(names).combined[log.known] for names in (list(case.scores), list(default[0])))
     found = differences([replace(case, broken=log.broken[log.known])], [with_it], [without])[:, 1]
     return "{:+.4f} ({:+.4f} to {:+.4f})".format(found.mean(), *np.quantile(found, [0.025, 0.975]))

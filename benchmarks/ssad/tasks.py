@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.detectors.one_class import read_part
 from benchmarks.detectors.quality import NEW_GRIDS
+from core.arrays import Image, Vector
 from core.banners.heatmaps import heatmaps_of
 from core.banners.synthetic import DEMO, make_clicks
 from core.detectors import make
@@ -33,8 +34,6 @@ AREAS, ANGLES = (0.03, 0.1, 0.3), (30.0, 90.0, 180.0)
 MADE_AREAS, MADE_ANGLES = (0.05, 0.2), (45.0, 135.0)
 PATCHES = ("cutout", "cutavg", "cutpaste", "cutdiff")
 CLICKED = ("moved", "scaled", "turned", "cut")
-Image = NDArray[np.float32]
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,9 @@ def grid(grid_id: int) -> Normal:
     return Normal(f"grid {grid_id}", X[:N_TRAIN], X[N_TRAIN:-N_TEST], X[-N_TEST:], wild, True)
 
 
-NORMALS: dict[str, Callable[[], Normal]] = {f"fashion {k}": (lambda k=k: fashion(k)) for k in CLASSES} | {
-    f"grid {g}": (lambda g=g: grid(g)) for g in NEW_GRIDS
+NORMALS: dict[str, Callable[[], Normal]] = {
+    **{f"fashion {k}": partial(fashion, k) for k in CLASSES},
+    **{f"grid {g}": partial(grid, g) for g in NEW_GRIDS},
 }
 
 
@@ -128,18 +128,22 @@ def trained(what: str, normal: Normal, keep: Path) -> dict[str, Any]:
 
 def candidate(what: str, kept: dict[str, Any], task: str) -> Candidate:
     """What selectors are told of a trained candidate on one task."""
-    z = [kept[key].astype(np.float64) for key in ("train", "augmented", f"z {task}")]
-    return Candidate(what, *z, kept[f"s {task}"], mixed=what.endswith("RD"))
+    train, augmented, test = (kept[key].astype(np.float64) for key in ("train", "augmented", f"z {task}"))
+    return Candidate(what, train, augmented, test, kept[f"s {task}"], mixed=what.endswith("RD"))
 
 
 def learned(normal: Normal, task: str, X: Image, variant: str, keep: Path) -> dict[str, Any]:
     """Scores of ST-SSAD on a task, what it learned, and the seconds it took; from `keep` where it is there."""
     path = keep / f"{normal.name}-{task}-{variant}.json".replace(" ", "_").replace(":", "")
     if not path.exists():
-        fields = {"matching": {}, "published": {"validation": "published"}, "second order": {"second_order": True}}[variant]
+        ways: dict[str, dict[str, Any]] = {
+            "matching": {},
+            "published": {"validation": "published"},
+            "second order": {"second_order": True},
+        }
         given = {**SETTINGS, "unit_length": normal.unit_length, "suspected": 0.5, "unlabelled": (X, zeros(X))}
         start = time.process_time()
-        detector = make("st_ssad", **given, **fields).fit(normal.train, zeros(normal.train))
+        detector = make("st_ssad", **given, **ways[variant]).fit(normal.train, zeros(normal.train))
         spent = time.process_time() - start
         found = {"scores": detector.score(X, zeros(X)).tolist(), "starts": detector.starts_.tolist(), "seconds": spent}
         path.write_text(json.dumps(found | {"sizes": detector.learned_[-1].tolist()}))

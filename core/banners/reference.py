@@ -12,11 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.arrays import Codes, Matrix
 from core.banners.heatmaps import Heatmaps
 from core.errors import ContractError
-
-Matrix = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 N_FOLDS = 5
 

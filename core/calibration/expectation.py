@@ -9,14 +9,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
+from core.arrays import Codes, Mask, Vector
 from core.calibration.thresholds import log_odds, scale_posterior
-
-Vector = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Codes = NDArray[np.int64]
 
 DRAWS = 300
 SPREAD_BETWEEN_GRIDS = 0.5

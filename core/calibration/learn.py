@@ -9,17 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from core.arrays import Codes, Mask, Vector
 from core.calibration.expectation import Expected, Worlds, draw_worlds
 from core.calibration.predictor import PSEUDO, Inputs, Learned
 from core.calibration.thresholds import Scale, find_cut, fit_scale, log_odds
 from core.errors import InputError
-
-Vector = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Codes = NDArray[np.int64]
 
 SHIFT_PRECISION = 4.0
 """Prior precision of how far a target grid's log odds lie from what the source grids foretell: one doubtful label hardly moves them."""

@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtri
 
+from core.arrays import Matrix, Vector
 from core.banners.templates import FAMILIES
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 PSEUDO = 300.0

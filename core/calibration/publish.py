@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import logs
+from core.arrays import Mask
 from core.calibration import verdicts, versions
 from core.calibration.learn import Calibration, Labels, calibrate
 from core.calibration.verdicts import Scored
@@ -18,8 +19,6 @@ from core.errors import ChangedError, InputError
 from core.review.labels import states
 from core.store import Store
 from core.store.queries.runs import last_finished
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

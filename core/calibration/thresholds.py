@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from core.arrays import Mask, Vector
 from core.calibration.predictor import ridge_logistic
 from core.errors import InputError
 from core.statistics.p_values import benjamini_hochberg
-
-Vector = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 Method = Literal["f1", "cost", "youden", "precision", "fpr", "fdr", "budget", "manual"]
 METHODS: dict[str, tuple[str, float | None, str]] = {

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from core.arrays import Vector
 from core.banners.templates import FAMILIES
 from core.calibration.learn import Rule
 from core.calibration.new_flags import add_evidence
@@ -19,8 +20,6 @@ from core.calibration.predictor import HIDDEN, Inputs, diagnosis_columns, eviden
 from core.calibration.thresholds import log_odds
 from core.calibration.versions import chain, in_force_id
 from core.store import clock
-
-Vector = NDArray[np.float64]
 
 COPIED = """banner_id, grid_id, n_products, domain, n_clicks, reference_id, p_value, n_agree, n_detectors, n_left_out, fault, fault_size,
     fault_detail, log_odds, runner_up, margin, sentence"""

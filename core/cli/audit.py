@@ -10,10 +10,12 @@ from core.cli.console import JsonOption, RunOption, StoreOption, existing_store
 @app.command()
 def audit(run: RunOption = None, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Audit the features of a run by its labels: would more labels help, or better features? Kept for the Detectors page."""
-    from core.models.audit.job import make
+    from core.jobs import running as jobs
+    from core.models.audit.job import AUDIT
+    from core.models.audit.request import AuditRequest
 
     with existing_store(store) as opened, console.progress_bar() as progress:
-        found = make(opened, run, progress)
+        found = jobs.run(opened, AUDIT, AuditRequest(run), progress)
     plain = to_dict(found)
     if as_json:
         console.show_json(plain)

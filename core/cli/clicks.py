@@ -34,9 +34,10 @@ def ingest(
 ) -> None:
     """Take click logs in. The same file twice changes nothing; a known file with other content needs a choice."""
     from core.clicks.ingest import Options
-    from core.clicks.ingest import ingest as take_in
     from core.clicks.ingest_results import NothingIngestedError
+    from core.clicks.job import INGEST, IngestRequest
     from core.clicks.known_files import KnownPath
+    from core.jobs import running as jobs
     from core.store import Store
 
     choices: dict[KnownPath, bool] = {"replace": replace, "add": add, "rotating": rotating}
@@ -47,7 +48,7 @@ def ingest(
     pairs = _pairs(mapping or [])
     with Store(store or settings.store_url()) as opened, console.progress_bar() as progress:
         try:
-            taken = take_in(opened, files, mapping=pairs, progress=lambda done: progress(done, "taking clicks in"), options=options)
+            taken = jobs.run(opened, INGEST, IngestRequest(files, pairs, options), progress)
         except NothingIngestedError as error:
             if not as_json:
                 raise

@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from core import settings
 from core.errors import InputError
 from core.errors.masking import masked, masked_values
 from core.logs.strict_json import plain, to_json
+from core.progress import Display
 from core.store import Store
 
 StoreOption = Annotated[
@@ -98,7 +99,7 @@ def cell(value: Any) -> str:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[float, str], None]]:
+def progress_bar() -> Iterator[Display]:
     """A function that is told the share done and what is being done: a bar in a terminal, a line now and then elsewhere."""
     if not err.is_terminal:
         yield _line_now_and_then()
@@ -109,7 +110,7 @@ def progress_bar() -> Iterator[Callable[[float, str], None]]:
         yield lambda done, what: bar.update(task, completed=done, description=what)
 
 
-def _line_now_and_then() -> Callable[[float, str], None]:
+def _line_now_and_then() -> Display:
     said_at = float("-inf")
 
     def report(done: float, what: str) -> None:

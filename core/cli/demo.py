@@ -15,7 +15,7 @@ from core.cli.console import MOST_SEED, JsonOption, StoreOption
 from core.cli.runs import show_run
 from core.clicks.ingest import ingest
 from core.errors import InputError
-from core.jobs.process import Progress
+from core.progress import Display
 from core.runs import run
 from core.runs.request import RunSummary
 from core.store import Store
@@ -32,7 +32,7 @@ class Demo:
     summary: RunSummary | None
 
 
-def build_demo(where: Path | str, *, seed: int = 0, with_scores: bool = True, progress: Progress) -> Demo:
+def build_demo(where: Path | str, *, seed: int = 0, with_scores: bool = True, progress: Display) -> Demo:
     """Builds the store at `path`, which may not hold banners yet, and `<stem>.truth.csv` (banner_id, broken, fault) beside it.
 
     Everything is built under another name and renamed at the end, so a demo store is whole or absent.

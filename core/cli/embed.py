@@ -18,11 +18,12 @@ def embed(
     as_json: JsonOption = False,
 ) -> None:
     """Make a map of a run's banners, for the Embedding and Banner pages."""
-    from core.embeddings.job import about
-    from core.embeddings.job import make as make_map
+    from core.embeddings.job import MAP, about
+    from core.embeddings.request import MapRequest
+    from core.jobs import running as jobs
 
     with existing_store(store) as opened, console.progress_bar() as progress:
-        made = about(opened, make_map(opened, feature, method, run, progress))
+        made = about(opened, jobs.run(opened, MAP, MapRequest(run, feature, method), progress))
     if as_json:
         console.show_json(made)
     else:

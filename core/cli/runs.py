@@ -36,24 +36,24 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Score every banner in one run, and say how many are flagged on each grid."""
-    from core.runs import run
+    from core.jobs import running as jobs
+    from core.runs.request import Request
+    from core.runs.run import RUN
 
-    names = None if detectors is None else [name.strip() for name in detectors.split(",") if name.strip()]
+    request = Request(
+        detectors=None if detectors is None else [name.strip() for name in detectors.split(",") if name.strip()],
+        grids=grid_ids(grid),
+        first_day=first_day.date() if first_day else None,
+        last_day=last_day.date() if last_day else None,
+        deep=deep,
+        cascade=cascade,
+        budget=None if (percent := finite(budget, "--budget")) is None else percent / 100,
+        budget_s=finite(budget_seconds, "--budget-seconds"),
+        engine=engine,
+        ray_address=ray_address,
+    )
     with existing_store(store) as opened, console.progress_bar() as progress:
-        summary = run.score(
-            opened,
-            detectors=names,
-            grids=grid_ids(grid),
-            first_day=first_day.date() if first_day else None,
-            last_day=last_day.date() if last_day else None,
-            deep=deep,
-            cascade=cascade,
-            budget=None if (percent := finite(budget, "--budget")) is None else percent / 100,
-            budget_s=finite(budget_seconds, "--budget-seconds"),
-            engine=engine,
-            ray_address=ray_address,
-            progress=progress,
-        )
+        summary = jobs.run(opened, RUN, request, progress)
     if as_json:
         console.show_json(summary.to_dict())
     else:

@@ -30,12 +30,14 @@ def select(
     as_json: JsonOption = False,
 ) -> None:
     """Train thirteen small detectors on a run's banners and say, without labels, which one suits them. Kept for the Detectors page."""
+    from core.jobs import running as jobs
     from core.models.selection import job as model_selection
+    from core.models.selection.request import SelectionRequest
     from core.settings import login_name
 
     ready(use)
     with existing_store(store) as opened, console.progress_bar() as progress:
-        found = model_selection.make(opened, run, assumed / 100, progress, steps)
+        found = jobs.run(opened, model_selection.SELECTION, SelectionRequest(run, assumed / 100, steps), progress)
         place = None if use is None else wanted(found, use)
         if place is not None:
             model_selection.use(opened, found, place, author or login_name())
@@ -45,7 +47,7 @@ def select(
 
 def ready(use: str | None) -> None:
     """Raises InputError for a name that is no candidate's and no selector's, before minutes of training."""
-    from core.models.selection.job import RATIO
+    from core.models.selection.request import RATIO
     from core.models.selection.selectors import SELECTORS
     from core.models.selection.variants import PATCHES, contenders
 

@@ -1,7 +1,8 @@
 """The verb `train`."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +10,11 @@ from core import settings
 from core.cli import console
 from core.cli.app import app
 from core.cli.console import MOST_NUMBER, MOST_SEED, JsonOption, StoreOption
+from core.progress import Display
+
+if TYPE_CHECKING:
+    from core.models.training.request import TrainRequest
+    from core.store.url import StoreUrl
 
 
 @app.command()
@@ -29,20 +35,31 @@ def train(
 
     ssad_clicks, simclr and vit_small learn from the store's own banners, cluster_count and cluster_location from images that they draw.
     """
-    from core.models.training import train as training
+    from core.jobs import running as jobs
+    from core.models.training.job import TRAINING
+    from core.models.training.request import TrainRequest
+    from core.store import Store
+    from core.store.url import StoreUrl
 
+    url = StoreUrl.parse(store or settings.store_url())
+    request = TrainRequest(name, synthetic, steps, seed, backbone, out=None if out is None else str(out.resolve()))
     with console.progress_bar() as progress:
-        done = training.train(
-            name,
-            store or settings.store_url(),
-            synthetic=synthetic,
-            steps=steps,
-            seed=seed,
-            out=out,
-            progress=progress,
-            backbone=backbone,
-        )
+        if url.exists():
+            with Store(url, create=False) as opened:
+                done = jobs.run(opened, TRAINING, request, progress)
+            path, about = done.path, done.about
+        else:
+            path, about = without_store(request, url, progress)
     if as_json:
-        console.show_json({"weights": done.path, **done.about})
+        console.show_json({"weights": path, **about})
     else:
-        console.out.print(f"{done.path} is trained: {done.about}")
+        console.out.print(f"{path} is trained: {about}")
+
+
+def without_store(request: "TrainRequest", url: "StoreUrl", progress: Display) -> tuple[Path, dict[str, Any]]:
+    """Trains in this process what needs no store: nobody else has one open here whose checkpoint could be written twice."""
+    from core.features.networks.weight_files import weights_folder
+    from core.models.training.train import train as train_network
+
+    out = request.out or str(weights_folder(url.home.resolve()))
+    return train_network(replace(request, out=out), lambda done, what, /, **numbers: progress(done, what))

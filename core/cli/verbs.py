@@ -37,6 +37,11 @@ class Verbs(TyperGroup):
         except (HeatproofError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
             self._tell(ctx, str(error))
             raise typer.Exit(2) from error
+        except KeyboardInterrupt as error:  # a job says what is kept; 130 is what shells know as Ctrl-C
+            if not str(error):
+                raise
+            self._tell(ctx, str(error))
+            raise typer.Exit(130) from error
         except TyperException as error:  # of the options: its message goes to stderr by itself
             self._tell_json(ctx, str(error))
             raise

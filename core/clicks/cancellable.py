@@ -12,7 +12,7 @@ import duckdb
 
 from core.errors import IngestCancelledError
 
-Progress = Callable[[float], None]
+Progress = Callable[[float], object]
 POLL_S = 0.1
 
 

@@ -55,17 +55,29 @@ def ingest(
     `mapping` is ours -> theirs. `progress` gets 0..1 of all bytes, in the caller's thread. Raises NothingIngestedError, an InputError,
     where no file could be taken in and none was in the store before, IngestCancelledError once `cancel` is set: files before it stay.
     """
+    with store.locks["ingest"]:
+        return take_in(store, paths, mapping or {}, options or Options(), progress=progress, cancel=cancel)
+
+
+def take_in(
+    store: Store,
+    paths: list[Path],
+    mapping: Mapping[str, str],
+    options: Options,
+    *,
+    progress: Progress | None,
+    cancel: threading.Event | None,
+) -> IngestResult:
+    """`ingest` for a caller who holds the lock."""
     files, failed = _find([Path(path) for path in paths])
     sizes = [max(_size(file), 1) for file in files]
     result = IngestResult([], failed)
-    with store.ingesting:
-        for index, file in enumerate(files):
-            share = _share(progress, sum(sizes[:index]), sizes[index], sum(sizes))
-            one = _File(store, file, mapping, options or Options(), share, cancel)
-            try:
-                result.files.append(_logged(one))
-            except FileError as error:
-                result.failed.append(error.failed)
+    for index, file in enumerate(files):
+        share = _share(progress, sum(sizes[:index]), sizes[index], sum(sizes))
+        try:
+            result.files.append(_logged(_File(store, file, mapping, options, share, cancel)))
+        except FileError as error:
+            result.failed.append(error.failed)
     if not result.files:
         raise NothingIngestedError(result)
     return result

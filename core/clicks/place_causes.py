@@ -4,11 +4,10 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Vector
 from core.clicks.time_causes import MOST, fits
 
-Vector = NDArray[np.float64]
 MAX_PX = 20_000
 """The largest number that is taken for a pixel."""
 

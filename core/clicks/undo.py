@@ -92,7 +92,7 @@ def undo(store: Store, ingest_id: str, author: str, reason: str = "") -> Effect:
     """Takes an ingest back, in one transaction; returns what went. Errors as of `find`, and InputError without an author."""
     if not author.strip():
         raise InputError("Taking an ingest back is done under a name, and none was given. Give one by --author.")
-    with store.ingesting, store.transaction() as cursor:  # an ingest in work has compared its clicks with those that would go
+    with store.locks["ingest"], store.transaction() as cursor:  # an ingest in work has compared its clicks with those that would go
         row = find(store, ingest_id)
         done = _effect(cursor, row)
         take_back(cursor, row["ingest_id"], author.strip(), reason.strip() or "no reason given")

@@ -17,13 +17,13 @@ several at once deep_ensemble, svgd_ensemble.
 """
 
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 from core.detectors.autoencoders import CnnAutoencoder, FcnAutoencoder, MultiEncoderAutoencoder
 from core.detectors.base import Detector
 from core.detectors.capstone_vote import CapstoneVote
 from core.detectors.chi_squared import ChiSquared
-from core.detectors.classical import Classical
 from core.detectors.cosine import Cosine
 from core.detectors.csi import Csi
 from core.detectors.dbscan import DBSCAN
@@ -79,10 +79,8 @@ def default_names() -> list[str]:
 
 def load_libraries(names: list[str]) -> None:
     """Loads what these detectors would load late: before processes are forked, which then share it and need not each."""
-    if any(isinstance(CATALOGUE[name], Classical) for name in names):
-        import sklearn.neighbors  # noqa: F401
-    if any(not isinstance(CATALOGUE[name], Classical) and CATALOGUE[name].family not in ("statistical", "template") for name in names):
-        import torch  # noqa: F401
+    for library in {CATALOGUE[name].library for name in names} - {""}:
+        import_module(library)
 
 
 def make(name: str, **fields: Any) -> Any:

@@ -29,6 +29,10 @@ class Detector(ABC):
 
     family: ClassVar[str]
     reads: ClassVar[Reads]
+    library: ClassVar[str] = "torch"
+    """Module that it loads late, when it is fitted; empty: none."""
+    is_statistic: ClassVar[bool] = False
+    """A statistic of the counts that takes microseconds a banner: the first tier of a cascade."""
     needs_labels: ClassVar[bool] = False
     deep: ClassVar[bool] = False
     """Costs milliseconds a banner, so that a run may leave banners out that other detectors have cleared."""

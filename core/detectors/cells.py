@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import gammaln
 
+from core.arrays import Vector
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, pooling
 from core.banners.reference import Reference
@@ -22,7 +23,6 @@ from core.detectors.base import Detector, Groups
 from core.errors import ContractError
 from core.settings import N_COLS, N_ROWS, n_threads
 
-Vector = NDArray[np.float64]
 Block = Callable[[int, int], Vector]
 BLOCK = 1024
 """Banners a step: the temporaries of one step stay in the processor's cache."""

@@ -22,6 +22,8 @@ class ChiSquared(CellStatistic):
     """
 
     family: ClassVar[str] = "statistical"
+    library: ClassVar[str] = ""
+    is_statistic: ClassVar[bool] = True
     reads: ClassVar[Reads] = "heatmaps"
 
     @property

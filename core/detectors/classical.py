@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Matrix
 from core.detectors.base import Detector, Groups, Reads, Scores
 from core.errors import ContractError
 
@@ -21,8 +22,6 @@ CONSTANT = 1e-4
 BLOCK = 256
 """Rows whose differences from their neighbours are held at once: at most 3 MB at 10 neighbours."""
 
-Matrix = NDArray[np.float64]
-
 
 @dataclass
 class Classical(Detector):
@@ -35,6 +34,7 @@ class Classical(Detector):
     """
 
     reads: ClassVar[Reads] = "features"
+    library: ClassVar[str] = "sklearn.neighbors"
 
     whiten: bool = True
     max_rows: int = 4000

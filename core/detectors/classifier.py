@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Image, Matrix
 from core.detectors.base import Groups
-from core.detectors.fitted import BATCH, _put, unseen
+from core.detectors.fitted import BATCH, _put
 from core.errors import ContractError
 from core.features.networks.training_loop import Plan, fit_network
+from core.progress import no_progress
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-Image = NDArray[np.float32]
-Matrix = NDArray[np.float64]
 
 MIN_CLASS = 24
 """Images that a group needs to be a class of its own."""
@@ -98,7 +98,7 @@ class Classifier:
             return self._loss(network, x[at], y[at], rng)
 
         plan = Plan(steps, self.batch, self.rate, self.seed, window=10, weight_decay=self.weight_decay, undecayed=self.undecayed)
-        self.losses_ = np.array(fit_network(network, loss, plan, None, unseen))
+        self.losses_ = np.array(fit_network(network, loss, plan, None, no_progress))
         self.weights_ = np.concatenate([v.numpy().ravel() for v in network.state_dict().values() if v.is_floating_point()])
         self._network = network
 

@@ -10,6 +10,7 @@ from core.detectors.base import Detector, Groups, Reads, Scores
 from core.errors import ContractError
 from core.features import EXTRACTORS
 from core.features.anchors import Anchors, centre_of, labelled_anchor, random_anchor, robust_anchors
+from core.features.names import cosine_of
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Cosine(Detector):
 
     @property
     def name(self) -> str:
-        return f"cosine_{self.feature}"
+        return cosine_of(self.feature)
 
     @property
     def default_run(self) -> bool:

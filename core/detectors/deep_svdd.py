@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from core.detectors.fitted import FittedNetwork, Network, unseen
+from core.detectors.fitted import FittedNetwork, Network
 from core.features.networks.training_loop import Plan, fit_network
+from core.progress import no_progress
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -69,7 +70,7 @@ class DeepSvdd(FittedNetwork):
             return mse_loss(whole(batch), batch)
 
         if steps:
-            fit_network(whole, loss, Plan(steps, self.batch, self.pretrained_rate, self.seed), None, self.progress or unseen)
+            fit_network(whole, loss, Plan(steps, self.batch, self.pretrained_rate, self.seed), None, self.progress or no_progress)
 
     def _loss(self, network: Network, x: "Tensor", rng: "Generator") -> "Tensor":
         return (network(x) - network.centre).square().sum(dim=1).mean()

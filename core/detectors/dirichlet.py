@@ -1,10 +1,9 @@
 """A Dirichlet distribution fitted to probability vectors by maximum likelihood."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import digamma, polygamma
 
-Vector = NDArray[np.float64]
+from core.arrays import Vector
 
 NEWTON_STEPS = 5
 MAX_STEPS = 1000

@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from scipy.special import logsumexp
 
+from core.arrays import Image, Matrix
 from core.detectors.base import Groups, Scores
-from core.detectors.classifier import Classifier, Image, Matrix, log_softmax
+from core.detectors.classifier import Classifier, log_softmax
 from core.detectors.open_set import Conditional, Entropy, MaxLogit, MaxProbability
 from core.detectors.svgd import last_layers
 

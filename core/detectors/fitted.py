@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Image
 from core.detectors.base import Detector, Groups, Reads, Scores
 from core.errors import ContractError
-from core.features.networks.training_loop import Plan, Progress, fit_network
+from core.features.networks.training_loop import Plan, fit_network
+from core.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-Image = NDArray[np.float32]
 Network = Any
 """The nn.Module of a method, with the parts that only the method knows."""
 
@@ -122,7 +123,7 @@ class FittedNetwork(Detector):
             rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
             return self._loss(network, x[torch.randint(len(x), (plan.batch,), generator=rng)], rng)
 
-        return fit_network(network, loss, plan, self.checkpoint, self.progress or unseen)
+        return fit_network(network, loss, plan, self.checkpoint, self.progress or no_progress)
 
     def _score(self, X: Image, groups: Groups) -> Scores:
         return self._in_batches(self._ready(X), self._tensor(X, groups))
@@ -192,7 +193,3 @@ def _put(network: "nn.Module", weights: NDArray[np.float32]) -> None:
         if value.is_floating_point():
             value.copy_(torch.from_numpy(weights[at : at + value.numel()]).view(value.shape))
             at += value.numel()
-
-
-def unseen(done: float, what: str) -> Any:
-    """Progress that nobody looks at."""

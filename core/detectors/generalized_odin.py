@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from core.arrays import Image, Matrix
 from core.detectors.base import Groups, Scores
-from core.detectors.classifier import Classifier, Image, Matrix
+from core.detectors.classifier import Classifier
 from core.detectors.open_set import Conditional
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from core.arrays import Image
 from core.detectors.base import Groups
-from core.detectors.classifier import Classifier, Image, log_softmax
+from core.detectors.classifier import Classifier, log_softmax
 from core.detectors.open_set import MaxLogit
 
 if TYPE_CHECKING:

@@ -22,6 +22,8 @@ class KLDivergence(CellStatistic):
     """
 
     family: ClassVar[str] = "statistical"
+    library: ClassVar[str] = ""
+    is_statistic: ClassVar[bool] = True
     reads: ClassVar[Reads] = "heatmaps"
 
     @property
@@ -44,6 +46,8 @@ class JensenShannon(CellStatistic):
     """
 
     family: ClassVar[str] = "statistical"
+    library: ClassVar[str] = ""
+    is_statistic: ClassVar[bool] = True
     reads: ClassVar[Reads] = "heatmaps"
 
     @property

@@ -30,6 +30,7 @@ class LikelihoodRatio(Detector):
     """
 
     family: ClassVar[str] = "template"
+    library: ClassVar[str] = ""
     reads: ClassVar[Reads] = "heatmaps"
 
     reference: Reference | None = None

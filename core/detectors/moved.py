@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from core.arrays import Image
 from core.detectors.base import Groups
-from core.detectors.fitted import FittedNetwork, Image
+from core.detectors.fitted import FittedNetwork
 from core.errors import ContractError
 
 if TYPE_CHECKING:

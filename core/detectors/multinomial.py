@@ -29,6 +29,8 @@ class Multinomial(CellStatistic):
     """
 
     family: ClassVar[str] = "statistical"
+    library: ClassVar[str] = ""
+    is_statistic: ClassVar[bool] = True
     reads: ClassVar[Reads] = "heatmaps"
 
     @property

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from core.arrays import Image
 from core.detectors.base import Groups, Scores
-from core.detectors.fitted import Image, Network
+from core.detectors.fitted import Network
 from core.detectors.reconstruction import Reconstruction
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from core.arrays import Image
 from core.detectors.base import Groups
-from core.detectors.fitted import FittedNetwork, Image, Network
+from core.detectors.fitted import FittedNetwork, Network
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

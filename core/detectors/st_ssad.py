@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Image
 from core.detectors.augment import Name
 from core.detectors.base import Groups
-from core.detectors.fitted import Image, Network, unseen
+from core.detectors.fitted import Network
 from core.detectors.ssad import Ssad
 from core.errors import ContractError
 from core.features.networks.training_loop import Plan, fit_network
+from core.progress import no_progress
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -112,7 +114,7 @@ class StSsad(Ssad):
             learned.append(sizes.double().numpy())
             return self._told_apart(network, batch, self._beside(batch, sizes, rng))
 
-        curve = fit_network(network, loss, Plan(**{**vars(plan), "patience": 0}), None, self.progress or unseen)
+        curve = fit_network(network, loss, Plan(**{**vars(plan), "patience": 0}), None, self.progress or no_progress)
         steps = np.array(learned)
         steps[:, 2] = np.degrees(steps[:, 2])
         return Start(network, steps, curve, *self._measured(network, self._at(free).detach(), x, others))

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
+from core.arrays import Matrix
+
 Slope = Callable[[Matrix, int], Matrix]
 """(particles (n, d), move) -> gradient (n, d) of the log density at each."""
 

@@ -2,12 +2,10 @@
 
     python -m core.embeddings.worker JOBDIR
 
-Reads job.json, points.parquet (banner_id, grid_id, n_products, usable, bins, counts) and, where an earlier map is there to be followed,
-previous.parquet (banner_id, x, y, u, v, w); writes out/point.parquet, out/anchor.parquet and last out/summary.json. Prints one JSON
-object a line: {"done": 0..1, "what": …}, or {"error": …} and exit code 2 for what the user can mend.
+Reads request.json (a MapTask), points.parquet (banner_id, grid_id, n_products, usable, bins, counts) and, where an earlier map is there to
+be followed, previous.parquet (banner_id, x, y, u, v, w); writes out/point.parquet and out/anchor.parquet. `core.jobs.worker` does the rest.
 """
 
-import json
 import math
 import time
 from pathlib import Path
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn import decomposition
 
+from core.arrays import Matrix
 from core.banners.heatmaps import counts_of_lists
 from core.banners.images import smoothed
 from core.embeddings.alignment import fit_alignment
@@ -27,16 +26,16 @@ from core.embeddings.base import Embedding
 from core.embeddings.clusters import cluster
 from core.embeddings.mvu import MVU
 from core.embeddings.pca import PCA
+from core.embeddings.request import MapTask
 from core.errors import InputError
 from core.features import EXTRACTORS, make_extractor
 from core.features.anchors import robust_anchors, unit
 from core.features.cache import FeatureStore
 from core.features.trained_here import OwnExtractor
-from core.jobs.worker import asked_of, run, say
+from core.jobs import worker
+from core.progress import Progress, no_progress
 from core.scoring import tables
 from core.scoring.tables import N_NEAR
-
-Places = NDArray[np.float64]
 
 HEATMAP = "heatmap"
 """The feature that needs no network: square roots of the smoothed shares, whose distances are Hellinger's."""
@@ -55,18 +54,17 @@ SMALLEST_CLUSTER = 15
 FEATURES_SHARE, FITTED_SHARE, PLACED_SHARE = 0.55, 0.85, 0.95
 
 
-def main(job: Path) -> None:
-    """Makes the map of the job in `job`; every result file is complete before summary.json appears."""
-    asked = asked_of(job)
+def make_map(job: Path, task: MapTask, progress: Progress) -> dict[str, Any]:
+    """Makes the map of the points in the folder `job`; returns what is known of it."""
     start = time.perf_counter()
     points = pq.read_table(job / "points.parquet")
     counts = counts_of_lists(points["bins"], points["counts"])
-    features, weights = features_of(asked["feature"], counts, Path(asked["features"]), Path(asked["weights"]))
+    features, weights = features_of(task.feature, counts, Path(task.features), Path(task.weights), progress)
     X = unit(features).astype(np.float32)
-    embedding, places, n_fitted = fitted(asked["method"], X, int(asked.get("seed", 0)))
+    embedding, places, n_fitted = fitted(task.method, X, task.seed, progress)
     of_layouts, anchors = anchors_of(X, points)
     placed = np.concatenate([places, embedding.transform(anchors)]) if len(anchors) else places
-    say(PLACED_SHARE, "clusters, neighbours")
+    progress(PLACED_SHARE, "clusters, neighbours")
     flat, deep, is_aligned = followed(placed, points["banner_id"].to_numpy(zero_copy_only=False), job / "previous.parquet")
     clusters = cluster(places, smallest=SMALLEST_CLUSTER) if len(X) > SMALLEST_CLUSTER else np.full(len(X), -1)
     near, near_share = strongest_directions(X)
@@ -74,7 +72,7 @@ def main(job: Path) -> None:
     columns = {"banner_id": points["banner_id"], **_columns(flat[:n], deep[:n]), "cluster": clusters, "near": list(near)}
     tables.write(tables.table("point", {"point": np.arange(n), **columns}), "point", job / "out" / "point.parquet")
     tables.write(tables.table("anchor", {**of_layouts, **_columns(flat[n:], deep[n:])}), "anchor", job / "out" / "anchor.parquet")
-    summary = {
+    return {
         "weights": weights,
         "n_points": n,
         "n_fitted": n_fitted,
@@ -83,13 +81,13 @@ def main(job: Path) -> None:
         "near_share": near_share,
         "certificate": certificate_of(embedding),
         "is_aligned": is_aligned,
-        "settings": {"seconds": round(time.perf_counter() - start, 3), "n_dims": X.shape[1], "seed": asked.get("seed", 0)},
+        "settings": {"seconds": round(time.perf_counter() - start, 3), "n_dims": X.shape[1], "seed": task.seed},
     }
-    (job / "out" / "summary.json").write_text(json.dumps(summary))
-    say(1.0, "finished")
 
 
-def features_of(name: str, counts: csr_matrix, folder: Path, own_weights: Path) -> tuple[NDArray[np.floating], str | None]:
+def features_of(
+    name: str, counts: csr_matrix, folder: Path, own_weights: Path, progress: Progress = no_progress
+) -> tuple[NDArray[np.floating], str | None]:
     """(n, d) features by name, and their weights; read where they are kept, computed and kept where they are not.
 
     Networks take weights from the folder `own_weights` where it has them, as in a run.
@@ -97,7 +95,7 @@ def features_of(name: str, counts: csr_matrix, folder: Path, own_weights: Path) 
     Raises InputError for an unknown name and where the extractor cannot run here.
     """
     if name == HEATMAP:
-        say(0.0, "smoothing the heatmaps")
+        progress(0.0, "smoothing the heatmaps")
         return np.sqrt(smoothed(counts, HEATMAP_NOISE)), None
     own = {"own_weights": own_weights} if isinstance(EXTRACTORS.get(name), OwnExtractor) else {}
     extractor = make_extractor(name, **own)
@@ -106,26 +104,26 @@ def features_of(name: str, counts: csr_matrix, folder: Path, own_weights: Path) 
         raise InputError(reason)
 
     def told(done: int, n: int) -> None:
-        say(FEATURES_SHARE * done / n, f"computing {name}: {done:,} of {n:,} banners that have none yet")
+        progress(FEATURES_SHARE * done / n, f"computing {name}: {done:,} of {n:,} banners that have none yet")
 
-    say(0.0, f"reading features of {name}")
+    progress(0.0, f"reading features of {name}")
     return FeatureStore(folder, extractor).of(counts, told), extractor.weights
 
 
-def fitted(method: str, X: NDArray[np.float32], seed: int) -> tuple[Embedding, Places, int]:
+def fitted(method: str, X: NDArray[np.float32], seed: int, progress: Progress) -> tuple[Embedding, Matrix, int]:
     """The fitted map, places (n, 3) of all rows, and how many rows it was fitted on: the first ones.
 
     Raises InputError for fewer banners than a map needs.
     """
     if len(X) <= N_AXES:
-        raise InputError(f"A map needs more banners than its {N_AXES} axes, however this run has {len(X)}. Score more of them.")
+        raise InputError(f"A map needs more banners than its {N_AXES} axes; this run has {len(X)}. Score more of them.")
     n_fitted = len(X) if method == "pca" else min(len(X), MOST_UNFOLDED)
-    say(FEATURES_SHARE, f"{'finding principal components of' if method == 'pca' else 'unfolding'} {n_fitted:,} banners")
+    progress(FEATURES_SHARE, f"{'finding principal components of' if method == 'pca' else 'unfolding'} {n_fitted:,} banners")
     embedding = (PCA(n_axes=N_AXES, seed=seed) if method == "pca" else MVU(n_axes=N_AXES, seed=seed)).fit(X[:n_fitted])
     places = [vars(embedding)["points_"]]
     for start in range(n_fitted, len(X), 500):
         share = (start - n_fitted) / max(1, len(X) - n_fitted)
-        say(FITTED_SHARE + (PLACED_SHARE - FITTED_SHARE) * share, f"placing the other {len(X) - n_fitted:,} banners among them")
+        progress(FITTED_SHARE + (PLACED_SHARE - FITTED_SHARE) * share, f"placing the other {len(X) - n_fitted:,} banners among them")
         places.append(embedding.transform(X[start : start + 500]))
     return embedding, np.concatenate(places), n_fitted
 
@@ -143,7 +141,7 @@ def anchors_of(X: NDArray[np.float32], points: pa.Table) -> tuple[dict[str, Any]
     return {"grid_id": layouts[0, kept].astype(np.int64), "n_products": layouts[1, kept].astype(np.int16)}, directions
 
 
-def followed(places: Places, banner_id: NDArray[Any], previous: Path) -> tuple[Places, Places, bool]:
+def followed(places: Matrix, banner_id: NDArray[Any], previous: Path) -> tuple[Matrix, Matrix, bool]:
     """Maps with two and with three axes, each turned to the earlier map where enough of the first rows' banners are in both."""
     flat, deep = places[:, :2], places
     if not previous.exists():
@@ -155,7 +153,7 @@ def followed(places: Places, banner_id: NDArray[Any], previous: Path) -> tuple[P
         return flat, deep, False
     to = np.array([at[banner_id[k]] for k in rows])
 
-    def turned(own: Places, names: tuple[str, ...]) -> Places:
+    def turned(own: Matrix, names: tuple[str, ...]) -> Matrix:
         turn = fit_alignment(own[rows], np.stack([earlier[name].to_numpy().astype(np.float64)[to] for name in names], axis=1))
         return own @ turn.rotation + turn.shift
 
@@ -179,10 +177,10 @@ def certificate_of(embedding: Embedding) -> dict[str, float | None] | None:
     return {name: value if math.isfinite(value) else None for name, value in values.items()} | {"n_pieces": int(embedding.n_pieces_)}
 
 
-def _columns(flat: Places, deep: Places) -> dict[str, NDArray[np.float32]]:
+def _columns(flat: Matrix, deep: Matrix) -> dict[str, NDArray[np.float32]]:
     names = dict(zip("xyuvw", [*flat.T, *deep.T], strict=True))
     return {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in names.items()}
 
 
 if __name__ == "__main__":
-    run(main)
+    worker.main(MapTask)(make_map)

@@ -7,16 +7,14 @@ function measures the reference itself, so that a page can show both. **Source**
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from scipy.sparse import csr_matrix, eye, kron
 from scipy.spatial.distance import jensenshannon
 
+from core.arrays import Matrix
 from core.banners.heatmaps import pooling
 from core.banners.images import smoothed
 from core.settings import N_BINS, N_COLS, N_ROWS
-
-Matrix = NDArray[np.float64]
 
 NAMES: dict[str, str] = {
     "centroid_x": "mean place across, 0 = left, 1 = right",

@@ -9,7 +9,8 @@ import numpy as np
 from safetensors import SafetensorError
 from scipy.sparse import csr_matrix
 
-from core.banners.images import Image, Images
+from core.arrays import Image
+from core.banners.images import Images
 from core.errors import InputError
 from core.features.networks.weight_files import find_weights, read_about
 from core.features.trained_here import OwnExtractor

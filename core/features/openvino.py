@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from core import settings
-from core.banners.images import Image
+from core.arrays import Image
 from core.errors import ContractError, InputError
 from core.features.base import Extractor, Features, has_openvino
 

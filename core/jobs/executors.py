@@ -36,11 +36,11 @@ SMALL = 2_000
 """Rows of clicks, one a banner and day, up to which a run stays in one process; `python -m benchmarks.size.engines --small` says where
 spreading begins to pay."""
 AHEAD = 16
-"""Results that may wait for an earlier one, which takes longer; and one a process besides."""
+"""Results that may wait for an earlier one, which takes longer; and one more a process."""
 
 
 def untold(what: str) -> None:
-    """A step that nobody is told of."""
+    """Ignores steps."""
 
 
 class Engine(Protocol):
@@ -160,7 +160,7 @@ class _Crew:
             yield kept.pop(k)
 
     def _listen(self, kept: dict[int, Any], told: Step) -> None:
-        """Waits for news of anybody, and takes in what there is."""
+        """Waits for a message from any worker and handles what has come."""
         for connection in wait(list(self.at)):
             assert isinstance(connection, Connection)
             try:

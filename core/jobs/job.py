@@ -1,66 +1,100 @@
-"""A job of this process in the background, as every thread may read it: a run, a map, a training."""
+"""A background job: its state and progress, safe to read from any thread."""
 
 import threading
 import time
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
-from core.errors import RunError
 from core.errors.masking import masked
-from core.store import Store
-from core.store.locks import Gate
+from core.progress import Display
 
 State = Literal["running", "finished", "failed", "cancelled"]
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+MOST_NUMBERS = 400
+"""Points of a curve that are kept while a job goes on."""
 
 
-class Handle:
-    """How far a job is. done 0..1, what in words, state, error the message of a failed or cancelled one, started_at in naive UTC.
+class Job(Generic[Request, Result]):
+    """One piece of background work on a store, of the kind with this name.
 
-    `gate`: what keeps other processes from the same job, held already; the end leaves it.
+    done: 0..1. what: what is being done. numbers: the latest by name. error: message of a failed or cancelled job, `failure` the exception
+    itself; result: once finished. started_at: naive UTC.
     """
 
-    def __init__(self, gate: Gate | None = None) -> None:
-        self._gate = gate
+    def __init__(self, kind: str, request: Request, job_id: str, cancelling: threading.Event | None = None) -> None:
+        self.kind, self.request, self.id = kind, request, job_id
         self.started_at = datetime.now(UTC).replace(tzinfo=None)
+        self._began = time.monotonic()
         self.done = 0.0
         self.what = "starting"
+        self.numbers: dict[str, float] = {}
         self.state: State = "running"
         self.error: str | None = None
-        self._cancelled = threading.Event()
+        self.failure: BaseException | None = None
+        self.result: Result | None = None
+        self.shown: list[Display] = []
+        """Called with every report."""
+        self.cancelling = cancelling or threading.Event()
+        self._curves: dict[str, list[tuple[float, float]]] = {}
+        self._first: tuple[float, float] | None = None
         self._ended = threading.Event()
+
+    def __repr__(self) -> str:
+        return f"Job({self.kind} {self.id}, {self.state}, {100 * self.done:.0f} %: {self.what})"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.state == "running"
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether its cancellation was asked for."""
+        return self.cancelling.is_set()
 
     def cancel(self) -> None:
         """Asks the job to stop; it ends as cancelled within seconds, unless it has just finished."""
-        self._cancelled.set()
+        self.cancelling.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Waits for the end; False where it is not reached in time."""
         return self._ended.wait(timeout_s)
 
-    def report(self, done: float, what: str) -> None:
-        """Takes in how far it is."""
+    def report(self, done: float, what: str, /, **numbers: float) -> None:
+        """Takes in a line of progress."""
         self.done, self.what = done, what
+        if numbers and self._first is None:
+            self._first = done, time.monotonic()  # what was done before it, an earlier job did
+        for name, value in numbers.items():
+            curve = self._curves.setdefault(name, [])
+            if not curve or done - curve[-1][0] >= 1 / MOST_NUMBERS:
+                curve.append((done, value))
+        self.numbers = self.numbers | numbers
+        for show in self.shown:
+            show(done, what)
 
-    def end(self, state: State, error: str | None = None) -> None:
-        """Marks the end; called once, by the job itself. The state is set first, so that a failing release never leaves a job running."""
-        self.state, self.error = state, None if error is None else masked(error)
-        try:
-            if self._gate is not None:
-                self._gate.release()
-        finally:
-            self._ended.set()
+    def curve(self, name: str) -> list[tuple[float, float]]:
+        """(done, value) of a number in the order of its reports, at most MOST_NUMBERS."""
+        return list(self._curves.get(name, ()))
 
     @property
-    def is_cancelled(self) -> bool:
-        """True once somebody asked for it."""
-        return self._cancelled.is_set()
+    def seconds(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._began
 
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds left at the pace since the first number was reported; None before there is a pace."""
+        if self._first is None or self.done <= self._first[0]:
+            return None
+        return (1 - self.done) / (self.done - self._first[0]) * (time.monotonic() - self._first[1])
 
-def gate_of(store: Store, job: str, rule: str) -> Gate:
-    """The gate of a kind of job, held now. Raises RunError, which begins with the rule, where another process has one in work."""
-    gate = store.engine.gate(job)
-    for pause in (0.0, 0.1, 0.3):  # somebody may just be looking whether one is going
-        time.sleep(pause)
-        if gate.acquire(wait=False):
-            return gate
-    raise RunError(f"{rule}, however another process has one in work on {store.url.shown}. Wait for it.")
+    def end(self, state: State, error: str | None = None, failure: BaseException | None = None) -> None:
+        """Marks the end; called once, by the thread of the job."""
+        self.error, self.failure = None if error is None else masked(error), failure
+        self.state = state
+
+    def release(self) -> None:
+        """Wakes those who wait for the end; called once everything the job held is free."""
+        self._ended.set()

@@ -1,4 +1,4 @@
-"""A worker process: started over a folder, followed line by line, stopped when cancelled."""
+"""A worker process: started on a folder, followed line by line, stopped when cancelled."""
 
 import json
 import os
@@ -11,11 +11,10 @@ from typing import IO, Any
 
 from core.errors import RunCancelledError, RunError
 from core.errors.masking import without_passwords
+from core.progress import Progress
 
 STOP_S = 5.0
-"""Seconds a cancelled worker has to end by itself."""
-Progress = Callable[[float, str], None]
-"""Called with the share done (0..1) and what is being done."""
+"""Seconds to wait after SIGTERM before SIGKILL."""
 
 
 class WorkerCrashedError(RunError):
@@ -26,14 +25,15 @@ class WorkerCrashedError(RunError):
         self.log = log
 
 
-def run_worker(folder: Path, progress: Progress, cancelled: Callable[[], bool], worker: tuple[str, ...]) -> dict[str, Any]:
-    """Runs the command `worker` over the folder to its end; returns its summary.
+def follow(command: tuple[str, ...], folder: Path, progress: Progress, cancelled: Callable[[], bool]) -> dict[str, Any]:
+    """Runs a command with the folder as its last argument to its end; returns its summary.
 
-    Raises RunError with the worker's own message, WorkerCrashedError where it died, RunCancelledError where `cancelled` said so.
+    Raises RunError with the worker's own message, WorkerCrashedError where it died, RunCancelledError where `cancelled` returned True.
     """
-    command = [*worker, str(folder)]
     with (folder / "worker.log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=_environment())
+        process = subprocess.Popen(
+            [*command, str(folder)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=_environment()
+        )
     try:
         error = _follow(process, progress, cancelled)
     finally:
@@ -65,7 +65,7 @@ def _follow(process: subprocess.Popen[bytes], progress: Progress, cancelled: Cal
     error = ""
     while True:
         if cancelled():
-            raise RunCancelledError("The run was cancelled, nothing of it is kept. Start it again when you like.")
+            raise RunCancelledError("The worker was stopped.")
         try:
             line = lines.get(timeout=0.1)
         except queue.Empty:
@@ -76,11 +76,11 @@ def _follow(process: subprocess.Popen[bytes], progress: Progress, cancelled: Cal
         message = json.loads(line)
         error = message.get("error", error)
         if "done" in message:
-            progress(float(message["done"]), str(message.get("what", "")))
+            progress(float(message["done"]), str(message.get("what", "")), **message.get("numbers", {}))
 
 
 def _read_lines(stream: IO[bytes], lines: "queue.SimpleQueue[bytes]") -> None:
-    """Puts every line, and an empty one at the end: reading blocks, cancelling must not."""
+    """Queues every line, and an empty one at the end: reading blocks, cancelling must not."""
     for line in stream:
         if line.strip():
             lines.put(line)
@@ -101,4 +101,6 @@ def _crashed(code: int, log: Path) -> WorkerCrashedError:
     tail = log.read_text(errors="replace").strip()[-4000:]
     last = tail.splitlines()[-1] if tail else "it wrote nothing"
     how = f"signal {-code} (memory?)" if code < 0 else f"exit code {code}"
-    return WorkerCrashedError(f"A run's worker reports its errors, however this one died with {how}: {last}. Nothing of it is kept.", tail)
+    return WorkerCrashedError(
+        f"A worker process reports its errors; this one died with {how}: {last}. Nothing of it is in the store. Start it again.", tail
+    )

@@ -41,20 +41,18 @@ _shared: tuple[str, Any] = "", None
 
 
 def check(address: str | None) -> None:
-    """Raises InputError where Ray is not installed, or nobody answers at the address, HOST:PORT."""
+    """Raises InputError where Ray is not installed, or the address, HOST:PORT, does not answer."""
     if find_spec("ray") is None:
-        raise InputError("--engine ray needs Ray, however it is not installed. Run `pip install -r requirements-ray.txt`, or leave it out.")
+        raise InputError("--engine ray needs Ray, which is not installed. Run `pip install -r requirements-ray.txt`, or leave it out.")
     if address is None:
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:
-        raise InputError(f"A Ray address is HOST:PORT, however it is {address!r}. `ray start --head` prints the right one.")
+        raise InputError(f"A Ray address is HOST:PORT; {address!r} is not. `ray start --head` prints the right one.")
     try:
         socket.create_connection((host, int(port)), ANSWER_S).close()
     except (OSError, OverflowError) as error:
-        raise InputError(
-            f"A Ray cluster answers at its address, however {address} does not: {error}. Run `ray start --head` there."
-        ) from error
+        raise InputError(f"No Ray cluster answers at {address}: {error}. Run `ray start --head` there.") from error
 
 
 @contextmanager
@@ -86,7 +84,7 @@ def _join(ray: Any, address: str, quiet: dict[str, Any]) -> None:
         ray.init(address=address, **quiet)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
         raise InputError(
-            f"A Ray cluster lets its own machines in, however {address} does not: {error}. "
+            f"A Ray cluster admits machines with its token; {address} refuses this one: {error}. "
             "Run `ray start --address` here too, and give every machine the same ~/.ray/auth_token."
         ) from error
 
@@ -100,7 +98,7 @@ class RayEngine:
     def spread(
         self, work: Work[Given, Item, Result], given: Given, items: Sequence[Item], reads: Callable[[Item], list[Path]], told: Step = untold
     ) -> Iterator[Result]:
-        """See `Engine`. Nobody hears of the steps within a piece."""
+        """See `Engine`. Steps within a piece are not reported."""
         ray = _ray()
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(_at_work)
         shared = [ray.put(pickle.dumps(given, protocol=pickle.HIGHEST_PROTOCOL))]  # in a list, Ray leaves the getting to the task

@@ -1,6 +1,8 @@
-"""What child processes share: progress as lines of JSON, errors for the user by exit code, an end when the parent is gone.
+"""The child's side of a job: reads request.json, writes out/summary.json, reports progress, ends when the parent is gone.
 
-Prints one JSON object a line: {"done": 0..1, "what": …}, or {"error": …} and exit code 2 for what the user can mend.
+    python -m core.<package>.worker FOLDER
+
+Prints one JSON object a line: {"done": 0..1, "what": …, "numbers": {…}}, or {"error": …} and exit code 2 for what the user can mend.
 """
 
 import ctypes
@@ -13,9 +15,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from core.errors import HeatproofError, disk_space
+from core.jobs import plain
+from core.progress import Progress
+
+Task = TypeVar("Task")
+Function = Callable[[Path, Task, Progress], dict[str, Any]]
+"""(folder of the job, what to do, progress) -> summary. Files that the parent reads go into `out/` of the folder."""
+NICENESS = 10
+"""The dashboard and its scoring runs go first."""
+REQUEST = "request.json"
+PARENT = "parent.pid"
 
 PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
@@ -23,9 +35,37 @@ _lines: TextIO | None = None
 """Where the lines go while standard output is somewhere else."""
 
 
-def say(done: float, what: str) -> None:
+def write_request(folder: Path, task: Any) -> None:
+    """The parent's part: what the child shall do, and whose child it is."""
+    (folder / REQUEST).write_text(plain.dump(task))
+    (folder / PARENT).write_text(str(os.getpid()))
+
+
+def main(task: type[Task]) -> Callable[[Function[Task]], None]:
+    """Runs a function as the child process of a job, with the folder that the command line names: `main(AuditTask)(audit)`."""
+    return lambda function: run(lambda folder: carry_out(folder, task, function))
+
+
+def carry_out(folder: Path, task: type[Task], function: Function[Task]) -> None:
+    """Everything but exit codes: the summary, with the seconds it took, is the last file that is written."""
+    parent = folder / PARENT
+    if parent.exists():
+        end_with(int(parent.read_text()))
+    os.nice(NICENESS)
+    began, out = time.perf_counter(), folder / "out"
+    out.mkdir(exist_ok=True)
+    with others_on_stderr():
+        summary = function(folder, plain.load(task, (folder / REQUEST).read_text()), say)
+        summary = {"seconds": round(time.perf_counter() - began, 3), **summary}
+        (out / "summary.part").write_text(json.dumps(summary))
+        (out / "summary.part").replace(out / "summary.json")
+        say(1.0, "finished")
+
+
+def say(done: float, what: str, /, **numbers: float) -> None:
     """One line of progress."""
-    print(json.dumps({"done": round(done, 4), "what": what}), flush=True, file=_lines or sys.stdout)
+    line = {"done": round(done, 4), "what": what} | ({"numbers": numbers} if numbers else {})
+    print(json.dumps(line), flush=True, file=_lines or sys.stdout)
 
 
 @contextmanager
@@ -41,7 +81,7 @@ def others_on_stderr() -> Iterator[None]:
 
 
 def asked_of(job: Path) -> dict[str, Any]:
-    """The job's job.json. From now on this process ends when the parent named there does: an orphan's results would belong to nobody."""
+    """The job's job.json. From now on this process ends when the parent named there does: nothing would read an orphan's results."""
     asked: dict[str, Any] = json.loads((job / "job.json").read_text())
     if "parent_pid" in asked:
         end_with(int(asked["parent_pid"]))

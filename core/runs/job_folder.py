@@ -19,7 +19,6 @@ The child never opens the store. Its process ends when this one does: it watches
 import json
 import os
 import shutil
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,6 @@ from core.runs.request import BEFORE, WINDOW, Request
 from core.store import Store
 from core.store.queries import selections
 
-WORKER = (sys.executable, "-m", "core.scoring.worker")
 PER_PART = 200_000
 """Banners of a part of a grid in a cascade, about."""
 
@@ -42,7 +40,6 @@ def write_job(store: Store, folder: Path, request: Request, before: datetime) ->
 
     DuckDB streams the rows: memory stays under its limit however many there are.
     """
-    folder.mkdir(parents=True)
     from core.features.cache import folder_of  # here: whoever only shows scores does without it
 
     features = str(folder_of(store.path.resolve()))
@@ -107,10 +104,3 @@ def _write_known(cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
         {"enough": settings.MIN_BANNERS},
     )
     cursor.fetchall()
-
-
-def remove_leftovers(runs: Path) -> None:
-    """Deletes the job folders of killed processes: only the owner of the store writes here, and none of its runs is going."""
-    if runs.exists():
-        for folder in runs.iterdir():
-            shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Codes
 from core.banners.heatmaps import Heatmaps
 from core.detectors import CATALOGUE, make
 from core.detectors.base import Detector
@@ -18,8 +19,6 @@ from core.scoring.grid import IMAGES, Scored
 MOST = 20_000
 """Images that are learned from, at most: 128 MB."""
 BLOCK = 4096
-
-Codes = NDArray[np.int64]
 
 
 def score_across(scored: list[Scored], read: Callable[[Scored], Heatmaps], names: list[str], step: Callable[[str], None]) -> None:

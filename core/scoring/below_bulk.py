@@ -8,16 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from core.arrays import Vector
 from core.banners.heatmaps import Heatmaps
 from core.banners.reference import Reference
 from core.detectors import CATALOGUE
 from core.statistics.combine import combine_families
 from core.statistics.normalise import bulk, location_scale
-
-Vector = NDArray[np.float64]
 
 LEAST = 8
 """Banners of a grid below which nobody can say how many clicks are usual."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from core.arrays import Mask
 from core.detectors import CATALOGUE
 from core.errors import InputError
 from core.features import EXTRACTORS
@@ -19,7 +20,6 @@ from core.features.trained_here import OwnExtractor
 from core.jobs.worker import say
 from core.scoring import grid as scoring
 from core.scoring.grid import FeatureSource, Scored
-from core.scoring.judging import Mask
 from core.scoring.parts import Read
 from core.scoring.progress import DEEP_SHARE, SCORE_SHARE
 

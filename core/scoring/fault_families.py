@@ -10,13 +10,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Codes, Vector
 from core.banners.templates import FAMILIES
 from core.statistics.combine import harmonic_mean
 from core.statistics.heavy_tail import HeavyTail
 from core.statistics.normalise import FEW, MIN_SCALE, location_scale
-
-Vector = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 TEMPLATE = "likelihood_ratio"
 """The detector whose evidence this is."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from core.arrays import Mask, Vector
 from core.banners import hot_cells
 from core.banners.diagnosis import Diagnosis, diagnose
 from core.banners.heatmaps import Heatmaps
@@ -31,9 +32,6 @@ from core.features.count_sketch import extract_reduced
 from core.scoring.below_bulk import below_bulk
 from core.scoring.fault_families import TEMPLATE, freed
 from core.statistics.p_values import few_clicks_limit
-
-Vector = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 IMAGES = Images(noise_sd=0.03)
 """What networks that train on one grid see: some hundred clicks in 1,600 cells say more when a click counts for the cells around it."""

@@ -9,15 +9,12 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Codes, Mask, Vector
 from core.detectors import CATALOGUE
 from core.scoring.fault_families import TEMPLATE, FaultFamilies
 from core.statistics.combine import combine_families, harmonic_mean, take_in
 from core.statistics.normalise import PER_KNOT, Normaliser
 from core.statistics.p_values import EmpiricalNull, benjamini_hochberg
-
-Vector = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Codes = NDArray[np.int64]
 
 AGREE = 0.05
 """A detector agrees that a banner is odd where its own p-value is at most this."""

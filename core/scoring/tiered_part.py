@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from core.arrays import Mask, Vector
 from core.banners.diagnosis import Diagnosis
 from core.banners.heatmaps import Heatmaps
 from core.banners.reference import Reference
@@ -21,14 +22,12 @@ from core.banners.views import views_of
 from core.detectors import CATALOGUE
 from core.scoring.fault_families import TEMPLATE
 from core.scoring.grid import GridScorer, Scored, quiet
-from core.scoring.judging import CANDIDATE, About, Heard, Judge, Mask
+from core.scoring.judging import CANDIDATE, About, Heard, Judge
 from core.scoring.parts import Grid, Part, read_part, rows_of, table_of
 from core.scoring.result_tables import write
 from core.scoring.tables import table
 from core.scoring.tables import write as write_table
 from core.scoring.tiers import Cleared, Gates, gate_scores
-
-Vector = NDArray[np.float64]
 
 UNDIAGNOSED = Diagnosis(None, None, None, 0.0, "", 0.0, "Nothing about it is so odd that its likeliest fault was looked for.")
 
@@ -86,7 +85,7 @@ def look(part: Part, learned: Learned, job: Path) -> Looked:
     must = control | (part.grid_id in learned.whole)
     must[0] |= not must.any()  # a part without any row to look at would be a case of its own in all that follows
     clock = [time.perf_counter()]
-    first = _heard(heatmaps, learned, scorer, [name for name in learned.quick if CATALOGUE[name].family == "statistical"])
+    first = _heard(heatmaps, learned, scorer, [name for name in learned.quick if CATALOGUE[name].is_statistic])
     statistics = gate_scores(first)[0]
     clock.append(time.perf_counter())
     templates = np.full(len(heatmaps), -np.inf)
@@ -152,7 +151,7 @@ def _cleared_table(heatmaps: Heatmaps, fates: list[Mask], scores: list[Vector], 
         p_broken.append(learned.cleared[k].p_broken(scores[k][own]))
         tier.append(np.full(len(own), k, dtype=np.int16))
     at, p = np.concatenate(rows), np.concatenate(p_value)
-    n_statistics = sum(CATALOGUE[name].family == "statistical" for name in learned.quick)
+    n_statistics = sum(CATALOGUE[name].is_statistic for name in learned.quick)
     return table(
         "cleared",
         {

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from core.arrays import Vector
 from core.banners import templates
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, concatenated
@@ -40,8 +40,6 @@ from core.scoring.tiers import TIERS, Budget, Cleared, gate_scores
 
 LEARN_SHARE = 0.2
 """Share of the run that is done once everything is learned from the samples."""
-
-Vector = NDArray[np.float64]
 
 
 @dataclass
@@ -90,7 +88,7 @@ def look_at(learned: Learned, part: Part, job: Path, step: Step) -> Looked:
 
 
 def _check(quick: list[str]) -> None:
-    statistics = [name for name in quick if CATALOGUE[name].family == "statistical"]
+    statistics = [name for name in quick if CATALOGUE[name].is_statistic]
     if not statistics or TEMPLATE not in quick:
         raise InputError(
             f"A cascade clears banners by statistics and {TEMPLATE}, however the run takes {', '.join(quick) or 'neither'}. Name them too."

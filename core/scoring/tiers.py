@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Mask, Vector
 from core.detectors import CATALOGUE
 from core.scoring.fault_families import TEMPLATE
 from core.statistics.intervals import Interval, wilson
 from core.statistics.p_values import EmpiricalNull
-
-Vector = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 TIERS = ("statistics", "templates")
 """Tiers that clear banners. What they leave, every other quick detector looks at; deep ones look at what could then still be flagged."""
@@ -40,7 +37,7 @@ def gate_scores(normalised: dict[str, Vector]) -> list[Vector]:
 
     A tier's score is the highest of all that it and those before it say: one loud voice is enough not to be cleared.
     """
-    statistics = np.max([z for name, z in normalised.items() if CATALOGUE[name].family == "statistical"], axis=0)
+    statistics = np.max([z for name, z in normalised.items() if CATALOGUE[name].is_statistic], axis=0)
     return [statistics, np.maximum(statistics, normalised[TEMPLATE])] if TEMPLATE in normalised else [statistics]
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from core.arrays import Mask
 from core.banners.fitting import fit_reference
 from core.banners.reference import Reference, joined
 from core.banners.views import late_starts, views_of
@@ -28,7 +29,7 @@ from core.scoring import judging, result_tables, tiered_run
 from core.scoring.all_grids import score_across
 from core.scoring.deep_detectors import check, look_deep
 from core.scoring.grid import Detectors, Scored, score_grid
-from core.scoring.judging import About, Judged, Mask
+from core.scoring.judging import About, Judged
 from core.scoring.new_grids import find_strangers
 from core.scoring.parts import Part, days_of, parts_of, read_part
 from core.scoring.progress import SCORE_SHARE, WRITE_SHARE

@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from core.arrays import Mask, Vector
 
 DRAWS = 200
 AT = np.linspace(0, 1, 101)

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from core.arrays import Vector
 from core.statistics.p_values import evenly, sigmoid
-
-Vector = NDArray[np.float64]
 
 PRIOR = np.array([0.0, 0.08, -4.0, np.log(12.0), np.log(1.6)])
 """Log scale and tail index of the null; logit of the broken share; log scale and log shape of the alternative."""

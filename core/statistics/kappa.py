@@ -17,12 +17,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Codes
 from core.errors import InputError
 
 MISSING = -1
 N_DRAWS = 2000
-
-Codes = NDArray[np.int64]
 
 
 class Estimate(NamedTuple):

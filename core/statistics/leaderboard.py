@@ -12,11 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Mask, Matrix, Vector
 from core.statistics.intervals import Interval
 
-Matrix = NDArray[np.float64]
-Vector = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 Times = NDArray[np.float32]
 
 DRAWS = 400

@@ -1,6 +1,5 @@
 """Everything of one store into another one, whatever their engines, with proof that nothing is missing."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ import duckdb
 
 from core import logs
 from core.errors import StoreError
+from core.progress import Display
 from core.store.store import Store
 from core.store.url import StoreUrl
 
@@ -24,10 +24,7 @@ class Table(NamedTuple):
     sums: dict[str, int | None]
 
 
-Progress = Callable[[float, str], None]
-
-
-def copy(source: Store, target: Path | str | StoreUrl, progress: Progress | None = None) -> list[Table]:
+def copy(source: Store, target: Path | str | StoreUrl, progress: Display | None = None) -> list[Table]:
     """Copies all rows as they stand at one moment, in one transaction; returns what both stores hold now, a row a table.
 
     Raises StoreError where the new store holds anything, is the same one, or does not hold the very same rows in the end: then
@@ -54,7 +51,7 @@ def _refuse_used(store: Store) -> None:
             raise StoreError(f"A copy needs an empty store, however {store.url.shown} has rows in {name}. Name a new one.")
 
 
-def _copy(source: Store, reader: duckdb.DuckDBPyConnection, writer: duckdb.DuckDBPyConnection, progress: Progress) -> list[Table]:
+def _copy(source: Store, reader: duckdb.DuckDBPyConnection, writer: duckdb.DuckDBPyConnection, progress: Display) -> list[Table]:
     names = [name for name in source.tables() if name not in SKIPPED]
     copied = []
     for k, name in enumerate(names):

@@ -14,7 +14,7 @@ import duckdb
 from core import settings
 from core.errors import StoreAwayError, StoreBusyError, StoreError
 from core.errors.masking import masked
-from core.store.locks import Gate, ThreadGate
+from core.store.locks import Lock, Locks, ThreadLock
 from core.store.putting_back import finish
 from core.store.url import StoreUrl
 
@@ -28,7 +28,7 @@ class Engine(ABC):
 
     def __init__(self, url: StoreUrl) -> None:
         self.url = url
-        self._gates: dict[str, Gate] = {}
+        self.locks = Locks(self._make_lock)
 
     @abstractmethod
     def connect(self, create: bool) -> duckdb.DuckDBPyConnection:
@@ -51,7 +51,7 @@ class Engine(ABC):
         """What it takes on disk."""
 
     @abstractmethod
-    def _make_gate(self, name: str) -> Gate: ...
+    def _make_lock(self, name: str) -> Lock: ...
 
     @abstractmethod
     def prepare(self, cursor: duckdb.DuckDBPyConnection) -> None:
@@ -64,10 +64,6 @@ class Engine(ABC):
     def away(self, error: duckdb.Error) -> StoreAwayError | None:
         """The message about a catalogue's server that does not answer, where that led to this error; None for any other."""
         return None
-
-    def gate(self, name: str) -> Gate:
-        """The one gate of this name."""
-        return self._gates.setdefault(name, self._gates.get(name) or self._make_gate(name))
 
 
 class FileEngine(Engine):
@@ -116,8 +112,8 @@ class FileEngine(Engine):
         path = Path(self.url.where)
         return path.stat().st_size if path.exists() else 0
 
-    def _make_gate(self, name: str) -> Gate:
-        return ThreadGate()
+    def _make_lock(self, name: str) -> Lock:
+        return ThreadLock()
 
 
 def config_of(home: Path) -> Config:

@@ -1,7 +1,7 @@
 """A store that several processes share: DuckLake, its catalogue in SQLite (one machine) or PostgreSQL (several), its rows in Parquet.
 
 DuckLake keeps no keys, checks or unique constraints. What they would guard is guarded in `Store.transaction` instead, for every engine
-alike: a writer first takes its turn at a gate that no other process passes at the same time, and only then looks at what is there.
+alike: a writer first takes a lock that no other process holds at the same time, and only then looks at what is there.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ import duckdb
 from core.errors import StoreAwayError, StoreError
 from core.store import clock
 from core.store.engines import Engine, config_of, first_line, missing, quoted
-from core.store.locks import FileGate, Gate, PostgresGate
+from core.store.locks import FileLock, Lock, PostgresLock
 from core.store.url import REMOTE, StoreUrl
 
 READERS_S = 3600
@@ -49,7 +49,7 @@ class LakeEngine(Engine):
         self.side_by_side = url.kind == "postgres"
         self._away_since: datetime | None = None
         number = next(_numbers)
-        self.lake, self.gate_base = f"lake{number}", f"gate{number}"
+        self.lake, self.lock_base = f"lake{number}", f"lock{number}"
 
     def connect(self, create: bool) -> duckdb.DuckDBPyConnection:
         """Attaches the lake. Raises StoreError where an extension is missing, or the catalogue or its files cannot be reached."""
@@ -66,7 +66,7 @@ class LakeEngine(Engine):
                 _make_catalogue(Path(url.where))
             con.execute(self._attach(create))
             if url.kind == "postgres":
-                con.execute(f"ATTACH {quoted(url.where)} AS {self.gate_base} (TYPE postgres, READ_ONLY)")
+                con.execute(f"ATTACH {quoted(url.where)} AS {self.lock_base} (TYPE postgres, READ_ONLY)")
         except duckdb.Error as error:
             self.close(con)
             if (away := self.away(error)) is not None:
@@ -86,7 +86,7 @@ class LakeEngine(Engine):
         """Detaches it."""
         con.close()
         with closing(_host(self.url.home).cursor()) as cursor:
-            for name in (self.lake, self.gate_base):
+            for name in (self.lake, self.lock_base):
                 cursor.execute(f"DETACH DATABASE IF EXISTS {name}")
 
     def prepare(self, cursor: duckdb.DuckDBPyConnection) -> None:
@@ -145,10 +145,10 @@ class LakeEngine(Engine):
             options += f", META_BUSY_TIMEOUT {BUSY_S * 1000}"
         return f"ATTACH {quoted(f'ducklake:{kind}:{where}')} AS {self.lake} ({options})"
 
-    def _make_gate(self, name: str) -> Gate:
+    def _make_lock(self, name: str) -> Lock:
         if self.url.kind == "postgres":
-            return PostgresGate(name, self.gate_base, _host(self.url.home).cursor, self.away)
-        return FileGate(Path(f"{self.url.where}.{name}.lock"))
+            return PostgresLock(name, self.lock_base, _host(self.url.home).cursor, self.away)
+        return FileLock(Path(f"{self.url.where}.{name}.lock"))
 
 
 def _host(home: Path) -> duckdb.DuckDBPyConnection:

@@ -1,7 +1,4 @@
-"""Gates: whoever is through one is alone behind it, whatever thread, process or machine the others are in.
-
-A gate opens again when its holder leaves it or dies: none outlives a killed process.
-"""
+"""Locks across threads, processes and machines; released when the holder ends or dies."""
 
 import contextlib
 import fcntl
@@ -16,14 +13,14 @@ from zlib import crc32
 import duckdb
 
 
-class Gate(ABC):
-    """One gate by name; not re-entrant. Threads of one process take turns at it before processes do."""
+class Lock(ABC):
+    """One lock by name; not re-entrant. Threads of one process take turns at it before processes do."""
 
     def __init__(self) -> None:
         self._thread = threading.Lock()
 
     def acquire(self, wait: bool = True) -> bool:
-        """Goes through; without `wait`, only where nobody else is behind it. Returns whether it is held now."""
+        """Takes the lock; without `wait`, only where it is free. Returns whether it is held now."""
         if not self._thread.acquire(blocking=wait):
             return False
         try:
@@ -36,13 +33,13 @@ class Gate(ABC):
         return held
 
     def release(self) -> None:
-        """Leaves; any thread of the process may do it."""
+        """Frees the lock; any thread of the process may do it."""
         try:
             self._leave()
         finally:
             self._thread.release()
 
-    def __enter__(self) -> "Gate":
+    def __enter__(self) -> "Lock":
         self.acquire()
         return self
 
@@ -56,7 +53,19 @@ class Gate(ABC):
     def _leave(self) -> None: ...
 
 
-class ThreadGate(Gate):
+class Locks(dict[str, Lock]):
+    """The locks of a store by name, made when first asked for."""
+
+    def __init__(self, make: Callable[[str], Lock]) -> None:
+        super().__init__()
+        self._make, self._making = make, threading.Lock()
+
+    def __missing__(self, name: str) -> Lock:
+        with self._making:
+            return self.setdefault(name, self.get(name) or self._make(name))
+
+
+class ThreadLock(Lock):
     """Between the threads of one process."""
 
     def _take(self, wait: bool) -> bool:
@@ -66,7 +75,7 @@ class ThreadGate(Gate):
         pass
 
 
-class FileGate(Gate):
+class FileLock(Lock):
     """Between the processes of one machine, by a lock on an empty file that stays."""
 
     def __init__(self, path: Path) -> None:
@@ -92,7 +101,7 @@ class FileGate(Gate):
         self._file = -1
 
 
-class PostgresGate(Gate):
+class PostgresLock(Lock):
     """Between machines, by an advisory lock that PostgreSQL drops with the transaction or connection that took it.
 
     `cursor` gives a new cursor of a connection to which the database is attached under the name `base`; `away` tells an error of a

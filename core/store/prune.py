@@ -36,7 +36,7 @@ def prune(store: Store, keep_days: int) -> Pruned:
     if keep_days < 1:
         raise InputError(f"A store keeps 1 day or more; --keep-days says {keep_days}. Give it a larger number.")
     before = store.engine.n_bytes()
-    with store.ingesting:  # else an ingest in work could have looked at a digest that is gone when it commits
+    with store.locks["ingest"]:  # else an ingest in work could have looked at a digest that is gone when it commits
         newest = days.newest(store)
         first_kept = None if newest is None else date.fromordinal(max(newest.toordinal() - keep_days + 1, 1))
         rows = {} if first_kept is None else _delete(store, first_kept)

@@ -6,12 +6,12 @@ tables is `schema`; what pages ask of them, `queries`; how engines differ, `engi
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import duckdb
 
@@ -19,10 +19,21 @@ from core import logs
 from core.errors import StoreError, disk_space
 from core.store.engines import Engine, FileEngine
 from core.store.lake import LakeEngine
-from core.store.locks import abandon
+from core.store.locks import Lock, abandon
 from core.store.query_cache import Parameters, Recall, Rows
 from core.store.schema import is_migrated, migrate
 from core.store.url import StoreUrl
+
+CLOSE_S = 15.0
+"""Seconds that jobs have to end once the store is closed: they stop their workers first."""
+
+
+class Background(Protocol):
+    """Work in the background that ends with its store."""
+
+    def cancel(self) -> None: ...
+
+    def wait(self, timeout_s: float | None = None) -> bool: ...
 
 
 class Store:
@@ -42,8 +53,11 @@ class Store:
         self._recall = Recall()
         self._writing = threading.RLock()
         self._depth = 0
-        self.ingesting = self.engine.gate("ingest")
-        """Held by the one ingest that may run at a time: what it checked against the store stays true until it commits."""
+        self.locks: Mapping[str, Lock] = self.engine.locks
+        """By name: "write", and one a kind of job. That of ingests keeps what they compared with the store true until they commit."""
+        self.jobs: dict[str, Background] = {}
+        """The latest job of each kind; `core.jobs` keeps it. `starting` is held while one is registered."""
+        self.starting = threading.Lock()
         try:
             steps = self._migrate()
         except duckdb.Error as error:
@@ -61,7 +75,11 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Closes the store; open cursors end with it."""
+        """Cancels what runs in the background and closes the store; open cursors end with it."""
+        for job in self.jobs.values():
+            job.cancel()
+        for job in self.jobs.values():
+            job.wait(CLOSE_S)
         self.engine.close(self._con)
 
     @contextmanager
@@ -116,14 +134,14 @@ class Store:
         with self._writing:
             if not self._depth:
                 with self._explained():
-                    self.engine.gate("write").acquire()
+                    self.locks["write"].acquire()
             self._depth += 1
             try:
                 yield
             finally:
                 self._depth -= 1
                 if not self._depth:
-                    self.engine.gate("write").release()
+                    self.locks["write"].release()
 
     def _migrate(self) -> list[str]:
         """Names of the steps that were applied."""

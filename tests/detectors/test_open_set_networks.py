@@ -16,6 +16,7 @@ from core.detectors.hybrid import SHARES, DrawingClassifier
 from core.detectors.networks.trunk import CosineTrunk
 from core.errors import ContractError
 from core.features.networks.training_loop import Plan, fit_network
+from core.progress import no_progress
 
 NAMES = ["generalized_odin", "hybrid", "deep_ensemble", "svgd_ensemble", "jem"]
 OWN = np.array([1, 0])
@@ -83,7 +84,7 @@ def test_what_is_spared_the_decay_stays_where_it_is() -> None:
     def nothing(step: int) -> Any:
         return 0 * sum(value.sum() for value in network.parameters())
 
-    fit_network(network, nothing, Plan(5, 1, 0.1, weight_decay=0.5, undecayed=("head.",)), None, lambda done, what: None)
+    fit_network(network, nothing, Plan(5, 1, 0.1, weight_decay=0.5, undecayed=("head.",)), None, no_progress)
     after = dict(network.named_parameters())
     assert torch.equal(after["head.weight"], before["head.weight"])
     assert after["body.weight"].abs().sum() < 0.99 * before["body.weight"].abs().sum()

@@ -19,6 +19,7 @@ from core.detectors.noise_classifier import normal_scores
 from core.detectors.reconstruction import Reconstruction
 from core.errors import ContractError
 from core.features.networks.training_loop import Plan, fit_network
+from core.progress import no_progress
 
 FITTED = [name for name, detector in CATALOGUE.items() if isinstance(detector, FittedNetwork)]
 DRAWING = [name for name in FITTED if isinstance(CATALOGUE[name], Reconstruction)]
@@ -178,7 +179,7 @@ def test_training_is_over_when_the_loss_has_converged() -> None:
 def test_the_loop_ends_when_there_is_nothing_to_learn() -> None:
     network = nn.Linear(1, 1)
     plan = Plan(steps=100, batch=1, patience=2, window=5)
-    losses = fit_network(network, lambda step: network.weight.sum() * 0 + 3, plan, None, lambda done, what: None)
+    losses = fit_network(network, lambda step: network.weight.sum() * 0 + 3, plan, None, no_progress)
     assert losses == [3.0] * 3
 
 
@@ -239,7 +240,7 @@ def test_a_stopped_fit_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pyt
     X, at = images(7, 64), tmp_path / "fit.checkpoint"
     whole = make("noise_classifier", epochs=20).fit(X, zeros(64)).score(X, zeros(64))
 
-    def stop(done: float, what: str) -> None:
+    def stop(done: float, what: str, **numbers: float) -> None:
         if done > 0.7:
             raise KeyboardInterrupt
 
@@ -248,7 +249,7 @@ def test_a_stopped_fit_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pyt
         make("noise_classifier", epochs=20, checkpoint=at, progress=stop).fit(X, zeros(64))
     assert at.exists()
     seen: list[float] = []
-    again = make("noise_classifier", epochs=20, checkpoint=at, progress=lambda done, what: seen.append(done))
+    again = make("noise_classifier", epochs=20, checkpoint=at, progress=lambda done, what, **numbers: seen.append(done))
     np.testing.assert_allclose(again.fit(X, zeros(64)).score(X, zeros(64)), whole, rtol=1e-3, atol=1e-3)
     assert min(seen) > 0.6
     assert not at.exists()
@@ -257,7 +258,7 @@ def test_a_stopped_fit_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pyt
 def test_a_checkpoint_of_other_images_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at = tmp_path / "fit.checkpoint"
 
-    def stop(done: float, what: str) -> None:
+    def stop(done: float, what: str, **numbers: float) -> None:
         if done > 0.5:
             raise KeyboardInterrupt
 
@@ -265,7 +266,7 @@ def test_a_checkpoint_of_other_images_is_left_alone(tmp_path: Path, monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         make("fcn_autoencoder", **SHORT, checkpoint=at, progress=stop).fit(images(8, 32), zeros(32))
     seen: list[float] = []
-    make("fcn_autoencoder", **SHORT, checkpoint=at, progress=lambda done, what: seen.append(done)).fit(images(9, 32), zeros(32))
+    make("fcn_autoencoder", **SHORT, checkpoint=at, progress=lambda done, what, **numbers: seen.append(done)).fit(images(9, 32), zeros(32))
     assert min(seen) < 0.2
 
 

@@ -10,10 +10,11 @@ from scipy.sparse import csr_matrix
 from typer.testing import CliRunner
 
 from core.__main__ import app
-from core.embeddings import job as embed
 from core.embeddings import worker as map_worker
-from core.embeddings.job import MapRequest
+from core.embeddings.job import MAP
+from core.embeddings.request import MapRequest
 from core.errors import InputError, RunError
+from core.jobs import running as jobs
 from core.review import triage
 from core.store import Store
 from core.store.queries import embeddings
@@ -29,7 +30,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_a_map_holds_every_banner_and_a_refit_does_not_jump(store: Store) -> None:
     said: list[str] = []
-    first = embed.make(store, "heatmap", "pca", progress=lambda done, what: said.append(what))
+    first = jobs.run(store, MAP, MapRequest(None, "heatmap", "pca"), lambda done, what: said.append(what))
     run_id = last_finished(store)["run_id"]
     about = embeddings.listed(store, run_id)[0]
     assert (about["embedding_id"], about["n_points"], about["n_banners"], about["aligned_to"]) == (first, 300, 300, None)
@@ -43,16 +44,16 @@ def test_a_map_holds_every_banner_and_a_refit_does_not_jump(store: Store) -> Non
     sql = "SELECT grid_id, n_products FROM result WHERE NOT flagged GROUP BY ALL HAVING count(*) >= 5 ORDER BY ALL"
     anchors = [(a["grid_id"], a["n_products"]) for a in embeddings.anchors(store, first)]
     assert anchors == [(r["grid_id"], r["n_products"]) for r in store.rows(sql)]
-    second = embed.make(store, "heatmap", "pca")
+    second = jobs.run(store, MAP, MapRequest(None, "heatmap", "pca"))
     again = embeddings.listed(store, run_id)
     assert [m["embedding_id"] for m in again] == [second]
     assert again[0]["aligned_to"] == first
     assert np.allclose(embeddings.points(store, second, run_id).flat, points.flat, atol=1e-4)
-    assert not list(store.path.parent.glob("*.maps"))
+    assert not list(store.path.parent.glob("*.map"))
 
 
 def test_neighbours_are_those_of_the_features(store: Store) -> None:
-    embedding_id = embed.make(store, "heatmap", "pca")
+    embedding_id = jobs.run(store, MAP, MapRequest(None, "heatmap", "pca"))
     points = embeddings.points(store, embedding_id, last_finished(store)["run_id"])
     rows = {r["banner_id"]: np.array(r["near"]) for r in store.rows("SELECT banner_id, near FROM embedding_point")}
     name = "bn-000100"
@@ -79,7 +80,7 @@ def test_what_is_said_of_chosen_banners_is_the_same_by_id_and_by_position(store:
 
 
 def test_an_unfolding_brings_its_certificate(store: Store) -> None:
-    embed.make(store, "heatmap", "mvu")
+    jobs.run(store, MAP, MapRequest(None, "heatmap", "mvu"))
     about = embeddings.listed(store, last_finished(store)["run_id"])[0]
     proof = json.loads(about["certificate"])
     assert 1 <= proof["ratio"] < 1.01
@@ -108,12 +109,12 @@ def test_a_small_sample_keeps_all_flagged_then_decided_then_the_same_share_of_ev
 
 def test_what_cannot_be_made_is_said_and_leaves_nothing(store: Store) -> None:
     with pytest.raises(InputError, match="A map is made of one of heatmap, "):
-        embed.make(store, "nonsense", "pca")
+        jobs.run(store, MAP, MapRequest(None, "nonsense", "pca"))
     with pytest.raises(InputError, match="by pca or mvu"):
-        embed.make(store, "heatmap", "tsne")
+        jobs.run(store, MAP, MapRequest(None, "heatmap", "tsne"))
     with pytest.raises(RunError, match="no finished run"):
-        embed.make(store, "heatmap", "pca", run_id="ffffffff")
-    assert embed.current(store) is None
+        jobs.run(store, MAP, MapRequest("ffffffff", "heatmap", "pca"))
+    assert jobs.current(store, MAP) is None
     assert store.rows("SELECT count(*) AS n FROM embedding")[0]["n"] == 0
 
 
@@ -121,8 +122,8 @@ def test_a_failed_child_is_a_message(store: Store, monkeypatch: pytest.MonkeyPat
     write = embeddings.write_points
     monkeypatch.setattr(embeddings, "write_points", lambda store, run, n, file: write(store, run, 3, file))
     with pytest.raises(RunError, match="more banners than its 3 axes"):
-        embed.make(store, "heatmap", "pca")
-    handle = embed.current(store)
+        jobs.run(store, MAP, MapRequest(None, "heatmap", "pca"))
+    handle = jobs.current(store, MAP)
     assert handle is not None
     assert handle.state == "failed"
     assert "more banners" in str(handle.error)
@@ -130,17 +131,17 @@ def test_a_failed_child_is_a_message(store: Store, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_map_in_work_can_be_cancelled_and_is_the_only_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embed, "WORKER", ("sh", "-c", "sleep 60"))
+    monkeypatch.setattr(MAP, "command", ("sh", "-c", "sleep 60"))
     run_id = last_finished(store)["run_id"]
-    handle = embed.start(store, MapRequest(run_id, "heatmap", "pca"))
-    with pytest.raises(RunError, match="one map in work at a time"):
-        embed.start(store, MapRequest(run_id, "heatmap", "pca"))
+    handle = jobs.start(store, MAP, MapRequest(run_id, "heatmap", "pca"))
+    with pytest.raises(RunError, match="Only one map at a time per store: PCA of heatmap is at"):
+        jobs.start(store, MAP, MapRequest(run_id, "heatmap", "pca"))
     time.sleep(0.3)
     handle.cancel()
     assert handle.wait(30)
     assert handle.state == "cancelled"
-    embed.forget(store)
-    assert embed.current(store) is None
+    jobs.dismiss(store, MAP)
+    assert jobs.current(store, MAP) is None
 
 
 def test_clusters_anchors_and_directions_of_three_heaps() -> None:

@@ -193,19 +193,19 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path, monkeypatch: pyte
 
 def test_ray_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_executor, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"however it is not installed\. Run `pip install -r requirements-ray\.txt`"):
+    with pytest.raises(InputError, match=r"which is not installed\. Run `pip install -r requirements-ray\.txt`"):
         check(None)
 
 
 def test_an_address_is_a_host_and_a_port_that_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_executor, "find_spec", lambda name: name)
     for odd in ("localhost", "ray://localhost:10001", ":6379", "localhost:x"):
-        with pytest.raises(InputError, match="A Ray address is HOST:PORT, however it is"):
+        with pytest.raises(InputError, match=r"A Ray address is HOST:PORT; .* is not"):
             check(odd)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         check(f"127.0.0.1:{port}")
-    with pytest.raises(InputError, match=f"however 127.0.0.1:{port} does not"):
+    with pytest.raises(InputError, match=f"No Ray cluster answers at 127.0.0.1:{port}"):
         check(f"127.0.0.1:{port}")
 
 
@@ -214,6 +214,8 @@ def test_a_job_for_ray_takes_the_networks_of_the_store_along(store: Store, tmp_p
     own.mkdir()
     (own / "ssad_clicks.safetensors").write_bytes(b"trained here")
     (own / "simclr.checkpoint").write_bytes(b"half-way")
+    for name in ("local", "ray"):
+        (tmp_path / name).mkdir()
     for engine, expected in (("local", own), ("ray", tmp_path / "ray" / "weights")):
         job_folder.write_job(store, tmp_path / engine, request.Request(engine=engine), datetime(2100, 1, 1))  # type: ignore[arg-type]
         assert json.loads((tmp_path / engine / "job.json").read_text())["weights"] == str(expected)
@@ -223,7 +225,7 @@ def test_a_job_for_ray_takes_the_networks_of_the_store_along(store: Store, tmp_p
 
 def test_a_run_says_at_once_that_nobody_answers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_executor, "find_spec", lambda name: name)
-    with pytest.raises(InputError, match=r"however 127\.0\.0\.1:1 does not"):
+    with pytest.raises(InputError, match=r"answers at 127\.0\.0\.1:1"):
         run.score(store, engine="ray", ray_address="127.0.0.1:1")
     with pytest.raises(InputError, match=r"however the engine is local\. Say --engine ray too"):
         run.score(store, ray_address="127.0.0.1:1")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from core.jobs import running as jobs
 from core.runs import import_results, job_folder, request, run
 from core.store import Store
 from tests.support.unscored_store import ROOT, fill, use_fake_worker
@@ -65,13 +66,14 @@ def test_kill_minus_nine_at_random_moments(tmp_path: Path, monkeypatch: pytest.M
     with Store(path) as store:
         run.score(store)
         assert check_nothing_is_half_done(store) == n_finished + 1
-        assert not run._runs_folder(store).exists()
+        assert not jobs.folder_of(store, run.RUN).exists()
 
 
 def test_an_orphaned_worker_ends_itself(tmp_path: Path) -> None:
     folder = tmp_path / "job"
     with Store(tmp_path / "s.duckdb") as store:
         fill(store)
+        folder.mkdir()
         job_folder.write_job(store, folder, request.Request(), datetime(2100, 1, 1))
     asked = json.loads((folder / "job.json").read_text())
     assert asked["parent_pid"] == os.getpid()

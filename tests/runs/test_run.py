@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import InputError, RunCancelledError, RunError
 from core.jobs import process
+from core.jobs import running as jobs
 from core.runs import import_results, run
 from core.store import Store
 from core.store.queries import runs
@@ -45,7 +46,7 @@ def test_score_imports_everything_at_once(store: Store, monkeypatch: pytest.Monk
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1] == (1.0, "done")
     assert "writing score" in [what for _, what in seen]
-    assert not run._runs_folder(store).exists()
+    assert not jobs.folder_of(store, run.RUN).exists()
 
 
 def test_scores_stand_sorted_by_banner(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +95,7 @@ def test_a_failed_run_leaves_its_reason_and_nothing_else(
     assert set(n_rows(store).values()) == {0}
     shown = store.rows("SELECT state, detail->>'error' AS error FROM run")
     assert shown == [{"state": "failed", "error": str(caught.value)}]
-    assert not run._runs_folder(store).exists()
+    assert not jobs.folder_of(store, run.RUN).exists()
     with pytest.raises(RunError, match="has none"):
         runs.last_finished(store)
 
@@ -114,13 +115,13 @@ def test_a_background_run_tells_how_far_it_is_and_is_cancelled(store: Store, mon
     while "writing result" not in handle.what and time.monotonic() < deadline:
         time.sleep(0.02)
     assert (handle.what, handle.state) == ("writing result", "running")
-    assert run.current(store) is handle
+    assert jobs.current(store, run.RUN) is handle
     assert run.interrupted_runs(store) == []
-    with pytest.raises(RunError, match="one run at a time, however"):
+    with pytest.raises(RunError, match="Only one run at a time per store: the run of all grids is at"):
         run.start(store)
     handle.cancel()
     assert handle.wait(20)
-    assert (handle.state, handle.summary) == ("cancelled", None)
+    assert (handle.state, handle.result) == ("cancelled", None)
     assert handle.error is not None
     assert handle.error.startswith("The run was cancelled")
     assert store.rows("SELECT state FROM run") == [{"state": "cancelled"}]
@@ -132,8 +133,8 @@ def test_a_background_run_finishes(store: Store, monkeypatch: pytest.MonkeyPatch
     handle = run.start(store)
     assert handle.wait(30)
     assert (handle.state, handle.done, handle.error) == ("finished", 1.0, None)
-    assert handle.summary is not None
-    assert handle.summary.n_banners == 40
+    assert handle.result is not None
+    assert handle.result.n_banners == 40
 
 
 def test_setting_cancel_stops_a_run_of_this_thread(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +155,7 @@ def test_a_run_whose_process_is_gone_is_interrupted_and_its_folder_goes(store: S
     gone = "01900000-0000-7000-8000-00000000000a"
     with store.transaction() as cursor:
         cursor.execute("INSERT INTO run_event VALUES (?, TIMESTAMP '2026-11-01 00:00:00', 'started', '{}')", [gone])
-    left = run._runs_folder(store) / gone / "heatmaps"
+    left = jobs.folder_of(store, run.RUN) / gone / "heatmaps"
     left.mkdir(parents=True)
     assert [row["run_id"] for row in run.interrupted_runs(store)] == [gone]
     run.score(store)

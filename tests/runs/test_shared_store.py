@@ -10,7 +10,7 @@ from benchmarks.dashboard.shared_store import report, trial
 from core.errors import RunError
 from core.runs import run
 from core.store import Store
-from core.store.locks import FileGate
+from core.store.locks import FileLock
 from tests.conftest import Place
 from tests.support.lakes import Cluster
 from tests.support.unscored_store import ROOT, fill, use_fake_worker
@@ -19,8 +19,8 @@ HOLDER = """
 import sys
 from core.store.store import Store
 store = Store(sys.argv[1])
-gate = store.engine.gate("run")
-assert gate.acquire(wait=False)
+lock = store.locks["run"]
+assert lock.acquire(wait=False)
 print("held", flush=True)
 sys.stdin.readline()
 """
@@ -29,7 +29,7 @@ sys.stdin.readline()
 @pytest.mark.lakes
 def test_a_job_of_another_process_is_left_alone_until_that_is_gone(place: Place, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if engine == "file":
-        pytest.skip("one process owns a file: nobody else gets as far as a gate")
+        pytest.skip("one process owns a file: nobody else gets as far as a lock")
     use_fake_worker(monkeypatch)
     gone = "01900000-0000-7000-8000-00000000000a"
     with Store(place("s")) as store:
@@ -41,9 +41,9 @@ def test_a_job_of_another_process_is_left_alone_until_that_is_gone(place: Place,
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         assert run.interrupted_runs(store) == []
-        with pytest.raises(RunError, match="another process has one in work"):
+        with pytest.raises(RunError, match="Only one run at a time per store: another process has one in progress"):
             run.score(store)
-        holder.kill()  # and not by leaving the gate
+        holder.kill()  # and not by releasing the lock
         holder.communicate()
         assert [row["run_id"] for row in run.interrupted_runs(store)] == [gone]
         assert run.score(store).n_banners == 40
@@ -63,8 +63,8 @@ def test_two_dashboards_ten_people_an_ingest_and_a_run_at_once(tmp_path: Path, p
     assert len(seen.runs_seen) > 1, "the run appeared while it was watched"
 
 
-def test_gates_are_one_at_a_time(tmp_path: Path) -> None:
-    first, second = FileGate(tmp_path / "g"), FileGate(tmp_path / "g")
+def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    first, second = FileLock(tmp_path / "g"), FileLock(tmp_path / "g")
     with first:
         assert not first.acquire(wait=False)
         assert not second.acquire(wait=False)

@@ -239,7 +239,7 @@ run(main)
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A grid of 500 banners in parts, 20 of them mirrored, and one of 60; runs take a control sample of 100 banners a grid."""
-    monkeypatch.setattr(jobs, "WORKER", (sys.executable, "-c", SMALL_CONTROL))
+    monkeypatch.setattr(run.RUN, "command", (sys.executable, "-c", SMALL_CONTROL))
     monkeypatch.setattr(jobs, "PER_PART", 200)
     with Store(tmp_path / "s.duckdb") as opened:
         for grid_id, n, n_broken in ((5, 500, 20), (8, 60, 0)):

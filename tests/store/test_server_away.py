@@ -44,7 +44,7 @@ def test_a_run_ends_and_the_next_one_starts(store: Store, server: Cluster, monke
     assert handle.state == "failed"
     assert "does not answer since" in (handle.error or "")
     server.start()
-    assert [row["run_id"] for row in run.interrupted_runs(store)] == [handle.run_id], "its end could not be written"
+    assert [row["run_id"] for row in run.interrupted_runs(store)] == [handle.id], "its end could not be written"
     use_fake_worker(monkeypatch)
     assert run.score(store).n_banners == 40
     assert run.start(store).wait(60)
@@ -66,7 +66,7 @@ def test_every_way_into_the_store_tells_and_recovers(store: Store, server: Clust
     server.stop()
     for _ in range(2):
         for reach in (lambda: store.info(), lambda: labels.label(store, "bn0002", "ok", "ana", blind=True), lambda: run.start(store),
-                      lambda: run.interrupted_runs(store), lambda: store.ingesting.acquire(), lambda: Store(store.url)):  # fmt: skip
+                      lambda: run.interrupted_runs(store), lambda: store.locks["ingest"].acquire(), lambda: Store(store.url)):  # fmt: skip
             with pytest.raises(StoreAwayError, match=r"the one at /tmp/.* does not answer since .* UTC"):
                 reach()
     server.start()

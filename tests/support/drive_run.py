@@ -4,10 +4,10 @@ STORE`."""
 import sys
 from pathlib import Path
 
-from core.runs import job_folder, run
+from core.runs import run
 from core.store import Store
 
-job_folder.WORKER = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
+run.RUN.command = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 
 with Store(sys.argv[1]) as store:
     print("open", flush=True)

@@ -145,7 +145,7 @@ def _fill_results(cursor: Any, run_id: str, facts: dict[str, Any], strength: Any
     n, flagged = len(facts["banner_id"]), facts["flagged"]
     position = np.empty(n, dtype=np.int32)
     position[np.argsort(-strength, kind="stable")] = np.arange(1, n + 1)
-    fault = np.where(flagged, np.array(FAULTS)[rng.integers(0, len(FAULTS), n)], None)
+    fault = np.where(flagged, np.array(FAULTS, dtype=object)[rng.integers(0, len(FAULTS), n)], np.array(None, dtype=object))
     size = rng.uniform(0.1, 0.4, n)
     since = [FIRST_DAY + timedelta(days=int(d)) if f else None for d, f in zip(rng.integers(0, N_DAYS, n), flagged, strict=True)]
     sentence = [f"{str(f).capitalize().replace('_', ' ')} by {s:.2f}." if f else None for f, s in zip(fault, size, strict=True)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.runs import job_folder
+from core.runs.run import RUN
 from core.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -32,5 +32,5 @@ def fill(store: Store, n_banners: int = 40) -> None:
 
 def use_fake_worker(monkeypatch: pytest.MonkeyPatch, behaviour: str = "ok") -> None:
     """Runs of this test start the fake worker."""
-    monkeypatch.setattr(job_folder, "WORKER", FAKE_WORKER)
+    monkeypatch.setattr(RUN, "command", FAKE_WORKER)
     monkeypatch.setenv("FAKE_WORKER", behaviour)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.clicks import job as jobs
 from core.clicks import undo
-from core.runs import run as runner
+from core.clicks.job import INGEST
+from core.jobs import running as jobs
+from core.runs.run import RUN
 from core.ui.data import ingests
 from core.ui.session import state
 from tests.support.stores import FIRST_DAY, HOSTILE
@@ -180,7 +181,7 @@ def test_a_store_in_use_is_a_message_not_a_traceback(full: Open, monkeypatch: py
 def test_nothing_to_score_is_a_message(empty: Open) -> None:
     app = empty("data", tab="Runs")
     assert app.button(key="start_run").disabled
-    assert runner.current(state.store()) is None
+    assert jobs.current(state.store(), RUN) is None
 
 
 def test_a_click_log_is_previewed_ingested_and_scored_next(empty: Open, tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_a_click_log_is_previewed_ingested_and_scored_next(empty: Open, tmp_path
     app.text_input(key="path").set_value(str(log)).run()
     assert "200 would be accepted and 1 rejected" in plain(texts(app))
     app.button(key="ingest").click().run()
-    job = jobs.current(state.store())
+    job = jobs.current(state.store(), INGEST)
     assert job is not None
     assert job.wait(30)
     assert job.state == "finished", job.error
@@ -202,7 +203,7 @@ def test_a_click_log_is_previewed_ingested_and_scored_next(empty: Open, tmp_path
     assert app.button(key="score_next")
     app.text_input(key="path").set_value(str(log)).run()
     app.button(key="ingest").click().run()
-    again = jobs.current(state.store())
+    again = jobs.current(state.store(), INGEST)
     assert again is not None
     assert again.wait(30)
     app.run()
@@ -235,7 +236,7 @@ def test_a_known_file_needs_a_choice_and_a_bad_one_says_why(empty: Open, tmp_pat
         if choice:
             app.radio(key="known_choice").set_value(choice).run()
         app.button(key="ingest").click().run()
-        job = jobs.current(state.store())
+        job = jobs.current(state.store(), INGEST)
         assert job is not None
         assert job.wait(30)
         return app.run()

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.progress import Progress
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Progress = Callable[[float, str], None]
-"""Called with the share done (0..1) and what is being done."""
 CHECKPOINT_S = 30.0
 N_LOSSES = 50
 """Steps that one point of a loss curve is the mean of, unless the plan says otherwise."""
@@ -85,7 +85,8 @@ def fit_network(
         value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         losses.append(float(value.detach()))
-        progress((step + 1) / plan.steps, f"step {step + 1:,} of {plan.steps:,}, loss {np.mean(losses[-plan.window :]):.4f}")
+        mean = float(np.mean(losses[-plan.window :]))
+        progress((step + 1) / plan.steps, f"step {step + 1:,} of {plan.steps:,}, loss {mean:.4f}", loss=round(mean, 6))
         if checkpoint and time.monotonic() - saved > CHECKPOINT_S:
             _save(checkpoint, network, optimiser, losses, plan)
             saved = time.monotonic()

@@ -20,14 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Codes, Mask, Vector
 from core.errors import InputError
 from core.statistics.intervals import Interval
 from core.statistics.leaderboard import UNKNOWN, Times, areas, interval_of, resampled
 
 Matrix = NDArray[np.float32]
-Vector = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Codes = NDArray[np.int64]
 
 Given = tuple[Matrix, Mask, Matrix, int, int]
 Each = Callable[[Callable[[Given], Vector], list[Given]], Iterable[Vector]]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from core.arrays import Codes, Mask, Vector
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps
 from core.banners.images import Images, smoothed
@@ -26,8 +27,9 @@ from core.features.anchors import unit
 from core.features.base import Extractor
 from core.features.click_features import ClickFeatures
 from core.features.click_metrics import NAMES
+from core.features.names import cosine_of
 from core.features.trained_here import OwnExtractor
-from core.models.audit.figures import EVIDENCE, Codes, Mask, Matrix, Representation, Vector
+from core.models.audit.figures import EVIDENCE, Matrix, Representation
 
 Step = Callable[[str], None]
 Source = Callable[[Extractor, csr_matrix], NDArray[np.float32]]
@@ -131,7 +133,7 @@ def represent(
     for extractor in extractors:
         step(f"features of {extractor.name}")
         features = source(extractor, banners.heatmaps.counts)
-        detector = make(f"cosine_{extractor.name}", usable=banners.usable).fit(features, layouts)
+        detector = make(cosine_of(extractor.name), usable=banners.usable).fit(features, layouts)
         score = detector.score(features[:m], layouts[:m])
         beside(extractor.name, detector.name, narrowed(relative(unit(features), banners)), score, features.shape[1])
     order = [EVIDENCE, TRUNK, METRICS, DIRECTIONS]

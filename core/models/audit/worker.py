@@ -2,19 +2,17 @@
 
     python -m core.models.audit.worker JOBDIR
 
-Reads job.json (seed, n_trees, max_steps or null, extractors with stored features, folders of features and weights), banners.parquet
-(banner_id, grid_id, n_products, domain, flagged, broken, family, bins, counts; the labelled ones first) and scores.parquet (combined, then
-a column a detector; a row a labelled banner). Writes out/summary.json. Prints one JSON object a line: {"done": 0..1, "what": …}, or
-{"error": …} and exit code 2 for what the user can mend.
+Reads request.json (an AuditTask), banners.parquet (banner_id, grid_id, n_products, domain, flagged, broken, family, bins, counts; the
+labelled ones first) and scores.parquet (combined, then a column a detector; a row a labelled banner). `core.jobs.worker` does the rest.
 """
 
-import json
 import math
 import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -29,49 +27,33 @@ from core import settings
 from core.banners.heatmaps import Heatmaps, counts_of_lists
 from core.features.base import Extractor
 from core.features.cache import FeatureStore
-from core.jobs.worker import asked_of, end_with, run, say
+from core.jobs import worker
 from core.models.audit.figures import FIGURES, Each, Finding, Plan, advice, audit, plan
 from core.models.audit.representations import Banners, in_use, represent
+from core.models.audit.request import AuditTask
+from core.progress import Progress
 
-NICENESS = 10
-"""The dashboard and its scoring runs go first."""
 REPRESENTED_SHARE = 0.4
 
 
-def main(job: Path) -> None:
-    """Audits what the job in `job` names."""
-    asked = asked_of(job)
-    os.nice(NICENESS)
+def run_audit(job: Path, task: AuditTask, progress: Progress) -> dict[str, Any]:
+    """Audits the banners in the folder `job`; returns the figures and what they rest on."""
     start = time.perf_counter()
-    rows = pq.read_table(job / "banners.parquet")
-    seed = int(asked["seed"])
-    planned, banners = read(rows, seed)
+    planned, banners = read(pq.read_table(job / "banners.parquet"), task.seed)
     scores = pq.read_table(job / "scores.parquet")
     evidence = np.column_stack([scores[name].to_numpy() for name in scores.column_names[1:]]).astype(np.float32)
-    extractors, left_out = in_use(Path(asked["weights"]), set(asked["stored"]))
-    done = [0]
-    n_steps = 4 + len(extractors)
-
-    def step(what: str) -> None:
-        say(REPRESENTED_SHARE * done[0] / n_steps, what)
-        done[0] += 1
-
-    def source(extractor: Extractor, counts: csr_matrix) -> NDArray[np.float32]:
-        begun = REPRESENTED_SHARE * (done[0] - 1) / n_steps
-        return FeatureStore(Path(asked["features"]), extractor).of(
-            counts, lambda k, n: say(begun + REPRESENTED_SHARE / n_steps * k / n, f"features of {extractor.name}: {k:,} of {n:,} new ones")
-        )
-
-    found = represent(banners, evidence, scores["combined"].to_numpy(), extractors, source, step, seed, asked.get("max_steps"))
+    extractors, left_out = in_use(Path(task.weights), set(task.stored))
+    steps = Steps(progress, 4 + len(extractors), Path(task.features))
+    combined = scores["combined"].to_numpy()
+    found = represent(banners, evidence, combined, extractors, steps.features_of, steps.next, task.seed, task.max_steps)
     represented = time.perf_counter()
-    share = 1 - REPRESENTED_SHARE
 
-    def tell(done: float, what: str) -> None:
-        say(REPRESENTED_SHARE + share * done, what)
+    def report(done: float, what: str) -> None:
+        progress(REPRESENTED_SHARE + (1 - REPRESENTED_SHARE) * done, what)
 
     with forests() as each:
-        findings = audit(found, banners.broken, planned, tell, int(asked["n_trees"]), seed, each)
-    summary = {
+        findings = audit(found, banners.broken, planned, report, task.n_trees, task.seed, each)
+    return {
         "findings": [as_row(one) for one in findings],
         "advice": advice(findings),
         "missing": planned.missing,
@@ -79,11 +61,34 @@ def main(job: Path) -> None:
         "n_families": len(set(banners.family[banners.broken].tolist())),
         "weights": {one.name: one.weights for one in extractors},
         "seconds_represented": round(represented - start, 1),
-        "seconds": round(time.perf_counter() - start, 1),
     }
-    (job / "out").mkdir(exist_ok=True)
-    (job / "out" / "summary.json").write_text(json.dumps(summary))
-    say(1.0, "finished")
+
+
+@dataclass
+class Steps:
+    """Progress of the representations, one step each, within the first REPRESENTED_SHARE."""
+
+    progress: Progress
+    n: int
+    features: Path
+    done: int = 0
+
+    def next(self, what: str) -> None:
+        """A step begins."""
+        self.progress(self._share(self.done), what)
+        self.done += 1
+
+    def features_of(self, extractor: Extractor, counts: csr_matrix) -> NDArray[np.float32]:
+        """Features that are kept, the others computed within the current step."""
+        begun, width = self._share(self.done - 1), self._share(1)
+
+        def report(k: int, n: int) -> None:
+            self.progress(begun + width * k / n, f"features of {extractor.name}: {k:,} of {n:,} new ones")
+
+        return FeatureStore(self.features, extractor).of(counts, report)
+
+    def _share(self, n_steps: int) -> float:
+        return REPRESENTED_SHARE * n_steps / self.n
 
 
 @contextmanager
@@ -93,7 +98,7 @@ def forests() -> Iterator[Each]:
     if n == 1:
         yield map
         return
-    with ProcessPoolExecutor(n, get_context("spawn"), end_with, (os.getpid(),)) as pool:
+    with ProcessPoolExecutor(n, get_context("spawn"), worker.end_with, (os.getpid(),)) as pool:
         yield pool.map
 
 
@@ -120,4 +125,4 @@ def as_row(finding: Finding) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run(main)
+    worker.main(AuditTask)(run_audit)

@@ -1,52 +1,34 @@
-"""What a network would draw of one banner: trained on its grid in a child process, kept in memory, nothing in the store.
+"""What a network would draw of one banner: trained on its grid in a child process, kept with the open store, nothing in its tables.
 
-One at a time on a store; the latest MOST_KEPT results stay until the process ends.
+The latest MOST_KEPT results stay until the store is closed.
 """
 
 import itertools
-import json
-import os
-import shutil
-import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from core.errors import HeatproofError, InputError, RunCancelledError, RunError, disk_space
-from core.jobs import process
-from core.jobs.job import Handle, gate_of
-from core.models.latent import queries as latent
+from core.arrays import Matrix
+from core.errors import InputError, RunError
+from core.jobs.job import Job
+from core.jobs.kind import Kind
+from core.models.latent import queries
+from core.models.latent.request import LEAST, MOST, LatentRequest
 from core.settings import N_COLS, N_ROWS
 from core.store import Store
-from core.store.locks import Gate
-from core.store.queries import runs
-from core.store.queries.runs import last_finished
+from core.store.queries.runs import behind, last_finished
 
-Image = NDArray[np.float64]
-
-WORKER = (sys.executable, "-m", "core.models.latent.worker")
 MOST_BANNERS = 2_000
 """Other banners of the grid that the network learns from."""
 LEAST_BANNERS = 30
 """Fewer show a network what these banners are like, not what banners of the grid are like."""
 MOST_KEPT = 4
 """4.4 MB each."""
-LEAST, MOST = -3, 3
-"""Whole values that a changed entry of the code takes. The codes of all banners are near a standard normal, which seldom leaves these."""
-
-
-@dataclass(frozen=True)
-class LatentRequest:
-    """Which banner of which run. max_steps: of the training, None = as the detector."""
-
-    run_id: str
-    banner_id: str
-    max_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,22 +48,22 @@ class Latent:
     drawn: NDArray[np.float16]
 
     @property
-    def original(self) -> Image:
+    def original(self) -> Matrix:
         """The banner as the network sees it."""
         return self._image(0)
 
     @property
-    def reconstruction(self) -> Image:
+    def reconstruction(self) -> Matrix:
         """The banner as the network draws it again."""
         return self._image(1)
 
-    def changed(self, values: dict[int, int]) -> Image:
+    def changed(self, values: dict[int, int]) -> Matrix:
         """The code drawn with two entries {entry: value}, both other than its own. Raises InputError for what was not drawn."""
         pairs = list(itertools.combinations(range(len(self.code)), 2))
         pair = tuple(sorted(values))
         if pair not in pairs or not all(LEAST <= v <= MOST for v in values.values()):
             raise InputError(
-                f"Two of {len(self.code)} entries are changed to whole values of {LEAST} to {MOST}, however it was {values}. Choose again."
+                f"Two of {len(self.code)} entries are changed to whole values of {LEAST} to {MOST}; {values} is none. Choose again."
             )
         side = MOST - LEAST + 1
         first, second = (values[entry] - LEAST for entry in pair)
@@ -96,95 +78,56 @@ class Latent:
         """The value that can be chosen nearest to an entry's own."""
         return int(np.clip(round(self.code[entry]), LEAST, MOST))
 
-    def _image(self, row: int) -> Image:
+    def _image(self, row: int) -> Matrix:
         return self.drawn[row].astype(np.float64).reshape(N_ROWS, N_COLS)
 
 
-class LatentHandle(Handle):
-    """A drawing of this process; nothing of it is kept where it is cancelled."""
+class LatentKind(Kind[LatentRequest, LatentRequest, Latent]):
+    """Nothing is kept where it is cancelled."""
 
-    def __init__(self, request: LatentRequest, gate: Gate | None = None) -> None:
-        super().__init__(gate)
-        self.request = request
+    name = "latent"
+    title = "drawing"
+    label = "{banner_id}"
+    when_cancelled = "Drawing was stopped, nothing of it is kept. Start it again when you like."
+    worker = "core.models.latent.worker"
+    preparing = "writing the heatmaps of its grid"
+    taking_in = ""
+    share = (0.0, 1.0)
+
+    def check(self, store: Store, request: LatentRequest) -> LatentRequest:
+        """Raises RunError where there is no such run."""
+        behind(store, request.run_id)
+        return request
+
+    def prepare(self, store: Store, job: Job[LatentRequest, Latent], folder: Path) -> LatentRequest:
+        """Writes the heatmaps. Raises RunError where the grid has too few banners."""
+        run, banner_id = last_finished(store, behind(store, job.request.run_id)), job.request.banner_id
+        n = queries.write_grid(store, run, banner_id, MOST_BANNERS, folder / "banners.parquet")
+        if n < LEAST_BANNERS:
+            raise RunError(
+                f"A network learns from {LEAST_BANNERS} or more banners of a grid; the grid of {banner_id} has {n} here. "
+                "Look at a banner of a larger grid."
+            )
+        return job.request
+
+    def take_in(self, store: Store, job: Job[LatentRequest, Latent], task: LatentRequest, folder: Path, summary: dict[str, Any]) -> Latent:
+        """Reads the images and keeps them with the store."""
+        column = pq.read_table(folder / "out" / "drawn.parquet")["image"].combine_chunks()
+        drawn = Latent(**summary, drawn=column.flatten().to_numpy().reshape(len(column), -1))
+        keep(store, job.request, drawn)
+        return drawn
 
 
-_handles: dict[Path, LatentHandle] = {}
-_kept: dict[tuple[Path, str, str], Latent] = {}
-_opening = threading.Lock()
-
-
-def start(store: Store, request: LatentRequest) -> LatentHandle:
-    """Trains and draws in a background thread. Raises RunError where one is in work, or where there is no such run."""
-    run = last_finished(store, runs.scored_by(store, request.run_id))
-    key = store.path.resolve()
-    with _opening:
-        going = _handles.get(key)
-        if going and going.state == "running":
-            name = going.request.banner_id
-            raise RunError(f"A store draws one banner at a time, however {name} is at {going.done:.0%}. Wait for it or stop it.")
-        handle = _handles[key] = LatentHandle(request, gate_of(store, "draw", "A store draws one banner at a time"))
-    threading.Thread(target=_execute, args=(store, run, handle), name=f"draw {request.banner_id}", daemon=True).start()
-    return handle
-
-
-def current(store: Store) -> LatentHandle | None:
-    """The latest drawing that this process began on the store, going or ended."""
-    return _handles.get(store.path.resolve())
-
-
-def forget(store: Store) -> None:
-    """Clears an ended drawing from `current`; what was drawn stays."""
-    handle = current(store)
-    if handle and handle.state != "running":
-        _handles.pop(store.path.resolve(), None)
+LATENT = LatentKind()
+_kept: WeakKeyDictionary[Store, dict[tuple[str, str], Latent]] = WeakKeyDictionary()
 
 
 def kept(store: Store, run_id: str, banner_id: str) -> Latent | None:
     """What was drawn of a banner; None where nothing was, or it had to make room."""
-    return _kept.get((store.path.resolve(), run_id, banner_id))
+    return _kept.get(store, {}).get((run_id, banner_id))
 
 
 def keep(store: Store, request: LatentRequest, drawn: Latent) -> None:
-    """Puts a result where `kept` finds it, and lets the oldest go."""
-    with _opening:
-        _kept[store.path.resolve(), request.run_id, request.banner_id] = drawn
-        while len(_kept) > MOST_KEPT:
-            _kept.pop(next(iter(_kept)))
-
-
-def _execute(store: Store, run: dict[str, Any], handle: LatentHandle) -> None:
-    folder = store.path.with_name(store.path.stem + ".latent")
-    try:
-        with disk_space.named():
-            try:
-                drawn = _drawn(store, run, handle, folder)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)  # before its end is reported: a new one may begin at once
-            keep(store, handle.request, drawn)
-    except RunCancelledError:
-        handle.end("cancelled", "Drawing was stopped, nothing of it is kept. Start it again when you like.")
-    except HeatproofError as error:
-        handle.end("failed", str(error))
-    except BaseException as error:
-        handle.end("failed", str(error) or type(error).__name__)
-        raise
-    else:
-        handle.end("finished")
-
-
-def _drawn(store: Store, run: dict[str, Any], handle: LatentHandle, folder: Path) -> Latent:
-    request = handle.request
-    handle.report(0.0, "writing the heatmaps of its grid")
-    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
-    folder.mkdir(parents=True)
-    asked = {"seed": 0, "values": list(range(LEAST, MOST + 1)), "max_steps": request.max_steps, "parent_pid": os.getpid()}
-    (folder / "job.json").write_text(json.dumps(asked))
-    n = latent.write_grid(store, run, request.banner_id, MOST_BANNERS, folder / "banners.parquet")
-    if n < LEAST_BANNERS:
-        raise RunError(
-            f"A network learns from {LEAST_BANNERS} or more banners of a grid, however the grid of {request.banner_id} has {n} here. "
-            "Look at a banner of a larger grid."
-        )
-    summary = process.run_worker(folder, handle.report, lambda: handle.is_cancelled, WORKER)
-    column = pq.read_table(folder / "out" / "drawn.parquet")["image"].combine_chunks()
-    return Latent(**summary, drawn=column.flatten().to_numpy().reshape(len(column), -1))
+    """Keeps a result for `kept`, and drops the oldest beyond MOST_KEPT."""
+    own = {**_kept.get(store, {}), (request.run_id, request.banner_id): drawn}
+    _kept[store] = dict(list(own.items())[-MOST_KEPT:])

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from core.models.selection.candidates import Candidate, Matrix, matched, stated, unit
+from core.arrays import Matrix
+from core.models.selection.candidates import Candidate, matched, stated, unit
 
 TINY = 1e-8
 LARGEST = 0.5

@@ -4,11 +4,9 @@ In: scores (k, t) of k candidates. Ranks count from the most anomalous banner, s
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata
 
-Matrix = NDArray[np.float64]
-Vector = NDArray[np.float64]
+from core.arrays import Matrix, Vector
 
 MAX_STEPS = 500
 TOLERANCE = 1e-10

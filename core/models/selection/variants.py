@@ -8,14 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Codes, Image, Vector
 from core.detectors import make
 from core.models.selection.candidates import Candidate
-
-Image = NDArray[np.float32]
-Codes = NDArray[np.int64]
-Vector = NDArray[np.float64]
 
 SMALL, LARGE = (0.02, 0.08), (0.15, 0.4)
 """Shares of the image that a patch covers."""

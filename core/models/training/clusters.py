@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.features.networks.training_loop import Plan, Progress, fit_network
+from core.features.networks.training_loop import Plan, fit_network
 from core.models.training.cluster_images import ClusterImages, draw_images
+from core.progress import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from core.banners.heatmaps import Heatmaps, counts_of_lists
 from core.errors import InputError
-from core.features.networks.training_loop import Plan, Progress
-from core.features.networks.weight_files import save_network, weights_folder
+from core.features.networks.training_loop import Plan
+from core.features.networks.weight_files import save_network
 from core.models.training.banner_pools import Pool, clean_pool, joined, synthetic_pool
 from core.models.training.clusters import (
     FINE_TUNING_RATE,
@@ -21,11 +21,12 @@ from core.models.training.clusters import (
     train_cluster_count,
     train_cluster_location,
 )
+from core.models.training.request import TrainRequest
 from core.models.training.simclr import SimclrPlan, train_simclr
 from core.models.training.ssad_clicks import SsadPlan, train_ssad_clicks
 from core.models.training.vit_small import VitPlan, train_vit_small
+from core.progress import Progress
 from core.store import Store
-from core.store.url import StoreUrl
 
 Trainer = Callable[[Any, Any, Path, Progress], tuple[Any, dict[str, Any]]]
 """(pool of banners, or None where the network learns from drawn images; plan; checkpoint; progress) -> (network, what is known of it)."""
@@ -56,60 +57,46 @@ MAX_BANNERS = 50_000
 LEAST_BANNERS = 500
 
 
-@dataclass(frozen=True)
-class Trained:
-    """Where the weights are, and what is known of them."""
+def train(request: TrainRequest, progress: Progress, banners: pa.Table | None = None) -> tuple[Path, dict[str, Any]]:
+    """Trains a network and writes its weights into `request.out`, which has to be named; returns their path and what is known of them.
 
-    path: Path
-    about: dict[str, Any]
-
-
-def train(
-    name: str,
-    store: Path | str,
-    *,
-    synthetic: bool,
-    steps: int | None,
-    seed: int,
-    out: Path | None,
-    progress: Progress,
-    backbone: str | None = None,
-    banners: pa.Table | None = None,
-) -> Trained:
-    """Trains network `name` and writes its weights into `out` (default: beside the store). A stopped training goes on where it was.
-
-    `banners`: the store's, as of `read_banners`, where another process has it open; None = they are read from it here.
-    Raises InputError for an unknown name, a store with too few banners, and a backbone that cannot be had or that this network has not.
+    `banners`: rows of `read_banners`, for a network that learns from the store's own. A stopped training goes on where it was.
+    Raises InputError for an unknown name, too few banners, and a backbone that cannot be had or that this network has not.
     """
-    recipe = recipe_of(name)
-    folder = out or weights_folder(StoreUrl.parse(store).home.resolve())
-    plan = replace(recipe.plan, seed=seed, steps=steps or recipe.plan.steps)
-    plan = plan if backbone is None else _with_backbone(name, plan, backbone)
-    pool = _pool(recipe, store, banners, synthetic, seed, progress)
-    network, about = recipe.train(pool, plan, folder / f"{name}.checkpoint", progress)
-    drawn = "drawn" if pool is None else "synthetic" if synthetic else "of the store"
-    about = {"network": name, "banners": drawn, "command": _command(name, plan, drawn), **about}
-    save_network(network, folder / f"{name}.safetensors", about)
-    return Trained(folder / f"{name}.safetensors", about)
+    recipe, plan, folder = recipe_of(request.name), plan_of(request), Path(str(request.out))
+    pool = _pool(recipe, request, banners, progress)
+    network, about = recipe.train(pool, plan, folder / f"{request.name}.checkpoint", progress)
+    drawn = "drawn" if pool is None else "synthetic" if request.synthetic else "of the store"
+    about = {"network": request.name, "banners": drawn, "command": _command(request.name, plan, drawn), **about}
+    path = folder / f"{request.name}.safetensors"
+    save_network(network, path, about)
+    return path, about
+
+
+def plan_of(request: TrainRequest) -> Plan:
+    """How long and by which seed. Raises InputError for an unknown name, and for a backbone that the network has not."""
+    plan = recipe_of(request.name).plan
+    plan = replace(plan, seed=request.seed, steps=request.steps or plan.steps)
+    return plan if request.backbone is None else _with_backbone(request.name, plan, request.backbone)
 
 
 def recipe_of(name: str) -> Recipe:
     """How a network is trained. Raises InputError for an unknown name."""
     if name not in NETWORKS:
-        raise InputError(f"Training knows {', '.join(NETWORKS)}, however {name!r} was asked for. Check the spelling.")
+        raise InputError(f"Training knows {', '.join(NETWORKS)}; {name!r} is none of them. Check the spelling.")
     return NETWORKS[name]
 
 
 def check_banners(n: int, store: Path | str) -> None:
     """Raises InputError where a store holds too few banners to learn from."""
     if n < LEAST_BANNERS:
-        raise InputError(f"Training needs {LEAST_BANNERS} banners, however {store} holds {n}. Use the shipped weights.")
+        raise InputError(f"Training needs {LEAST_BANNERS} banners; {store} holds {n}. Use the shipped weights.")
 
 
 def _with_backbone(name: str, plan: Plan, backbone: str) -> Plan:
     if not isinstance(plan, ClusterPlan):
         able = ", ".join(n for n, recipe in NETWORKS.items() if isinstance(recipe.plan, ClusterPlan))
-        raise InputError(f"A backbone is fine-tuned by {able}, however {name!r} has a network of its own. Leave --backbone out.")
+        raise InputError(f"A backbone is fine-tuned by {able}; {name!r} has a network of its own. Leave --backbone out.")
     return replace(plan, backbone=backbone, rate=FINE_TUNING_RATE)
 
 
@@ -118,22 +105,16 @@ def _command(name: str, plan: Plan, drawn: str) -> str:
     return f"python -m core train {name}{' --synthetic' if drawn == 'synthetic' else ''}{backbone} --steps {plan.steps} --seed {plan.seed}"
 
 
-def _pool(recipe: Recipe, store: Path | str, banners: pa.Table | None, synthetic: bool, seed: int, progress: Progress) -> Pool | None:
+def _pool(recipe: Recipe, request: TrainRequest, banners: pa.Table | None, progress: Progress) -> Pool | None:
     if not recipe.reads_banners:
         return None
     progress(0.0, "choosing banners that are in order")
-    if synthetic:
-        return joined([synthetic_pool(seed + k) for k in range(N_SYNTHETIC)])
-    heatmaps = heatmaps_of_rows(_banners_of(store) if banners is None else banners)
-    check_banners(len(heatmaps), store)
-    return clean_pool(heatmaps)
-
-
-def _banners_of(store: Path | str) -> pa.Table:
-    if not StoreUrl.parse(store).exists():
-        raise InputError(f"Training takes a store's own banners, however {store} does not exist. Ingest a log, or give --synthetic.")
-    with Store(store, create=False) as opened:
-        return read_banners(opened)
+    if request.synthetic:
+        return joined([synthetic_pool(request.seed + k) for k in range(N_SYNTHETIC)])
+    if banners is None:
+        raise InputError(f"{request.name} learns from a store's own banners; there is no store here. Ingest a log, or give --synthetic.")
+    check_banners(len(banners), "the store")
+    return clean_pool(heatmaps_of_rows(banners))
 
 
 def read_banners(store: Store) -> pa.Table:

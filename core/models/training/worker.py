@@ -2,42 +2,27 @@
 
     python -m core.models.training.worker JOBDIR
 
-Reads job.json and, where the network learns from the store's own banners, banners.parquet; writes the weights beside the store and last
-out/summary.json. Prints one JSON object a line: {"done": 0..1, "what": …}, or {"error": …} and exit code 2 for what the user can mend.
+Reads request.json (a TrainRequest) and, where the network learns from the store's own banners, banners.parquet; writes the weights into the
+folder that the request names. `core.jobs.worker` does the rest.
 """
 
-import json
-import os
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
-from core.jobs.worker import asked_of, run, say
+from core.jobs import worker
+from core.models.training.request import TrainRequest
 from core.models.training.train import train
-
-NICENESS = 10
-"""A training takes minutes or hours: the dashboard and its scoring runs go first."""
+from core.progress import Progress
 
 
-def main(job: Path) -> None:
-    """Trains what the job in `job` asks for; the weights are complete before summary.json appears."""
-    asked = asked_of(job)
-    os.nice(NICENESS)
+def train_network(job: Path, task: TrainRequest, progress: Progress) -> dict[str, Any]:
+    """Trains what the task asks for; the weights are complete when it returns."""
     file = job / "banners.parquet"
-    done = train(
-        asked["name"],
-        Path(asked["store"]),
-        synthetic=asked["synthetic"],
-        steps=asked["steps"],
-        seed=asked["seed"],
-        out=Path(asked["weights"]),
-        progress=say,
-        banners=pq.read_table(file) if file.exists() else None,
-    )
-    (job / "out").mkdir(exist_ok=True)
-    (job / "out" / "summary.json").write_text(json.dumps({"path": str(done.path), "about": {k: str(v) for k, v in done.about.items()}}))
-    say(1.0, "finished")
+    path, about = train(task, progress, pq.read_table(file) if file.exists() else None)
+    return {"path": str(path), "about": about}
 
 
 if __name__ == "__main__":
-    run(main)
+    worker.main(TrainRequest)(train_network)

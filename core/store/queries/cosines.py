@@ -7,11 +7,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from core.features.names import PREFIX
 from core.store.queries.heatmaps import window_of
 from core.store.queries.runs import Row, scored_by
 from core.store.store import Store
-
-PREFIX = "cosine_"
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from core.arrays import Mask
 from core.store.queries.runs import Row, scored_by
 from core.store.store import Store
-
-Mask = NDArray[np.bool_]
 
 COMBINED = "combined"
 OWN = "combined without labels"

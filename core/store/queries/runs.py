@@ -7,6 +7,8 @@ from core.errors import RunError
 from core.store.store import Store
 
 Row = dict[str, Any]
+ID_LENGTH = 36
+"""Characters of a whole id."""
 
 
 class Results(NamedTuple):
@@ -41,6 +43,16 @@ def n_flagged(store: Store, run_id: str) -> int:
 def scored_by(store: Store, run_id: str) -> str:
     """The run whose scores stand behind results: itself, unless a threshold version judged it again."""
     return _results(store, run_id).scored_id
+
+
+def behind(store: Store, run_id: str | None) -> str:
+    """The id of a finished run: the latest for None, else by its id or the beginning, or by that of results that a version judged again.
+
+    Raises RunError where there is none.
+    """
+    if run_id is not None and len(run_id) == ID_LENGTH:
+        run_id = scored_by(store, run_id)
+    return str(last_finished(store, run_id)["run_id"])
 
 
 def _results(store: Store, run_id: str) -> Results:

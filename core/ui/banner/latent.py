@@ -4,15 +4,17 @@ import numpy as np
 import streamlit as st
 
 from core.models.latent import job as latent
-from core.models.latent.job import LEAST, MOST, Latent, LatentHandle, LatentRequest
+from core.models.latent.job import LATENT, Latent
+from core.models.latent.request import LEAST, MOST, LatentRequest
 from core.store.queries.runs import Row
 from core.ui.render import cells as maps
 from core.ui.render import charts, text
 from core.ui.render.cells import Map
-from core.ui.session import components, state, writes
+from core.ui.session import components, job_panel, state, writes
+from core.ui.session.job_panel import Words
 from core.ui.session.state import Shown
 
-EVERY_S = 1.0
+WORDS = Words(title=lambda request: str(request.banner_id))
 
 
 def drawings(run: Shown, found: Row) -> None:
@@ -24,13 +26,12 @@ def drawings(run: Shown, found: Row) -> None:
         if drawn is not None:
             show(drawn, found)
             return
-        handle = latent.current(run.store)
-        if handle is not None and handle.state == "running":
-            watch()
-        elif handle is not None and handle.request.banner_id == found["banner_id"] and handle.state in ("failed", "cancelled"):
-            outcome(handle)
-        else:
+        job = job_panel.current(LATENT)
+        is_own = job is not None and job.request.banner_id == found["banner_id"]
+        if job is None or not (job.is_running or (is_own and job.state != "finished")):
             missing(run, found)
+        else:
+            job_panel.show(LATENT, WORDS)
 
 
 def missing(run: Shown, found: Row) -> None:
@@ -41,30 +42,7 @@ def missing(run: Shown, found: Row) -> None:
         "machine is busy; nothing in the store changes."
     )
     request = LatentRequest(run.run_id, found["banner_id"])
-    writes.button("map", "Train and draw", writes.draw_latent, (request,), key="draw_latent", type="primary", icon=":material/draw:")
-
-
-@st.fragment(run_every=EVERY_S)
-def watch() -> None:
-    """Progress of the drawing in work, with a way to stop it."""
-    handle = latent.current(state.store())
-    if handle is None or handle.state != "running":
-        st.rerun()  # the whole page: it shows what was drawn, and polling ends
-        return
-    what = f"{handle.request.banner_id}: {handle.what} · {100 * handle.done:.0f} %"
-    st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(what))
-    writes.button(
-        "map", "Stop", writes.cancel_latent, (handle,), key="cancel_latent", disabled=handle.is_cancelled, help="Nothing of it is kept"
-    )
-
-
-def outcome(handle: LatentHandle) -> None:
-    """Why there is nothing to see."""
-    if handle.state == "cancelled":
-        st.warning(text.markdown(handle.error or ""), icon=":material/block:")
-    else:
-        components.failed(handle.error or "")
-    writes.button("map", "Close", writes.forget_latent, (handle,), key="forget_latent")
+    writes.button("map", "Train and draw", writes.start, (LATENT, request), key="draw_latent", type="primary", icon=":material/draw:")
 
 
 def show(drawn: Latent, found: Row) -> None:

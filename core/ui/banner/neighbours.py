@@ -4,7 +4,8 @@ from functools import partial
 
 import streamlit as st
 
-from core.store.queries import cosines, embeddings
+from core.features.names import feature_of
+from core.store.queries import embeddings
 from core.store.queries.embeddings import Points
 from core.store.queries.runs import Row
 from core.ui.render import cosine_charts, gallery, scatter, text
@@ -59,10 +60,7 @@ def beside_the_anchor(run: Shown, found: Row) -> None:
     own = {r["detector"]: r["score"] for r in reads.scores(run.path, run.run_id, found["banner_id"]) if r["detector"] in detectors}
     cuts = {d: reads.zero_shot_cut(run.path, run.run_id, d, found["grid_id"]) for d in detectors}
     nan = float("nan")
-    rows = [
-        (text.fault(d.removeprefix(cosines.PREFIX)), 1 - own[d] if d in own else nan, 1 - cut.distance if (cut := cuts[d]) else nan)
-        for d in detectors
-    ]
+    rows = [(text.fault(feature_of(d)), 1 - own[d] if d in own else nan, 1 - cut.distance if (cut := cuts[d]) else nan) for d in detectors]
     components.plot(cosine_charts.bars(rows, state.theme()), "cosines", "Cosine similarity to the anchor by feature")
     left_out = sum(d not in own for d in detectors)
     more = " Left out: not asked, since a flag was out of reach." if left_out else ""

@@ -5,14 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Vector
 from core.calibration.publish import Preview
 from core.calibration.thresholds import log_odds
 from core.statistics.curves import AT, Curve
 from core.ui.calibrate.controls import SPAN
 from core.ui.render.charts import Figure, faded, frame, plain_axes
 from core.ui.render.palette import Theme
-
-Vector = NDArray[np.float64]
 
 STEP = 0.3
 TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)

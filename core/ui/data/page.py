@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from core.runs import run as runs_of_store
 from core.store.queries import health, runs
 from core.ui.data import ingests, sections
 from core.ui.render import text
@@ -31,7 +30,6 @@ def show() -> None:
     tab_in, tab_ingests, tab_runs, tab_rejects, tab_store = address.bound(
         st.tabs, ["Ingest", "Ingests", "Runs", "Rejects", "Store"], key="tab", on_change="rerun"
     )
-    going = runs_of_store.current(state.store())
     if tab_in.open:
         with tab_in:
             sections.ingest_section()
@@ -40,7 +38,7 @@ def show() -> None:
             ingests.section()
     if tab_runs.open:
         with tab_runs:
-            sections.runs_section(going)
+            sections.runs_section()
     if tab_rejects.open:
         with tab_rejects:
             sections.rejects_section()

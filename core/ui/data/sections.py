@@ -7,16 +7,20 @@ from typing import Any
 
 import streamlit as st
 
-from core.clicks import job as jobs
+from core.clicks.ingest_results import IngestResult, NothingIngestedError
+from core.clicks.job import INGEST, IngestRequest
 from core.errors import HeatproofError, InputError
+from core.jobs.job import Job
 from core.runs import run as runner
+from core.runs.request import Request
+from core.runs.run import RUN
 from core.store.queries import health, runs
 from core.ui.data import upload
 from core.ui.render import report, text
-from core.ui.session import components, identity, roles, state, writes
+from core.ui.session import components, identity, job_panel, roles, state, writes
+from core.ui.session.job_panel import Words
 
 KINDS = ["csv", "gz", "jsonl", "ndjson", "parquet", "tsv"]
-EVERY_S = 1.0
 NEXT = {
     "unusable": "",
     "known": "Choose the file again, and above the button whether it replaces what was ingested or is counted in addition.",
@@ -26,12 +30,8 @@ NEXT = {
 
 def ingest_section() -> None:
     """Files or a path, what would happen to them, and the ingest itself."""
-    job = jobs.current(state.store())
-    if job is not None and job.state == "running":
-        watch_ingest()
+    if job_panel.show(INGEST, INGEST_WORDS):
         return
-    if job is not None:
-        outcome(job)
     why = identity.refused("ingest")  # a preview would show any file of the machine
     if why is not None:
         components.empty("Click logs are brought in by others", text.markdown(why))
@@ -62,53 +62,46 @@ def ingest_section() -> None:
     upload.preview_and_start(chosen, owned)
 
 
-@st.fragment(run_every=EVERY_S)
-def watch_ingest() -> None:
-    """Progress of the ingest, then its outcome."""
-    job = jobs.current(state.store())
-    if job is None or job.state != "running":
-        st.rerun()  # the whole page: it shows the outcome, and polling ends
-        return
-    st.progress(min(job.done, 1.0), f"Ingesting {text.markdown(', '.join(job.names))}: {100 * job.done:.0f} %")
-    writes.button("ingest", "Cancel", writes.cancel_ingest, (job,), key="cancel_ingest", help="The file in work leaves nothing behind")
-
-
-def outcome(job: jobs.IngestJob) -> None:
+def outcome(job: Job[IngestRequest, IngestResult]) -> None:
     """How an ingest ended."""
-    if job.state == "failed" and job.error:
-        st.error(text.markdown(job.error), icon=":material/error:")
-    elif job.state == "cancelled":
-        st.warning(text.markdown(job.error or "Cancelled."), icon=":material/block:")
-    elif job.result is not None:
-        known = " It was in the store before: nothing changed." if job.result.already_ingested else ""
-        n = sum(job.result.rejected.values())
+    result = job.failure.result if isinstance(job.failure, NothingIngestedError) else job.result
+    if result is None:
+        job_panel.outcome(Words())(job)
+        return
+    if job.result is not None:
+        known = " It was in the store before: nothing changed." if result.already_ingested else ""
+        names = text.markdown(", ".join(job.request.names))
         st.success(
-            f"{text.markdown(', '.join(job.names))}: {text.plural(job.result.accepted, 'row')} accepted, {n:,} rejected.{known}",
+            f"{names}: {text.plural(result.accepted, 'row')} accepted, {sum(result.rejected.values()):,} rejected.{known}",
             icon=":material/check_circle:",
         )
-    for file in job.result.files if job.result else []:
+    for file in result.files:
         for note in file.notes:
             st.info(text.markdown(note), icon=":material/info:")
         if file.cause:
             st.warning(f"{text.markdown(Path(file.file).name or file.file)}: likeliest cause of its rejects: {text.markdown(file.cause)}")
-    if job.failed:
+    if result.failed:
         lines = "".join(
-            f"\n- {text.markdown(Path(file.file).name or file.file)}: {text.markdown(file.reason)} {NEXT[file.kind]}" for file in job.failed
+            f"\n- {text.markdown(Path(file.file).name or file.file)}: {text.markdown(file.reason)} {NEXT[file.kind]}"
+            for file in result.failed
         )
         (st.warning if job.result else st.error)(f"Not taken in:{lines}", icon=":material/error:")
-    with st.container(horizontal=True):
-        if job.state == "finished":
-            writes.button("score", "Score all banners", start_run, key="score_next", type="primary", icon=":material/play_arrow:")
-        writes.button("ingest", "Close", writes.forget_ingest, (job,), key="forget_ingest")
+    if job.result is not None:
+        writes.button("score", "Score all banners", start_run, key="score_next", type="primary", icon=":material/play_arrow:")
 
 
-def runs_section(going: runner.RunHandle | None) -> None:
+INGEST_WORDS = Words(
+    title=lambda request: f"Ingesting {', '.join(request.names)}",
+    stop="Cancel",
+    kept="The file in work leaves nothing behind",
+    ended=outcome,
+)
+RUN_WORDS = Words(stop="Cancel", kept="Nothing of a cancelled run is kept")
+
+
+def runs_section() -> None:
     """Start a run, watch it, see those before."""
-    if going is not None and going.state == "running":
-        watch_run()
-    else:
-        if going is not None and going.state in ("failed", "cancelled"):
-            st.error(text.markdown(going.error or going.state), icon=":material/error:")
+    if not job_panel.show(RUN, RUN_WORDS):
         ready = runs.has_banners(state.store())
         writes.button(
             "score", "Score all banners", start_run, type="primary", icon=":material/play_arrow:", key="start_run", disabled=not ready,
@@ -124,8 +117,9 @@ def runs_section(going: runner.RunHandle | None) -> None:
 
 def start_run() -> None:
     """Starts a run in the background, and shows it."""
-    writes.score()
-    writes.forget_ingest(jobs.current(state.store()))
+    writes.start(RUN, Request())
+    ingested = job_panel.current(INGEST)
+    writes.dismiss(INGEST, None if ingested is None else ingested.id)
     st.session_state["tab"] = "Runs"
 
 
@@ -146,18 +140,6 @@ def run_row(row: dict[str, Any], interrupted: bool) -> dict[str, str]:
         "message": str(detail.get("error", "")) if isinstance(detail, dict) else "",
         "at": text.absolute(row["state_at"]),
     }
-
-
-@st.fragment(run_every=EVERY_S)
-def watch_run() -> None:
-    """Progress of the run with a way to stop it."""
-    handle = runner.current(state.store())
-    if handle is None or handle.state != "running":
-        st.rerun()
-        return
-    st.progress(min(handle.done, 1.0), f"{text.markdown(handle.what)} · {100 * handle.done:.0f} %")
-    kept = "Nothing of a cancelled run is kept"
-    writes.button("score", "Cancel", writes.cancel_run, (handle,), key="cancel_run", disabled=handle.is_cancelled, help=kept)
 
 
 def rejects_section() -> None:

@@ -5,21 +5,22 @@ import math
 import streamlit as st
 
 from core.errors import InputError
-from core.models.audit import job as audit_job
 from core.models.audit import queries as audits
 from core.models.audit.figures import Finding, check_labels
-from core.models.audit.job import AuditHandle
+from core.models.audit.job import AUDIT
 from core.models.audit.queries import Audit
+from core.models.audit.request import AuditRequest
 from core.statistics.intervals import Interval
 from core.ui.detectors import audit_chart, reads
 from core.ui.detectors import tables as detector_tables
 from core.ui.render import text
 from core.ui.render.text import markup
-from core.ui.session import components, state, writes
+from core.ui.session import components, job_panel, state, writes
 from core.ui.session import reads as session_reads
+from core.ui.session.job_panel import Words
 from core.ui.session.state import Shown
 
-EVERY_S = 1.0
+WORDS = Words(kept="No figure of it is kept")
 MINUTES = "It takes one to three minutes, in the background; nothing in the store changes but this section."
 COLUMNS = (
     ("score", "score", "ROC-AUC of the score that a detector draws from these features without labels"),
@@ -44,16 +45,11 @@ def why_not(run: Shown) -> str | None:
 def show(run: Shown) -> None:
     """The latest audit of the run, the one in work, or what it takes to have one."""
     st.markdown("##### Representation audit")
-    handle = audit_job.current(run.store)
     found = audits.latest(run.store, run.run_id)
     if found is not None:
         figures(found)
-    if handle is not None and handle.state == "running":
-        watch()
-        return
-    if handle is not None and handle.state in ("failed", "cancelled"):
-        outcome(handle)
-    begin(run, found)
+    if not job_panel.show(AUDIT, WORDS):
+        begin(run, found)
 
 
 def figures(found: Audit) -> None:
@@ -140,27 +136,5 @@ def begin(run: Shown, found: Audit | None) -> None:
     elif found.is_stale(run.store):
         st.caption("Labels have changed since this audit.")
     verb = "Audit the features" if found is None else "Audit again"
-    writes.button("map", verb, writes.audit, (run.run_id,), key="audit_start", type="primary" if found is None else "secondary",
-                  icon=":material/search_insights:", help=MINUTES)  # fmt: skip
-
-
-@st.fragment(run_every=EVERY_S)
-def watch() -> None:
-    """Progress of the audit in work, with a way to stop it."""
-    handle = audit_job.current(state.store())
-    if handle is None or handle.state != "running":
-        st.rerun()  # the whole page: it shows the new figures, and polling ends
-        return
-    st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(f"Audit: {handle.what} · {100 * handle.done:.0f} %"))
-    writes.button(
-        "map", "Stop", writes.cancel_audit, (handle,), key="cancel_audit", disabled=handle.is_cancelled, help="No figure of it is kept"
-    )
-
-
-def outcome(handle: AuditHandle) -> None:
-    """Why there are no new figures."""
-    if handle.state == "cancelled":
-        st.warning(text.markdown(handle.error or ""), icon=":material/block:")
-    else:
-        components.failed(handle.error or "")
-    writes.button("map", "Close", writes.forget_audit, (handle,), key="forget_audit")
+    writes.button("map", verb, writes.start, (AUDIT, AuditRequest(run.run_id)), key="audit_start",
+                  type="primary" if found is None else "secondary", icon=":material/search_insights:", help=MINUTES)  # fmt: skip

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Vector
 from core.statistics.curves import AT, Curves
 from core.ui.render import palette
 from core.ui.render.charts import Figure, faded, frame, plain_axes
 from core.ui.render.palette import Theme
-
-Vector = NDArray[np.float64]
 
 HEIGHT = 250
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")

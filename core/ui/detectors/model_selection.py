@@ -6,7 +6,8 @@ import numpy as np
 import streamlit as st
 
 from core.models.selection import job as model_selection
-from core.models.selection.job import HIGHEST, LOWEST, RATIO, SelectionHandle
+from core.models.selection.job import SELECTION
+from core.models.selection.request import HIGHEST, LOWEST, RATIO, SelectionRequest
 from core.review.changes import Seen
 from core.store.queries import selections
 from core.store.queries.runs import Row
@@ -14,10 +15,11 @@ from core.store.queries.selections import Choice, Selection
 from core.ui.detectors import model_selection_chart
 from core.ui.render import text
 from core.ui.render.text import markup
-from core.ui.session import asking, components, state, writes
+from core.ui.session import asking, components, job_panel, state, writes
+from core.ui.session.job_panel import Words
 from core.ui.session.state import Shown
 
-EVERY_S = 1.0
+WORDS = Words()
 MINUTES = "It trains thirteen small networks in the background, some minutes; runs and scores stay as they are."
 DSV = "dsv"
 SHADES = 0.25
@@ -27,18 +29,13 @@ SHADES = 0.25
 def show(run: Shown) -> None:
     """The latest selection of the run, the one in work, or what it takes to have one."""
     st.markdown("##### Model selection")
-    handle = model_selection.current(run.store)
     found = selections.latest(run.store, run.run_id)
     in_use = selections.in_use(run.store)
     if found is not None:
         report(found)
         use(found, in_use)
-    if handle is not None and handle.state == "running":
-        watch()
-        return
-    if handle is not None and handle.state in ("failed", "cancelled"):
-        outcome(handle)
-    begin(run, found)
+    if not job_panel.show(SELECTION, WORDS):
+        begin(run, found)
 
 
 def report(found: Selection) -> None:
@@ -203,32 +200,4 @@ def _use(found: Selection, candidate: int | None, seen: Seen) -> None:
 
 
 def _begin(run_id: str) -> None:
-    writes.select_model(run_id, float(st.session_state["assumed_ratio"]) / 100)
-
-
-@st.fragment(run_every=EVERY_S)
-def watch() -> None:
-    """Progress of the selection in work, with a way to stop it."""
-    handle = model_selection.current(state.store())
-    if handle is None or handle.state != "running":
-        st.rerun()  # the whole page: it shows the new report, and polling ends
-        return
-    st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(f"Model selection: {handle.what} · {100 * handle.done:.0f} %"))
-    writes.button(
-        "map",
-        "Stop",
-        writes.cancel_selection,
-        (handle,),
-        key="cancel_selection",
-        disabled=handle.is_cancelled,
-        help="Nothing of it is kept",
-    )
-
-
-def outcome(handle: SelectionHandle) -> None:
-    """Why there is no new report."""
-    if handle.state == "cancelled":
-        st.warning(text.markdown(handle.error or ""), icon=":material/block:")
-    else:
-        components.failed(handle.error or "")
-    writes.button("map", "Close", writes.forget_selection, (handle,), key="forget_selection")
+    writes.start(SELECTION, SelectionRequest(run_id, float(st.session_state["assumed_ratio"]) / 100))

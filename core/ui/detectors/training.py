@@ -5,17 +5,19 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from core.jobs.job import Job
 from core.models.training import job as train_job
-from core.models.training.job import TrainHandle, TrainRequest
+from core.models.training.job import TRAINING
+from core.models.training.request import TrainRequest
 from core.ui.detectors import charts as detector_charts
 from core.ui.detectors import reads as detector_reads
 from core.ui.render import text
-from core.ui.session import components, state, writes
+from core.ui.session import components, job_panel, state, writes
+from core.ui.session.job_panel import Words
 from core.ui.session.state import Shown
 
 Row = dict[str, Any]
 
-EVERY_S = 1.0
 OWN_BANNERS, SYNTHETIC = "this store's banners", "synthetic banners"
 PURPOSES = {
     "cluster_count": "counts clusters of clicks; its features feed a cosine detector",
@@ -29,19 +31,14 @@ PURPOSES = {
 def show(run: Shown) -> None:
     """The training in work or its outcome, and the controls for the next."""
     st.markdown("##### Networks and training")
-    handle = train_job.current(run.store)
     found = detector_reads.networks(run.path, train_job.state_of_weights(run.store.path))
     west, east = st.columns([0.56, 0.44], gap="large")
     with west:
         st.dataframe(networks_table(found), hide_index=True, key="networks", height="content", column_config=_COLUMNS)
         st.caption("Trained weights lie beside the store and win over the shipped ones, from the next scoring run on.")
     with east:
-        is_going = handle is not None and handle.state == "running"
-        begin(found, is_going)
-        if is_going:
-            watch()
-        elif handle is not None:
-            outcome(handle)
+        begin(found, job_panel.is_running(TRAINING))
+        job_panel.show(TRAINING, WORDS)
 
 
 def networks_table(found: list[Row]) -> pd.DataFrame:
@@ -64,7 +61,7 @@ def _learned_from(about: dict[str, str]) -> str:
     return f"{steps}{about.get('banners', text.UNKNOWN)}"
 
 
-def begin(found: list[Row], is_going: bool) -> None:
+def begin(found: list[Row], is_running: bool) -> None:
     """Which network, from what, how long; one button, closed while another training is in work."""
     rows = {r["name"]: r for r in found}
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -79,11 +76,12 @@ def begin(found: list[Row], is_going: bool) -> None:
     request = TrainRequest(name, synthetic=row["reads_banners"] and source == SYNTHETIC, steps=int(steps))
     verb = f"Train {name}" if row["stopped_at"] is None else f"Go on training {name}"
     writes.button(
-        "train", verb, writes.train, (request,), key="train", type="primary", icon=":material/model_training:", disabled=is_going,
-        help="One at a time" if is_going else "In the background, behind everything else on this machine: minutes to hours",
+        "train", verb, writes.start, (TRAINING, request), key="train", type="primary",
+        icon=":material/model_training:", disabled=is_running,
+        help="One at a time" if is_running else "In the background, behind everything else on this machine: minutes to hours",
     )  # fmt: skip
     st.caption(f"{name} {PURPOSES[name]}." if name in PURPOSES else "")
-    if row["is_own"] and not is_going:
+    if row["is_own"] and not is_running:
         writes.button("train", "Back to the shipped weights", writes.discard_weights, (name, row["weights"]), key="discard",
                       icon=":material/undo:",
                       help="From the next scoring run on. The store's own are kept beside it under another name")  # fmt: skip
@@ -93,36 +91,24 @@ def begin(found: list[Row], is_going: bool) -> None:
         )
 
 
-@st.fragment(run_every=EVERY_S)
-def watch() -> None:
-    """Progress and loss of the training in work, with a way to stop it."""
-    handle = train_job.current(state.store())
-    if handle is None or handle.state != "running":
-        st.rerun()  # the whole page: it shows the new weights, and polling ends
-        return
-    left = f", about {text.duration(handle.left_s)} left" if handle.left_s is not None else ""
-    what = f"{handle.request.name}: {handle.what} · {100 * handle.done:.0f} %{left}"
-    st.progress(min(max(handle.done, 0.0), 1.0), text.markdown(what))
-    loss_curve(handle)
-    writes.button("train", "Stop", writes.cancel_training, (handle,), key="cancel_training", disabled=handle.is_cancelled,
-                  help="The last checkpoint is kept, at most half a minute old")  # fmt: skip
-
-
-def loss_curve(handle: TrainHandle) -> None:
+def loss_curve(job: Job[Any, Any]) -> None:
     """The loss so far; nothing before there are two values."""
-    if len(handle.losses) > 1:
-        components.plot(detector_charts.losses(handle.losses, state.theme()), "losses", "Loss of the training over its progress")
+    curve = job.curve("loss")
+    if len(curve) > 1:
+        components.plot(detector_charts.losses(curve, state.theme()), "losses", "Loss of the training over its progress")
 
 
-def outcome(handle: TrainHandle) -> None:
+def outcome(job: Job[Any, Any]) -> None:
     """How the latest training ended."""
-    name = text.markdown(handle.request.name)
-    if handle.state == "finished":
-        loss = f", last loss {handle.losses[-1][1]:.4f}" if handle.losses else ""
-        st.success(f"{name} is trained{loss}. Runs from now on use its new weights: score again on the Data page.", icon=":material/check:")
-        loss_curve(handle)
-    elif handle.state == "cancelled":
-        st.warning(f"{name}: {text.markdown(handle.error or '')}", icon=":material/block:")
-    else:
-        st.error(f"{name}: {text.markdown(handle.error or '')}", icon=":material/error:")
-    writes.button("train", "Close", writes.forget_training, (handle,), key="forget_training")
+    if job.state != "finished":
+        job_panel.outcome(WORDS)(job)
+        return
+    loss = f", last loss {job.numbers['loss']:.4f}" if "loss" in job.numbers else ""
+    name = text.markdown(job.request.name)
+    st.success(f"{name} is trained{loss}. Runs from now on use its new weights: score again on the Data page.", icon=":material/check:")
+    loss_curve(job)
+
+
+WORDS = Words(
+    title=lambda request: str(request.name), kept="The last checkpoint is kept, at most half a minute old", beside=loss_curve, ended=outcome
+)

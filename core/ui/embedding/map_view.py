@@ -6,14 +6,14 @@ from typing import Any
 
 import streamlit as st
 
-from core.embeddings import job as embed
+from core.embeddings.job import MAP, features
 from core.store import spelling
 from core.store.queries import banner
 from core.store.queries.embeddings import HEATMAP, Points
 from core.store.queries.runs import Row
 from core.ui.embedding import selection, selection_panel
 from core.ui.render import scatter, text
-from core.ui.session import address, components, map_job, reads, state
+from core.ui.session import address, components, job_panel, map_job, reads, state
 from core.ui.session import reads as detector_reads
 from core.ui.session.state import Shown
 
@@ -34,7 +34,7 @@ class Choice:
 @st.cache_data(show_spinner=False)
 def feature_names() -> list[str]:
     """Features that a map can be made of; kept, since asking for them loads the catalogue."""
-    return embed.features()
+    return features()
 
 
 def choose(maps: list[Row], bar: Any) -> Choice:
@@ -59,12 +59,12 @@ def choose(maps: list[Row], bar: Any) -> Choice:
 def map_view(run: Shown, maps: list[Row], top: Any, bar: Any) -> None:
     """The map with its controls, the selection, and one banner's neighbours; the sentence goes to `top`, controls to `bar`."""
     chosen = choose(maps, bar)
-    map_job.progress_or_outcome()
+    is_running = job_panel.show(MAP, map_job.WORDS)
     about = next((m for m in maps if (m["feature"], m["method"]) == (chosen.feature, chosen.method)), None)
     if about is None:
         with top:
             components.sentence("Which banners resemble each other? This map was not made yet.")
-        if not map_job.is_going():
+        if not is_running:
             map_job.missing(run, chosen.feature, chosen.method)
         return
     points = reads.points(run.path, run.run_id, about["embedding_id"])

@@ -7,9 +7,11 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from core.arrays import Vector
 from core.calibration import cosine_cuts
 from core.calibration.cosine_cuts import Quadrants
 from core.errors import InputError
+from core.features.names import cosine_of, feature_of
 from core.features.networks.weight_files import weights_folder
 from core.store.queries import cosines
 from core.store.queries.runs import Row
@@ -18,7 +20,6 @@ from core.ui.render import cosine_charts, scatter, text
 from core.ui.session import address, components, reads, state
 from core.ui.session.state import Shown
 
-Vector = NDArray[np.float64]
 SHOTS = ("0-shot", "1-shot")
 FROM_HUB = ("resnet50", "vit_base")
 
@@ -115,7 +116,7 @@ def n_of_grid(run: Shown, grid: int) -> int:
 
 def in_words(detector: str) -> str:
     """efficientnet lite0."""
-    return text.fault(detector.removeprefix(cosines.PREFIX))
+    return text.fault(feature_of(detector))
 
 
 def pick_known(run: Shown, grid: int, names: NDArray[Any], asked: NDArray[np.bool_]) -> str | None:
@@ -146,7 +147,7 @@ def one_shot(path: str, run_id: str, detector: str, grid: int, known: str, _run:
     table = cosines.heatmaps(store, _run, _names.tolist())
     names = table["banner_id"].to_pylist()
     try:
-        name = detector.removeprefix(cosines.PREFIX)
+        name = feature_of(detector)
         given = {"own_weights": weights_folder(store.path.resolve())} if isinstance(EXTRACTORS.get(name), OwnExtractor) else {}
         kept = FeatureStore(folder_of(store.path.resolve()), make_extractor(name, **given))
     except InputError:  # the run is older than the catalogue, or the weights are gone
@@ -271,7 +272,7 @@ def too_few(detectors: list[str], top: Any) -> None:
     with top:
         components.sentence("Do two deep features agree? This run does not say.")
     local = [name for name in map_view.feature_names()[1:] if not name.startswith(FROM_HUB)]
-    asked = ",".join(["likelihood_ratio", *(f"{cosines.PREFIX}{name}" for name in local[:3])])
+    asked = ",".join(["likelihood_ratio", *(cosine_of(name) for name in local[:3])])
     has = f"this run has one, {in_words(detectors[0])}" if detectors else "this run has none"
     components.empty(
         "Two cosine similarities are needed",

@@ -3,27 +3,17 @@
 Only this machine is told why something is not ready, and what the metrics are: reasons name files and processes.
 """
 
-from collections.abc import Mapping
-
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from core import logs, settings
-from core.clicks import job as jobs
-from core.embeddings import job as embed
-from core.models.audit import job as audit_job
-from core.models.latent import job as latent
-from core.models.selection import job as model_selection
-from core.models.training import job as train_job
-from core.runs import run
-from core.store import Store
 from core.ui.server import metrics as gauges
 from core.ui.server.guard import Guard, names
-from core.ui.server.metrics import Job
 from core.ui.server.readiness import OneAtATime, Readiness
 from core.ui.session import identity, secrets, state
+from core.ui.session.kinds import KINDS
 
 READY_S = 2.0
 """How long the store has to answer before it counts as not ready."""
@@ -32,19 +22,7 @@ METRICS_S = 8.0
 NO_STORE = {"cache-control": "no-store"}
 
 
-def _jobs(store: Store) -> Mapping[str, Job | None]:
-    return {
-        "run": run.current(store),
-        "ingest": jobs.current(store),
-        "map": embed.current(store),
-        "training": train_job.current(store),
-        "audit": audit_job.current(store),
-        "drawing": latent.current(store),
-        "model_selection": model_selection.current(store),
-    }
-
-
-_registry = gauges.registry(state.store, _jobs)
+_registry = gauges.registry(state.store, [kind.name for kind in KINDS])
 _ready = OneAtATime(Readiness(state.store).why_not)
 _metrics = OneAtATime(lambda: gauges.exposition(_registry))
 

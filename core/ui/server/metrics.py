@@ -4,7 +4,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Any, Protocol
+from typing import Any
 
 import duckdb
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
@@ -14,6 +14,8 @@ from prometheus_client.registry import Collector
 from core import __version__
 from core.calibration import versions
 from core.errors import HeatproofError
+from core.jobs import running as jobs
+from core.jobs.job import Job
 from core.runs import run
 from core.store import Store, clock
 from core.store.queries import health, operations, runs
@@ -25,24 +27,11 @@ STATES = ("running", "interrupted", "finished", "failed", "cancelled")
 Families = Iterator[Metric]
 
 
-class Job(Protocol):
-    """What a job of this process tells: `done` 0..1, `state` running or how it ended."""
-
-    @property
-    def done(self) -> float: ...
-
-    @property
-    def state(self) -> str: ...
-
-
-Jobs = Callable[[Store], Mapping[str, Job | None]]
-
-
 class StoreCollector(Collector):
-    """Metrics of the store that `opened` gives. `jobs`: this process's jobs on it, by kind."""
+    """Metrics of the store that `opened` gives. `kinds`: names of the kinds of jobs that this process may have on it."""
 
-    def __init__(self, opened: Callable[[], Store], jobs: Jobs) -> None:
-        self._opened, self._jobs = opened, jobs
+    def __init__(self, opened: Callable[[], Store], kinds: Iterable[str]) -> None:
+        self._opened, self._kinds = opened, tuple(kinds)
         self._known: dict[str, tuple[str, dict[str, int]]] = {}
 
     def describe(self) -> Iterable[Metric]:
@@ -75,7 +64,7 @@ class StoreCollector(Collector):
             version["number"] if version else 0,
         )
         yield gauge("store_bytes", "Size of the store on disk.", store.engine.n_bytes())
-        yield from job_metrics(self._jobs(store))
+        yield from job_metrics(self._kinds, jobs.all_current(store))
 
     def _counted(self, name: str, store: Store, token: Callable[[Store], str], count: Callable[[Store], dict[str, int]]) -> dict[str, int]:
         """What is counted over many rows: again only once the token, which is cheap, is another one."""
@@ -85,11 +74,11 @@ class StoreCollector(Collector):
         return self._known[name][1]
 
 
-def registry(opened: Callable[[], Store], jobs: Jobs) -> CollectorRegistry:
+def registry(opened: Callable[[], Store], kinds: Iterable[str]) -> CollectorRegistry:
     """A registry of its own: this process's memory, processor time and open files, and the store's metrics."""
     made = CollectorRegistry()
     ProcessCollector(registry=made)
-    made.register(StoreCollector(opened, jobs))
+    made.register(StoreCollector(opened, kinds))
     return made
 
 
@@ -129,11 +118,13 @@ def ingest_metrics(store: Store, rejected: dict[str, int]) -> Families:
         yield gauge("last_ingest_finished_timestamp_seconds", "When the newest ingest ended.", _epoch(totals["finished_at"]))
 
 
-def job_metrics(jobs: Mapping[str, Job | None]) -> Families:
-    """Jobs of this process: whether one is going, and the share of it that is done."""
-    running = {name: job for name, job in jobs.items() if job is not None and job.state == "running"}
-    yield by("job_running", "1 where this process has a job of this kind in work.", "job", {name: int(name in running) for name in jobs})
-    yield by("job_done_ratio", "Share of a job in work that is done.", "job", {name: job.done for name, job in running.items()})
+def job_metrics(kinds: Iterable[str], found: Mapping[str, Job[Any, Any]]) -> Families:
+    """Jobs of this process: whether one is running, and the share of it that is done."""
+    running = {name: job for name, job in found.items() if job.is_running}
+    yield by(
+        "job_running", "1 where this process has a job of this kind in progress.", "job", {name: int(name in running) for name in kinds}
+    )
+    yield by("job_done_ratio", "Share of a running job that is done.", "job", {name: job.done for name, job in running.items()})
 
 
 def gauge(name: str, words: str, value: float) -> Metric:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core import logs
-from core.store.locks import FileGate
+from core.store.locks import FileLock
 
 LIMIT = 10_000
 KEPT_S = 31 * 24 * 3600.0
@@ -42,7 +42,7 @@ class SignOuts:
     def __init__(self, file: Path, limit: int = LIMIT) -> None:
         self._file, self._limit = file, limit
         self._lock = threading.Lock()
-        self._gate = FileGate(file.with_name(file.name + ".lock"))
+        self._turn = FileLock(file.with_name(file.name + ".lock"))
         self._ended: dict[str, float] = {}
         self._floor = 0.0
         self._stamp: tuple[int, int] | None = None
@@ -65,14 +65,14 @@ class SignOuts:
 
     def _write(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._gate.acquire()
+        self._turn.acquire()
         try:
             self._stamp = None
             self._read()  # what another dashboard ended meanwhile stays
             self._shrink()
             self._save()
         finally:
-            self._gate.release()
+            self._turn.release()
 
     def _save(self) -> None:
         part = self._file.with_name(self._file.name + ".part")

@@ -12,25 +12,21 @@ import streamlit as st
 
 from core.calibration import publish as calibrate
 from core.calibration.publish import Preview
-from core.clicks import job as jobs
 from core.clicks import undo, uploads
 from core.clicks.ingest import Options
+from core.clicks.job import INGEST, IngestRequest
 from core.clicks.known_files import KnownPath
-from core.embeddings import job as embed
-from core.embeddings.job import MapRequest
-from core.models.audit import job as audit_job
-from core.models.latent import job as latent
-from core.models.latent.job import LatentRequest
+from core.jobs import running as jobs
+from core.jobs.kind import Kind
 from core.models.selection import job as model_selection
 from core.models.training import job as train_job
-from core.models.training.job import TrainRequest
 from core.review import claims, labels, triage
 from core.review.changes import Seen
 from core.review.labelling_queue import Mode
-from core.runs import run as runner
 from core.store import Store, backup
 from core.store.queries.selections import Selection
 from core.ui.session import identity, roles, state
+from core.ui.session.kinds import ACTIONS
 from core.ui.session.roles import Action
 
 
@@ -114,100 +110,32 @@ def roll_back(number: int, reason: str, *, active: int) -> None:
     calibrate.roll_back(store, number, name, reason, active=active)
 
 
-def make_map(request: MapRequest) -> None:
-    """Starts a map in the background."""
-    store, _ = allowed("map", f"{request.method} of {request.feature}")
-    embed.start(store, request)
+def start(kind: Kind[Any, Any, Any], request: Any) -> None:
+    """Starts a job in the background. Errors as of `jobs.start`."""
+    store, _ = allowed(ACTIONS[kind.name], kind.words(request))
+    jobs.start(store, kind, request)
 
 
-def cancel_map(job: Any) -> None:
-    """Stops the map in work."""
-    store, _ = allowed("map", "cancel")
-    _cancel(embed.current(store), job)
+def cancel(kind: Kind[Any, Any, Any], job_id: str) -> None:
+    """Stops the job whose button was pressed, never one that began since; one that ended meanwhile has nothing to stop."""
+    store, _ = allowed(ACTIONS[kind.name], f"cancel {kind.name}")
+    job = jobs.current(store, kind)
+    if job is not None and job.id == job_id and job.is_running:
+        job.cancel()
 
 
-def forget_map(job: Any) -> None:
-    """Clears the outcome of the latest map from every screen."""
-    store, _ = allowed("map", "close")
-    _forget(embed.current(store), job, embed.forget, store)
-
-
-def draw_latent(request: LatentRequest) -> None:
-    """Starts training a network and drawing a banner, in the background. Errors as of `latent.start`."""
-    store, _ = allowed("map", f"drawing of {request.banner_id}")
-    latent.start(store, request)
-
-
-def cancel_latent(job: Any) -> None:
-    """Stops the drawing in work."""
-    store, _ = allowed("map", "stop drawing")
-    _cancel(latent.current(store), job)
-
-
-def forget_latent(job: Any) -> None:
-    """Clears the outcome of the latest drawing from every screen."""
-    store, _ = allowed("map", "close drawing")
-    _forget(latent.current(store), job, latent.forget, store)
-
-
-def audit(run_id: str) -> None:
-    """Starts an audit of a run's features, in the background. Errors as of `job.start`."""
-    store, _ = allowed("map", "audit of features")
-    audit_job.start(store, run_id)
-
-
-def cancel_audit(job: Any) -> None:
-    """Stops the audit in work."""
-    store, _ = allowed("map", "stop the audit")
-    _cancel(audit_job.current(store), job)
-
-
-def forget_audit(job: Any) -> None:
-    """Clears the outcome of the latest audit from every screen."""
-    store, _ = allowed("map", "close the audit")
-    _forget(audit_job.current(store), job, audit_job.forget, store)
-
-
-def select_model(run_id: str, ratio: float) -> None:
-    """Trains models to choose among, in the background. Errors as of `job.start`."""
-    store, _ = allowed("map", "model selection")
-    model_selection.start(store, run_id, ratio)
-
-
-def cancel_selection(job: Any) -> None:
-    """Stops the model selection in work."""
-    store, _ = allowed("map", "stop the model selection")
-    _cancel(model_selection.current(store), job)
-
-
-def forget_selection(job: Any) -> None:
-    """Clears the outcome of the latest model selection from every screen."""
-    store, _ = allowed("map", "close the model selection")
-    _forget(model_selection.current(store), job, model_selection.forget, store)
+def dismiss(kind: Kind[Any, Any, Any], job_id: str | None) -> None:
+    """Clears the outcome that was shown from every screen, never that of a job that ended since."""
+    store, _ = allowed(ACTIONS[kind.name], f"close {kind.name}")
+    job = jobs.current(store, kind)
+    if job is not None and job.id == job_id:
+        jobs.dismiss(store, kind)
 
 
 def use_model(found: Selection, candidate: int | None, seen: Seen | None = None) -> None:
     """Says which model of a selection runs take from now on, None: none. Errors as of `job.use`."""
     store, name = allowed("train", "use a model in runs" if candidate is not None else "use no chosen model in runs")
     model_selection.use(store, found, candidate, name, seen=seen)
-
-
-def train(request: TrainRequest) -> None:
-    """Starts a training in the background. Errors as of `job.start`."""
-    store, _ = allowed("train", request.name)
-    train_job.start(store, request)
-
-
-def cancel_training(job: Any) -> None:
-    """Stops the training in work; its last checkpoint is kept."""
-    store, _ = allowed("train", "stop")
-    _cancel(train_job.current(store), job)
-
-
-def forget_training(job: Any) -> None:
-    """Clears the outcome of the latest training from every screen."""
-    store, _ = allowed("train", "close")
-    _forget(train_job.current(store), job, train_job.forget, store)
 
 
 def discard_weights(name: str, weights: str | None = None) -> None:
@@ -227,10 +155,10 @@ def keep_upload(upload: Any) -> Path:
 
 
 def ingest(paths: list[Path], mapping: Mapping[str, str], *, owned: bool, known: KnownPath = "refuse", allow_rejects: bool = False) -> None:
-    """Starts an ingest in the background; `owned` files are uploads. Errors as of `job.start`."""
+    """Starts an ingest in the background; `owned` files are uploads. Errors as of `jobs.start`."""
     store, name = allowed("ingest", ", ".join(map(uploads.name_of, paths)))
     options = Options(known=known, allow_rejects=allow_rejects, uploaded=owned, author=name)
-    jobs.start(store, paths, mapping, options)
+    jobs.start(store, INGEST, IngestRequest(paths, dict(mapping), options))
 
 
 def undo_ingest(ingest_id: str, reason: str) -> undo.Effect:
@@ -239,43 +167,7 @@ def undo_ingest(ingest_id: str, reason: str) -> undo.Effect:
     return undo.undo(store, ingest_id, name, reason)
 
 
-def cancel_ingest(job: Any) -> None:
-    """Stops the ingest in work."""
-    store, _ = allowed("ingest", "cancel")
-    _cancel(jobs.current(store), job)
-
-
-def forget_ingest(job: Any) -> None:
-    """Clears the outcome of the latest ingest from every screen."""
-    store, _ = allowed("ingest", "close")
-    _forget(jobs.current(store), job, jobs.forget, store)
-
-
-def score() -> None:
-    """Starts a run over everything, in the background."""
-    store, _ = allowed("score", "start")
-    runner.start(store)
-
-
-def cancel_run(job: Any) -> None:
-    """Stops the run in work."""
-    store, _ = allowed("score", "cancel")
-    _cancel(runner.current(store), job)
-
-
 def back_up(target: Path) -> int:
     """Writes a backup; returns its size in bytes. Errors as of `backup.backup`."""
     store, _ = allowed("backup", str(target))
     return backup.backup(store, target)
-
-
-def _cancel(going: Any, job: Any) -> None:
-    """Stops the job whose button was pressed, never one that began since; one that ended meanwhile has nothing to stop."""
-    if job is not None and job is going and job.state == "running":
-        job.cancel()
-
-
-def _forget(going: Any, job: Any, forget: Callable[[Store], None], store: Store) -> None:
-    """Clears the outcome that was shown, never that of a job that ended since."""
-    if job is going:
-        forget(store)

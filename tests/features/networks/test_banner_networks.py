@@ -22,6 +22,7 @@ from core.models.training.banner_pools import Pool, synthetic_pool
 from core.models.training.corruptions import thinned
 from core.models.training.simclr import SimclrPlan, train_simclr
 from core.models.training.vit_small import VitPlan, split, train_vit_small, unlikelihood
+from core.progress import no_progress
 
 NAMES = ("simclr", "vit_small")
 TRAINERS = {"simclr": (train_simclr, SimclrPlan(steps=4, batch=12)), "vit_small": (train_vit_small, VitPlan(steps=4, batch=12))}
@@ -46,11 +47,7 @@ def log() -> tuple[Heatmaps, np.ndarray]:
     return heatmaps, clicks.fault != ""
 
 
-def no_progress(done: float, what: str) -> None:
-    assert 0 <= done <= 1
-
-
-def stop(done: float, what: str) -> None:
+def stop(done: float, what: str, **numbers: float) -> None:
     if done > 0.5:
         raise KeyboardInterrupt
 

@@ -28,6 +28,8 @@ from core.models.training.clusters import (
     train_cluster_count,
     train_cluster_location,
 )
+from core.models.training.request import TrainRequest
+from core.progress import no_progress
 
 NAMES = ("cluster_count", "cluster_location")
 NAN = float("nan")
@@ -39,10 +41,6 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEATPROOF_THREADS", "1")
     torch.set_num_threads(1)
     loaded.cache_clear()
-
-
-def no_progress(done: float, what: str) -> None:
-    assert 0 <= done <= 1
 
 
 def test_clicks_fall_into_their_cells_and_those_outside_are_lost() -> None:
@@ -160,7 +158,7 @@ def test_a_stopped_training_ends_where_an_unstopped_one_does(run, plan, tmp_path
     monkeypatch.setattr("core.models.training.clusters.N_HELD_OUT", 20)
     whole, about = run(None, plan, tmp_path / "a.checkpoint", no_progress)
 
-    def stop(done: float, what: str) -> None:
+    def stop(done: float, what: str, **numbers: float) -> None:
         if done >= 0.5:
             raise KeyboardInterrupt
 
@@ -187,9 +185,9 @@ def resnet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_pretrained_backbone_is_fine_tuned_and_read_back(resnet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.models.training.clusters.N_HELD_OUT", 20)
     monkeypatch.setattr(training.NETWORKS["cluster_count"].plan.__class__, "batch", 4)
-    asked = {"synthetic": False, "seed": 0, "out": tmp_path, "progress": no_progress}
-    done = training.train("cluster_count", tmp_path / "no.duckdb", steps=1, backbone=str(resnet_folder), **asked)
-    assert f"--backbone {resnet_folder} --steps 1" in done.about["command"]
+    request = TrainRequest("cluster_count", steps=1, backbone=str(resnet_folder), out=str(tmp_path))
+    _, about = training.train(request, no_progress)
+    assert f"--backbone {resnet_folder} --steps 1" in about["command"]
     extractor = make_extractor("cluster_count", own_weights=tmp_path, batch=2)
     assert features_of(extractor, csr_matrix(np.eye(3, 1600))).shape == (3, 24)  # 8 + 16
     network = loaded(extractor)
@@ -198,7 +196,7 @@ def test_a_pretrained_backbone_is_fine_tuned_and_read_back(resnet_folder: Path, 
         if name.endswith("convolution.weight"):
             assert (tuned.float() - begun[name]).abs().max() < 0.01, name  # one small step away from the checkpoint
     with pytest.raises(InputError, match="'ssad_clicks' has a network of its own"):
-        training.train("ssad_clicks", tmp_path / "no.duckdb", steps=1, backbone="microsoft/resnet-50", **asked)
+        training.train(TrainRequest("ssad_clicks", steps=1, backbone="microsoft/resnet-50", out=str(tmp_path)), no_progress)
 
 
 def test_a_backbone_that_cannot_be_had_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

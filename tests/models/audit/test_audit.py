@@ -1,6 +1,7 @@
 """The representation audit: forests that never see what they are asked about, areas by hand, the rule, and the way through the store."""
 
 import json
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from typer.testing import CliRunner
 from core.__main__ import app
 from core.cli import audit as audit_verbs
 from core.errors import InputError, RunError
+from core.jobs import running as jobs
 from core.models.audit import figures, representations
-from core.models.audit import job as audit_job
 from core.models.audit import queries as audits
 from core.models.audit import worker as audit_worker
 from core.models.audit.figures import FIGURES, HALVES, PARTS, Finding, Representation, advice, area, predicted
+from core.models.audit.job import AUDIT
 from core.models.audit.representations import BROKEN_SHARE, Banners, measured, narrowed, relative, taught
+from core.models.audit.request import AuditRequest
 from core.review import labels
 from core.statistics.intervals import Interval
 from core.statistics.leaderboard import UNKNOWN, resampled
@@ -253,9 +256,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     script = tmp_path / "worker.py"
     script.write_text(
         "from core.models.audit import worker as audit_worker\nfrom core.jobs import worker as child\n"
-        "audit_worker.in_use = lambda own, stored: ([], ['resnet50'])\nchild.run(audit_worker.main)\n"
+        "from core.models.audit.request import AuditTask\n"
+        "audit_worker.in_use = lambda own, stored: ([], ['resnet50'])\nchild.main(AuditTask)(audit_worker.run_audit)\n"
     )
-    monkeypatch.setattr(audit_job, "WORKER", (audit_job.WORKER[0], str(script)))
+    monkeypatch.setattr(AUDIT, "command", (sys.executable, str(script)))
     return made
 
 
@@ -265,9 +269,9 @@ def shown(store: Store) -> str:
 
 def test_an_audit_goes_from_store_to_store(store: Store) -> None:
     assert audits.latest(store, shown(store)) is None
-    handle = audit_job.start(store, shown(store), n_trees=TREES, max_steps=STEPS)
-    with pytest.raises(RunError, match="one audit in work at a time"):
-        audit_job.start(store, shown(store))
+    handle = jobs.start(store, AUDIT, AuditRequest(shown(store), TREES, STEPS))
+    with pytest.raises(RunError, match="Only one audit at a time per store: the audit of run"):
+        jobs.start(store, AUDIT, AuditRequest(shown(store)))
     assert handle.wait(LIMIT_S)
     assert handle.state == "finished", handle.error
     found = audits.latest(store, shown(store))
@@ -294,23 +298,23 @@ def test_an_audit_goes_from_store_to_store(store: Store) -> None:
 def test_too_few_labels_are_refused_before_anything_starts(tmp_path: Path) -> None:
     bare = filled_store(tmp_path / "bare.duckdb", 60)
     with pytest.raises(InputError, match="An audit needs 12 banners labelled broken"):
-        audit_job.start(bare, shown(bare))
-    assert audit_job.current(bare) is None
+        jobs.start(bare, AUDIT, AuditRequest(shown(bare)))
+    assert jobs.current(bare, AUDIT) is None
 
 
 def test_a_stopped_audit_keeps_nothing(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "slow.py"
     script.write_text("import time; time.sleep(60)")
-    monkeypatch.setattr(audit_job, "WORKER", (audit_job.WORKER[0], str(script)))
-    handle = audit_job.start(store, shown(store))
-    audit_job.forget(store)
-    assert audit_job.current(store) is handle, "what is going is not forgotten"
+    monkeypatch.setattr(AUDIT, "command", (sys.executable, str(script)))
+    handle = jobs.start(store, AUDIT, AuditRequest(shown(store)))
+    jobs.dismiss(store, AUDIT)
+    assert jobs.current(store, AUDIT) is handle, "what is going is not forgotten"
     handle.cancel()
     assert handle.wait(20)
     assert handle.state == "cancelled"
     assert store.rows("SELECT count(*) AS n FROM audit")[0]["n"] == 0
-    audit_job.forget(store)
-    assert audit_job.current(store) is None
+    jobs.dismiss(store, AUDIT)
+    assert jobs.current(store, AUDIT) is None
 
 
 def test_the_labelled_banners_come_first_and_reviewers_name_faults_before_the_diagnosis(store: Store, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """What a network draws of a banner, through the real child process with a short training."""
 
-import json
-import os
+import sys
 import uuid
 from pathlib import Path
 
@@ -11,10 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import InputError, RunError
+from core.jobs import running as jobs
 from core.models.latent import job as latent
 from core.models.latent import queries
 from core.models.latent import worker as latent_worker
-from core.models.latent.job import Latent, LatentRequest
+from core.models.latent.job import LATENT, Latent
+from core.models.latent.request import LEAST, MOST, LatentRequest
+from core.progress import no_progress
 from core.scoring.grid import IMAGES
 from core.settings import N_BINS
 from core.store import Store
@@ -41,7 +43,7 @@ def banners_of(store: Store, grid_id: int) -> list[str]:
 
 
 def drawn_of(store: Store, banner_id: str) -> Latent:
-    handle = latent.start(store, LatentRequest(shown(store), banner_id, max_steps=STEPS))
+    handle = jobs.start(store, LATENT, LatentRequest(shown(store), banner_id, max_steps=STEPS))
     assert handle.wait(LIMIT_S)
     assert handle.state == "finished", handle.error
     found = latent.kept(store, shown(store), banner_id)
@@ -86,7 +88,7 @@ def test_the_lattice_is_stored_in_the_order_that_it_is_read(store: Store, tmp_pa
     X, layouts = latent_worker.seen(pq.read_table(tmp_path / "banners.parquet"))
     vae = latent_worker.trained(X, layouts, 0, 20)
     code = vae.encode(X[:1], layouts[:1])[0]
-    values = list(range(latent.LEAST, latent.MOST + 1))
+    values = list(range(LEAST, MOST + 1))
     images = latent_worker.lattice(vae, code, layouts[0], values)[:, 0].reshape(-1, N_BINS)
     found = Latent(code.tolist(), 1.0, 0.5, 10, [1.0], 1.0, np.concatenate([images[:2], images]).astype(np.float16))
     for first, second, a, b in ((0, 1, -3, 3), (2, 5, 1, -2), (6, 7, 3, 3), (3, 4, 0, -1)):
@@ -113,26 +115,26 @@ def test_the_banner_is_the_first_row_and_only_its_grid_follows(store: Store, tmp
 
 
 def test_a_small_grid_is_refused_and_so_is_a_second_drawing(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    handle = latent.start(store, LatentRequest(shown(store), banners_of(store, GRIDS[3])[0]))
+    handle = jobs.start(store, LATENT, LatentRequest(shown(store), banners_of(store, GRIDS[3])[0]))
     assert handle.wait(LIMIT_S)
     assert handle.state == "failed"
-    assert "learns from 30 or more banners of a grid, however the grid of bn-000000 has 12 here" in str(handle.error)
+    assert "learns from 30 or more banners of a grid; the grid of bn-000000 has 12 here" in str(handle.error)
     script = tmp_path / "slow.py"
     script.write_text("import time; time.sleep(60)")
-    monkeypatch.setattr(latent, "WORKER", (latent.WORKER[0], str(script)))
-    going = latent.start(store, LatentRequest(shown(store), banners_of(store, GRIDS[0])[0]))
-    with pytest.raises(RunError, match="one banner at a time, however bn-"):
-        latent.start(store, LatentRequest(shown(store), banners_of(store, GRIDS[0])[1]))
-    latent.forget(store)
-    assert latent.current(store) is going, "what is going is not forgotten"
+    monkeypatch.setattr(LATENT, "command", (sys.executable, str(script)))
+    going = jobs.start(store, LATENT, LatentRequest(shown(store), banners_of(store, GRIDS[0])[0]))
+    with pytest.raises(RunError, match="Only one drawing at a time per store: bn-"):
+        jobs.start(store, LATENT, LatentRequest(shown(store), banners_of(store, GRIDS[0])[1]))
+    jobs.dismiss(store, LATENT)
+    assert jobs.current(store, LATENT) is going, "what is going is not forgotten"
     going.cancel()
     assert going.wait(20)
     assert going.state == "cancelled"
-    latent.forget(store)
-    assert latent.current(store) is None
+    jobs.dismiss(store, LATENT)
+    assert jobs.current(store, LATENT) is None
     assert latent.kept(store, shown(store), going.request.banner_id) is None
     with pytest.raises(RunError, match="no finished run"):
-        latent.start(store, LatentRequest(str(uuid.uuid4()), "bn-000000"))
+        jobs.start(store, LATENT, LatentRequest(str(uuid.uuid4()), "bn-000000"))
 
 
 def test_few_results_are_kept_and_the_oldest_goes(store: Store) -> None:
@@ -143,12 +145,11 @@ def test_few_results_are_kept_and_the_oldest_goes(store: Store) -> None:
     assert [latent.kept(store, "r", name) is not None for name in names] == [False] + [True] * latent.MOST_KEPT
 
 
-def test_the_worker_writes_the_summary_last(store: Store, tmp_path: Path) -> None:
+def test_the_worker_writes_the_images_and_returns_the_summary(store: Store, tmp_path: Path) -> None:
     queries.write_grid(store, last_finished(store), banners_of(store, GRIDS[0])[0], 40, tmp_path / "banners.parquet")
-    (tmp_path / "job.json").write_text(json.dumps({"seed": 0, "values": [-1, 2], "max_steps": 5, "parent_pid": os.getppid()}))
-    latent_worker.main(tmp_path)
+    (tmp_path / "out").mkdir()
+    summary = latent_worker.draw(tmp_path, LatentRequest("r", "b", max_steps=5), no_progress)
     rows = pq.read_table(tmp_path / "out" / "drawn.parquet")
     assert rows.schema.field("image").type == pa.list_(pa.float16(), N_BINS)
-    assert len(rows) == 2 + 28 * 4
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary.keys() == {"code", "error", "smaller_share", "n_fitted", "losses", "seconds"}
+    assert len(rows) == 2 + 28 * 49
+    assert summary.keys() == {"code", "error", "smaller_share", "n_fitted", "losses"}

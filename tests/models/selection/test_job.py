@@ -1,6 +1,7 @@
 """Model selection on a store: who is learned from and judged, the report, the way through a child process, and the choice in runs."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from core.banners.fitting import fit_reference
 from core.cli import select
 from core.detectors import CATALOGUE, default_names, make
 from core.errors import InputError, RunError
+from core.jobs import running as jobs
 from core.models.audit import queries as audits
 from core.models.selection import job as model_selection
 from core.models.selection import worker as selection_worker
+from core.models.selection.job import SELECTION
 from core.models.selection.report import by_family, report
+from core.models.selection.request import SelectionRequest
 from core.models.selection.selectors import SELECTORS
 from core.models.selection.variants import PATCHES, Sets, contenders, trained
 from core.review import labels
@@ -156,9 +160,9 @@ def test_nobody_is_measured_on_what_was_learned_from_and_labels_do_not_choose_wh
 
 def test_a_selection_goes_from_store_to_store(store: Store) -> None:
     assert selections.latest(store, shown(store)) is None
-    handle = model_selection.start(store, shown(store), 0.1, max_steps=2)
-    with pytest.raises(RunError, match="one model selection in work at a time"):
-        model_selection.start(store, shown(store))
+    handle = jobs.start(store, SELECTION, SelectionRequest(shown(store), 0.1, max_steps=2))
+    with pytest.raises(RunError, match="Only one model selection at a time per store: the selection on run"):
+        jobs.start(store, SELECTION, SelectionRequest(shown(store)))
     assert handle.wait(LIMIT_S)
     assert handle.state == "finished", handle.error
     found = selections.latest(store, shown(store))
@@ -174,30 +178,30 @@ def test_a_selection_goes_from_store_to_store(store: Store) -> None:
 def test_a_stopped_selection_keeps_nothing(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "slow.py"
     script.write_text("import time; time.sleep(60)")
-    monkeypatch.setattr(model_selection, "WORKER", (model_selection.WORKER[0], str(script)))
-    handle = model_selection.start(store, shown(store))
-    model_selection.forget(store)
-    assert model_selection.current(store) is handle, "what is going is not forgotten"
+    monkeypatch.setattr(SELECTION, "command", (sys.executable, str(script)))
+    handle = jobs.start(store, SELECTION, SelectionRequest(shown(store)))
+    jobs.dismiss(store, SELECTION)
+    assert jobs.current(store, SELECTION) is handle, "what is going is not forgotten"
     handle.cancel()
     assert handle.wait(20)
     assert handle.state == "cancelled"
     assert selections.latest(store, shown(store)) is None
-    model_selection.forget(store)
-    assert model_selection.current(store) is None
+    jobs.dismiss(store, SELECTION)
+    assert jobs.current(store, SELECTION) is None
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.9, -1.0])
 def test_a_share_that_cannot_be_is_refused(store: Store, ratio: float) -> None:
     with pytest.raises(InputError, match="assumed share of broken banners lies between"):
-        model_selection.start(store, shown(store), ratio)
-    assert model_selection.current(store) is None
+        jobs.start(store, SELECTION, SelectionRequest(shown(store), ratio))
+    assert jobs.current(store, SELECTION) is None
 
 
 def test_too_few_banners_are_refused(tmp_path: Path) -> None:
     bare = filled_store(tmp_path / "bare.duckdb", 40)
     file = tmp_path / "banners.parquet"
     selections.write_banners(bare, last_finished(bare), audits.chosen(bare, shown(bare)), 100, file)
-    with pytest.raises(InputError, match="learns from 30 banners and judges 30 others, however"):
+    with pytest.raises(InputError, match="learns from 30 banners and judges 30 others; there are"):
         selection_worker.read(pq.read_table(file))
 
 
@@ -207,7 +211,7 @@ def kept(store: Store) -> selections.Selection:
     for c, contender in zip(made["candidates"], CONTENDERS, strict=False):
         c |= {"detector": contender.detector, "fields": contender.fields}
     with store.transaction() as cursor:
-        model_selection._import(cursor, about | {"seconds": 1.0, "settings": "{}", "report": json.dumps(made)})
+        model_selection.insert(cursor, about | {"seconds": 1.0, "settings": "{}", "report": json.dumps(made)})
     found = selections.latest(store, shown(store))
     assert found is not None
     return found
@@ -230,7 +234,7 @@ def test_what_runs_take_is_the_latest_choice_and_nothing_is_overwritten(store: S
     model_selection.use(store, found, None, "ben")
     assert selections.in_use(store) is None
     assert store.rows("SELECT count(*) AS n FROM model_choice")[0]["n"] == 3
-    with pytest.raises(InputError, match="has candidates 0 to 1, however it was 7"):
+    with pytest.raises(InputError, match="has candidates 0 to 1; 7 is none of them"):
         model_selection.use(store, found, 7, "ana")
 
 

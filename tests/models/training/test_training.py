@@ -14,6 +14,7 @@ from core.errors import InputError
 from core.features.networks.weight_files import find_weights, load_network, read_about, save_network
 from core.models.training.banner_pools import clean_pool, synthetic_pool
 from core.models.training.ssad_clicks import SsadPlan, make_batch, train_ssad_clicks
+from core.progress import no_progress
 
 PLANS = (GridPlan(1, 120, 10), GridPlan(2, 120, 10), GridPlan(3, 120, 10))
 
@@ -22,10 +23,6 @@ def log(seed: int, plans: tuple[GridPlan, ...] = PLANS) -> tuple[Heatmaps, np.nd
     clicks = make_clicks(seed, plans)
     heatmaps = heatmaps_of(clicks.banner, clicks.points, clicks.banner_id, clicks.grid_id, clicks.n_products, clicks.domain)
     return heatmaps, clicks.fault != ""
-
-
-def no_progress(done: float, what: str) -> None:
-    assert 0 <= done <= 1
 
 
 def test_a_contaminated_pool_is_cleaned() -> None:
@@ -56,7 +53,7 @@ def test_a_stopped_training_ends_where_an_unstopped_one_does(tmp_path: Path, mon
     plan = SsadPlan(steps=6, batch=16)
     whole, about = train_ssad_clicks(pool, plan, tmp_path / "a.checkpoint", no_progress)
 
-    def stop(done: float, what: str) -> None:
+    def stop(done: float, what: str, **numbers: float) -> None:
         if done > 0.5:
             raise KeyboardInterrupt
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.jobs import running as jobs
 from core.models.latent import job as latent
-from core.models.latent.job import Latent, LatentRequest
+from core.models.latent.job import LATENT, Latent
+from core.models.latent.request import LatentRequest
 from core.settings import N_BINS
 from core.store.queries import runs
 from core.ui.banner import latent as latent_view
@@ -96,10 +98,10 @@ def test_two_entries_are_changed_beside_the_banner_and_its_reconstruction(full: 
 def test_nothing_drawn_yet_starts_shows_progress_and_fails_with_its_reason(full: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(full, monkeypatch)
     assert "Training takes about half a minute" in words(app)
-    monkeypatch.setattr(latent, "WORKER", ("sh", "-c", "sleep 60"))
+    monkeypatch.setattr(LATENT, "command", ("sh", "-c", "sleep 60"))
     app.button(key="draw_latent").click().run()
     assert not app.exception
-    handle = latent.current(state.store())
+    handle = jobs.current(state.store(), LATENT)
     assert handle is not None
     assert not [b for b in app.button if b.key == "draw_latent"]
     app.button(key="cancel_latent").click().run()
@@ -108,13 +110,13 @@ def test_nothing_drawn_yet_starts_shows_progress_and_fails_with_its_reason(full:
     assert any("Drawing was stopped" in w.value for w in app.warning)
     app.button(key="forget_latent").click().run()
     assert not app.warning
-    monkeypatch.setattr(latent, "WORKER", ("sh", "-c", """echo '{"error": "A rule, however it was broken. Do this."}'; exit 2"""))
+    monkeypatch.setattr(LATENT, "command", ("sh", "-c", """echo '{"error": "A rule; it was broken. Do this."}'; exit 2"""))
     app.button(key="draw_latent").click().run()
-    handle = latent.current(state.store())
+    handle = jobs.current(state.store(), LATENT)
     assert handle is not None
     assert handle.wait(20)
     app.run()
-    assert any("A rule, however it was broken. Do this." in e.value.replace("\\", "") for e in app.error)
+    assert any("A rule; it was broken. Do this." in e.value.replace("\\", "") for e in app.error)
     app.button(key="forget_latent").click().run()
     assert not app.error
     assert app.button(key="draw_latent")

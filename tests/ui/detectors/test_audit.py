@@ -3,17 +3,19 @@
 import json
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.jobs import running as jobs
 from core.logs.strict_json import to_json
 from core.models.audit import job as audit_job
 from core.models.audit import queries as audits
 from core.models.audit.figures import Finding, advice
-from core.models.audit.job import AuditHandle
+from core.models.audit.job import AUDIT
 from core.models.audit.worker import as_row
 from core.review import labels
 from core.review import reviewers as drift
@@ -23,6 +25,8 @@ from core.store.queries import runs
 from core.ui.detectors import audit_chart
 from core.ui.render import palette
 from core.ui.session import state
+from tests.support import fake_child
+from tests.support.fake_child import until
 from tests.ui.conftest import Open
 from tests.ui.detectors.test_page import table
 from tests.ui.test_pages import plain, texts
@@ -56,7 +60,7 @@ def keep(missing: str | None = None) -> None:
         "settings": to_json({"labels_token": drift.labels_token(store)}),
     }
     with store.transaction() as cursor:
-        audit_job._import(cursor, about, [as_row(one) for one in FOUND])
+        audit_job.insert(cursor, about, [as_row(one) for one in FOUND])
 
 
 def say(n: int = 14) -> None:
@@ -82,35 +86,29 @@ def test_without_labels_it_says_how_many_are_missing(full: Open) -> None:
     assert button(app, "audit_start") is None
 
 
-def test_with_labels_it_can_be_started_and_stopped(full: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_labels_it_can_be_started_and_stopped(full: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full("detectors")
     say()
-    asked: list[str] = []
-
-    def start(store: Any, run_id: str) -> AuditHandle:
-        asked.append(run_id)
-        handle = audit_job._handles[store.path.resolve()] = AuditHandle(run_id, 1000, None)
-        handle.report(0.4, "simclr<b>: oracle on its features")
-        return handle
-
-    monkeypatch.setattr(audit_job, "start", start)
+    fake_child.use(AUDIT, tmp_path, monkeypatch, "say(0.4, 'simclr<b>: oracle on its features')", "time.sleep(60)")
+    monkeypatch.setattr(AUDIT, "share", (0.0, 1.0))
     app = full("detectors")
     button(app, "audit_start").click().run()
     assert not app.exception
-    assert asked == [runs.finished_runs(state.store())[0]["run_id"]]
+    job: Any = jobs.current(state.store(), AUDIT)
+    assert job.request.run_id == runs.finished_runs(state.store())[0]["run_id"]
+    until(lambda: job.done == 0.4)
+    app.run()
     progress = [p.proto for p in app.get("progress")]
     assert [p.value for p in progress] == [40]
     assert "Audit: simclr<b>: oracle on its features · 40 %" in plain(progress[0].text)
     assert button(app, "audit_start") is None, "one at a time"
     button(app, "cancel_audit").click().run()
-    handle = audit_job.current(state.store())
-    assert handle is not None
-    assert handle.is_cancelled
-    handle.end("cancelled", "The audit was stopped.")
+    assert job.is_cancelled
+    assert job.wait(20)
     app.run()
-    assert [plain(w.value) for w in app.warning] == ["The audit was stopped."]
+    assert [plain(w.value) for w in app.warning] == [job.error]
     button(app, "forget_audit").click().run()
-    assert audit_job.current(state.store()) is None
+    assert jobs.current(state.store(), AUDIT) is None
     assert button(app, "audit_start") is not None
 
 

@@ -1,18 +1,22 @@
 """Model selection on the Detectors page: nothing yet, one in work, a report with and without labels, the choice for runs."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.jobs import running as jobs
 from core.logs.strict_json import to_json
 from core.models.selection import job as model_selection
-from core.models.selection.job import SelectionHandle
+from core.models.selection.job import SELECTION
 from core.store.queries import runs, selections
 from core.ui.detectors import model_selection_chart
 from core.ui.render import palette
 from core.ui.session import state
+from tests.support import fake_child
+from tests.support.fake_child import until
 from tests.ui.conftest import Open
 from tests.ui.detectors.test_page import table
 from tests.ui.test_pages import plain, texts
@@ -55,7 +59,7 @@ def keep(*, labelled: bool = True) -> None:
         "report": json.dumps(report),
     }
     with store.transaction() as cursor:
-        model_selection._import(cursor, about)
+        model_selection.insert(cursor, about)
 
 
 def words(app: AppTest) -> str:
@@ -66,16 +70,9 @@ def button(app: AppTest, key: str) -> Any:
     return next((b for b in app.button if b.key == key), None)
 
 
-def test_it_is_started_with_an_assumed_share_watched_and_stopped(full: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[float] = []
-
-    def start(store: Any, run_id: str, ratio: float) -> SelectionHandle:
-        asked.append(ratio)
-        handle = model_selection._handles[store.path.resolve()] = SelectionHandle(run_id, ratio, None)
-        handle.report(0.25, "training cutout mixed (3 of 12)")
-        return handle
-
-    monkeypatch.setattr(model_selection, "start", start)
+def test_it_is_started_with_an_assumed_share_watched_and_stopped(full: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_child.use(SELECTION, tmp_path, monkeypatch, "say(0.25, 'training cutout mixed (3 of 12)')", "time.sleep(60)")
+    monkeypatch.setattr(SELECTION, "share", (0.0, 1.0))
     app = full("detectors")
     assert not app.exception
     assert "Which augmentation suits these banners?" in words(app)
@@ -83,20 +80,21 @@ def test_it_is_started_with_an_assumed_share_watched_and_stopped(full: Open, mon
     next(n for n in app.number_input if n.key == "assumed_ratio").set_value(8.0)
     button(app, "select_start").click().run()
     assert not app.exception
-    assert asked == [pytest.approx(0.08)]
+    job: Any = jobs.current(state.store(), SELECTION)
+    assert job.request.ratio == pytest.approx(0.08)
+    until(lambda: job.done == 0.25)
+    app.run()
     progress = [p.proto for p in app.get("progress")]
     assert [p.value for p in progress] == [25]
     assert "training cutout mixed (3 of 12) · 25 %" in plain(progress[0].text)
     assert button(app, "select_start") is None, "one at a time"
     button(app, "cancel_selection").click().run()
-    handle = model_selection.current(state.store())
-    assert handle is not None
-    assert handle.is_cancelled
-    handle.end("cancelled", "Model selection was stopped.")
+    assert job.is_cancelled
+    assert job.wait(20)
     app.run()
-    assert [plain(w.value) for w in app.warning] == ["Model selection was stopped."]
+    assert [plain(w.value) for w in app.warning] == [job.error]
     button(app, "forget_selection").click().run()
-    assert model_selection.current(state.store()) is None
+    assert jobs.current(state.store(), SELECTION) is None
 
 
 def test_the_report_says_who_takes_whom_and_what_labels_say(full: Open) -> None:

@@ -14,12 +14,14 @@ from streamlit.testing.v1 import AppTest
 
 from core.features.networks import weight_files
 from core.features.networks.weight_files import find_weights
-from core.models.training import job as train_job
+from core.jobs import running as jobs
+from core.models.training import job as training_job
+from core.models.training.job import TRAINING
 from core.review import labels
 from core.statistics.p_values import benjamini_hochberg
 from core.store.queries import detectors, runs
 from core.ui.session import state
-from tests.models.training.test_job import fake_worker
+from tests.support import fake_child
 from tests.support.stores import HOSTILE
 from tests.ui.calibrate.test_page import add_labels, publish
 from tests.ui.conftest import Open
@@ -121,7 +123,7 @@ def test_the_page_says_where_weights_are_and_what_else_there_is(full: Open) -> N
 
 
 def train_names() -> list[str]:
-    return [row["name"] for row in train_job.networks(state.store().path)]
+    return [row["name"] for row in training_job.networks(state.store().path)]
 
 
 def test_labels_of_one_kind_compare_nothing(full: Open) -> None:
@@ -282,13 +284,12 @@ def test_nonsense_and_hostile_names_are_harmless(full: Open) -> None:
 
 
 def test_a_training_is_started_watched_stopped_and_closed(full: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    line = json.dumps({"done": 0.25, "what": "step 5 of 20, loss 0.5000"})
-    fake_worker(tmp_path, monkeypatch, f"print({line!r}, flush=True)", "time.sleep(60)")
+    fake_child.use(TRAINING, tmp_path, monkeypatch, "say(0.25, 'step 5 of 20, loss 0.5000', loss=0.5)", "time.sleep(60)")
     app = full("detectors")
     app.selectbox(key="network").set_value("cluster_count").run()
     app.button(key="train").click().run()
-    handle: Any = train_job.current(state.store())
-    assert handle.request == train_job.TrainRequest("cluster_count", steps=6000)
+    handle: Any = jobs.current(state.store(), TRAINING)
+    assert (handle.request.name, handle.request.steps) == ("cluster_count", 6000)
     for _ in range(200):
         if handle.done == 0.25 or handle.wait(0.05):
             break
@@ -305,13 +306,12 @@ def test_a_training_is_started_watched_stopped_and_closed(full: Open, tmp_path: 
 
 
 def test_a_finished_training_says_what_comes_next(full: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    summary = "(job / 'out').mkdir(); (job / 'out' / 'summary.json').write_text(json.dumps({'path': 'x', 'about': {'steps': '2'}}))"
-    lines = [json.dumps({"done": k / 2, "what": f"step {k} of 2, loss {1 / k:.4f}"}) for k in (1, 2)]
-    fake_worker(tmp_path, monkeypatch, *[f"print({line!r}, flush=True)" for line in lines], summary)
+    lines = [f"say({k / 2}, 'step {k} of 2', loss={1 / k})" for k in (1, 2)]
+    fake_child.use(TRAINING, tmp_path, monkeypatch, *lines, "finish(path='x', about={'steps': 2})")
     app = full("detectors")
     app.selectbox(key="network").set_value("cluster_location").run()
     app.button(key="train").click().run()
-    handle: Any = train_job.current(state.store())
+    handle: Any = jobs.current(state.store(), TRAINING)
     assert handle.wait(20)
     app.run()
     assert "cluster_location is trained, last loss 0.5000" in plain(app.success[0].value)
@@ -321,8 +321,8 @@ def test_a_finished_training_says_what_comes_next(full: Open, tmp_path: Path, mo
 def test_too_few_banners_are_said_before_anything_starts(full: Open) -> None:
     app = full("detectors")
     app.button(key="train").click().run()
-    assert "needs 500 banners, however" in plain(app.error[0].value)
-    assert train_job.current(state.store()) is None
+    assert "needs 500 banners;" in plain(app.error[0].value)
+    assert jobs.current(state.store(), TRAINING) is None
 
 
 def test_own_weights_can_be_put_aside_for_the_shipped_ones(full: Open) -> None:

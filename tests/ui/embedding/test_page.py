@@ -9,10 +9,11 @@ from streamlit.testing.v1 import AppTest
 
 from core.banners.heatmaps import counts_of_lists
 from core.calibration import cosine_cuts
-from core.embeddings import job as embed
+from core.embeddings.job import MAP
 from core.features import EXTRACTORS
 from core.features.cache import FeatureStore, folder_of
 from core.features.running import stream
+from core.jobs import running as jobs
 from core.review import triage
 from core.store import Store
 from core.store.queries import cosines, embeddings, runs
@@ -60,7 +61,7 @@ def test_without_a_map_one_button_makes_it(full: Open) -> None:
     assert "This map was not made yet" in app.subheader[0].value
     app.button(key="make_map").click().run()
     assert not app.exception
-    handle = embed.current(state.store())
+    handle = jobs.current(state.store(), MAP)
     assert handle is not None
     assert handle.wait(60)
     assert handle.state == "finished", handle.error
@@ -72,13 +73,13 @@ def test_without_a_map_one_button_makes_it(full: Open) -> None:
 
 def test_a_failed_map_says_why_and_can_be_closed(full: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     app = full("embedding", feature="resnet50")
-    monkeypatch.setattr(embed, "WORKER", ("sh", "-c", """echo '{"error": "A rule, however it was broken. Do this."}'; exit 2"""))
+    monkeypatch.setattr(MAP, "command", ("sh", "-c", """echo '{"error": "A rule; it was broken. Do this."}'; exit 2"""))
     app.button(key="make_map").click().run()
-    handle = embed.current(state.store())
+    handle = jobs.current(state.store(), MAP)
     assert handle is not None
     assert handle.wait(60)
     app.run()
-    assert "PCA of resnet50: A rule, however it was broken. Do this." in plain(app.error[0].value)
+    assert "PCA of resnet50: A rule; it was broken. Do this." in plain(app.error[0].value)
     app.button(key="forget_map").click().run()
     assert not app.error
 

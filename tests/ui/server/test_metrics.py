@@ -3,14 +3,15 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from core import __version__
+from core.clicks.job import IngestRequest
 from core.errors import StoreError
+from core.jobs.job import Job
 from core.review import labels
+from core.runs.request import Request
 from core.store import Store
 from core.ui.server import metrics
 from tests.conftest import Filled
@@ -18,9 +19,12 @@ from tests.conftest import Filled
 Values = dict[tuple[str, tuple[str, ...]], float]
 
 
-def read(store: Store, jobs: Any = None) -> Values:
+KINDS = ("run", "ingest", "map")
+
+
+def read(store: Store) -> Values:
     """{(name without heatproof_, label values): value}."""
-    text = metrics.exposition(metrics.registry(lambda: store, lambda _: jobs or {})).decode()
+    text = metrics.exposition(metrics.registry(lambda: store, KINDS)).decode()
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     return {(s.name.removeprefix("heatproof_"), tuple(s.labels.values())): s.value for s in samples}
 
@@ -70,9 +74,14 @@ def test_metrics_are_what_the_tables_hold(filled: Filled) -> None:
 
 
 def test_a_job_in_work_says_how_far_it_is(tmp_path: Path) -> None:
-    jobs = {"run": SimpleNamespace(done=0.4, state="running"), "ingest": SimpleNamespace(done=1.0, state="finished"), "map": None}
     with Store(tmp_path / "s.duckdb") as store:
-        found = read(store, jobs)
+        run, ingest = Job("run", Request(), "a"), Job("ingest", IngestRequest([]), "b")
+        run.report(0.4, "writing")
+        ingest.end("finished")
+        ingest.release()
+        store.jobs.update(run=run, ingest=ingest)
+        found = read(store)
+        store.jobs.clear()
     running = {values[0]: value for (name, values), value in found.items() if name == "job_running"}
     assert running == {"run": 1, "ingest": 0, "map": 0}
     assert {values: value for (name, values), value in found.items() if name == "job_done_ratio"} == {("run",): 0.4}
@@ -87,7 +96,7 @@ def test_an_empty_store_has_no_run_to_speak_of(tmp_path: Path) -> None:
 
 def test_rejected_rows_are_counted_again_after_an_ingest(tmp_path: Path) -> None:
     with Store(tmp_path / "s.duckdb") as store:
-        collector = metrics.StoreCollector(lambda: store, lambda _: {})
+        collector = metrics.StoreCollector(lambda: store, KINDS)
 
         def rejected() -> dict[str, float]:
             (family,) = [f for f in collector.collect() if f.name == "heatproof_rejected_rows"]
@@ -106,7 +115,7 @@ def test_of_a_store_that_does_not_answer_there_is_only_that() -> None:
     def gone() -> Store:
         raise StoreError("A store is there, however it is not.")
 
-    text = metrics.exposition(metrics.registry(gone, lambda _: {})).decode()
+    text = metrics.exposition(metrics.registry(gone, KINDS)).decode()
     names = {family.name for family in text_string_to_metric_families(text) if family.name.startswith("heatproof_")}
     assert names == {"heatproof_build_info", "heatproof_store_up"}
     assert "heatproof_store_up 0.0" in text

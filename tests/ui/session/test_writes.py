@@ -14,21 +14,25 @@ from streamlit.testing.v1 import AppTest
 
 from core.calibration import publish, verdicts
 from core.calibration.learn import Labels
-from core.calibration.publish import Preview, Request
-from core.clicks import job as jobs
-from core.embeddings import job as embed
-from core.embeddings.job import MapRequest
-from core.models.latent.job import LatentRequest
-from core.models.training import job as train_job
-from core.models.training.job import TrainRequest
+from core.calibration.publish import Preview
+from core.calibration.publish import Request as CalibrationRequest
+from core.clicks.job import IngestRequest
+from core.embeddings.request import MapRequest
+from core.jobs import running as jobs
+from core.models.audit.request import AuditRequest
+from core.models.latent.request import LatentRequest
+from core.models.selection.request import SelectionRequest
+from core.models.training.request import TrainRequest
 from core.review import triage_queue
 from core.review.claims import Item
 from core.review.triage_queue import QueueFilter
-from core.runs import run as runner
+from core.runs.request import Request
 from core.store import Store
 from core.store.queries import runs
 from core.store.queries.selections import Selection
 from core.ui.session import state, writes
+from core.ui.session.kinds import ACTIONS, KINDS
+from core.ui.session.roles import Action
 from tests.support.stores import filled_store
 from tests.support.unscored_store import use_fake_worker
 from tests.ui.conftest import Open
@@ -70,7 +74,7 @@ def seen() -> Preview:
     with state.store().cursor() as cursor:
         scored, before = verdicts.read_scored(cursor, shown["scored_id"]), verdicts.flags_of(cursor, shown["run_id"])
     rows = np.arange(0, len(scored.flagged), 2)
-    return publish.preview(scored, before, Labels(rows, scored.flagged[rows], scored.grid_id[rows]), Request())
+    return publish.preview(scored, before, Labels(rows, scored.flagged[rows], scored.grid_id[rows]), CalibrationRequest())
 
 
 WRITES: dict[str, tuple[str, Callable[[], Any]]] = {
@@ -78,12 +82,6 @@ WRITES: dict[str, tuple[str, Callable[[], Any]]] = {
     "undo_decision": ("analyst", lambda: writes.undo_decision(None)),
     "publish": ("reviewer", lambda: writes.publish(seen(), "more labels")),
     "roll_back": ("admin", lambda: writes.roll_back(0, "as it was", active=1)),
-    "make_map": ("analyst", lambda: writes.make_map(MapRequest(run_id(), "no such feature", "pca"))),
-    "cancel_map": ("analyst", lambda: writes.cancel_map(None)),
-    "forget_map": ("analyst", lambda: writes.forget_map(None)),
-    "draw_latent": ("analyst", lambda: writes.draw_latent(LatentRequest(str(uuid.uuid4()), flagged(0)))),
-    "cancel_latent": ("analyst", lambda: writes.cancel_latent(None)),
-    "forget_latent": ("analyst", lambda: writes.forget_latent(None)),
     "label": ("reviewer", lambda: writes.label(flagged(1), "broken", blind=True)),
     "adjudicate": ("reviewer", lambda: writes.adjudicate(flagged(1), "ok")),
     "show_next": ("reviewer", lambda: writes.show_next(run_id(), "mixed", grid=None)),
@@ -91,27 +89,31 @@ WRITES: dict[str, tuple[str, Callable[[], Any]]] = {
     "skip": ("reviewer", lambda: writes.skip(never_shown())),
     "release": ("reviewer", lambda: writes.release(never_shown())),
     "undo_review": ("reviewer", lambda: writes.undo_review(str(uuid.uuid4()))),
-    "audit": ("analyst", lambda: writes.audit(str(uuid.uuid4()))),
-    "cancel_audit": ("analyst", lambda: writes.cancel_audit(None)),
-    "forget_audit": ("analyst", lambda: writes.forget_audit(None)),
-    "select_model": ("analyst", lambda: writes.select_model(str(uuid.uuid4()), 0.05)),
-    "cancel_selection": ("analyst", lambda: writes.cancel_selection(None)),
-    "forget_selection": ("analyst", lambda: writes.forget_selection(None)),
     "use_model": ("admin", lambda: writes.use_model(Selection({"selection_id": None}, [], [], None), None)),
-    "train": ("admin", lambda: writes.train(TrainRequest("no such network"))),
-    "cancel_training": ("admin", lambda: writes.cancel_training(None)),
-    "forget_training": ("admin", lambda: writes.forget_training(None)),
     "discard_weights": ("admin", lambda: writes.discard_weights("ssad_clicks")),
     "keep_upload": ("admin", lambda: writes.keep_upload(Upload())),
     "ingest": ("admin", lambda: writes.ingest(absent(), {}, owned=False)),
     "undo_ingest": ("admin", lambda: writes.undo_ingest("none", "")),
-    "cancel_ingest": ("admin", lambda: writes.cancel_ingest(None)),
-    "forget_ingest": ("admin", lambda: writes.forget_ingest(None)),
-    "score": ("admin", lambda: writes.score()),
-    "cancel_run": ("admin", lambda: writes.cancel_run(None)),
     "back_up": ("admin", lambda: writes.back_up(state.store().path.with_name("copy.duckdb"))),
 }
 """Each write with the least role that may do it; what fails for another reason than the role fails after the check."""
+REQUESTS: dict[str, Callable[[], Any]] = {
+    "run": Request,
+    "ingest": lambda: IngestRequest(absent()),
+    "map": lambda: MapRequest(run_id(), "no such feature", "pca"),
+    "audit": lambda: AuditRequest(str(uuid.uuid4())),
+    "selection": lambda: SelectionRequest(str(uuid.uuid4())),
+    "training": lambda: TrainRequest("no such network"),
+    "latent": lambda: LatentRequest(str(uuid.uuid4()), flagged(0)),
+}
+LEAST: dict[Action, str] = {"score": "admin", "ingest": "admin", "train": "admin", "map": "analyst"}
+for _kind in KINDS:
+    _least = LEAST[ACTIONS[_kind.name]]
+    WRITES |= {
+        f"start {_kind.name}": (_least, lambda kind=_kind: writes.start(kind, REQUESTS[kind.name]())),
+        f"cancel {_kind.name}": (_least, lambda kind=_kind: writes.cancel(kind, "none")),
+        f"dismiss {_kind.name}": (_least, lambda kind=_kind: writes.dismiss(kind, None)),
+    }
 
 
 def secrets(**listed: str) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 def test_every_write_of_the_pages_is_posted_here() -> None:
     theirs = {name for name, value in vars(writes).items() if callable(value) and getattr(value, "__module__", "") == writes.__name__}
-    assert {name for name in theirs if not name.startswith("_")} - {"allowed", "button"} == set(WRITES)
+    assert {name for name in theirs if not name.startswith("_")} - {"allowed", "button"} == {name.split()[0] for name in WRITES}
 
 
 @pytest.mark.parametrize("role", [None, *ROLES])
@@ -191,9 +193,8 @@ def test_writes_above_ones_role_are_refused_and_kept(store: Store, role: str | N
 
 def ended(store: Store) -> None:
     """Waits for what the admin's writes began."""
-    for job in (runner.current(store), jobs.current(store), embed.current(store), train_job.current(store)):
-        if job is not None and hasattr(job, "wait"):
-            job.wait(20)
+    for job in jobs.all_current(store).values():
+        job.wait(20)
 
 
 def buttons(app: AppTest) -> dict[str, bool]:

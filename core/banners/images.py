@@ -49,9 +49,9 @@ class Images:
 
     def __post_init__(self) -> None:
         if not N_ROWS <= self.side <= MAX_SIDE:
-            raise ContractError(f"An image has {N_ROWS} to {MAX_SIDE} pixels a side, however side={self.side}. Choose one of these.")
+            raise ContractError(f"An image has {N_ROWS} to {MAX_SIDE} pixels a side: side={self.side}. Choose one of these.")
         if len(self.mean) != len(self.std) or min(self.std) <= 0:
-            raise ContractError(f"Every channel has a mean and a std above 0, however they are {self.mean} and {self.std}.")
+            raise ContractError(f"Every channel has a mean and a std above 0, not {self.mean} and {self.std}.")
 
     @property
     def n_channels(self) -> int:

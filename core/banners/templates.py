@@ -103,7 +103,7 @@ def template_of(reference: Matrix, fault: str, detail: Detail, other: Matrix | N
         return _with_noise(other[None])[0]
     if fault in ("hot_spot", "uniform", "edge", "close_corner"):
         return _with_noise(((1 - detail["share"]) * reference + detail["share"] * _source(fault, detail))[None])[0]
-    raise ContractError(f"A template needs one of {', '.join(FAMILIES)}, however fault={fault!r}. Score again with this version.")
+    raise ContractError(f"A template needs one of {', '.join(FAMILIES)}: fault={fault!r}. Score again with this version.")
 
 
 def _with_noise(p: Matrix) -> Matrix:

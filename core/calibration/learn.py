@@ -44,7 +44,7 @@ class Rule:
         missing = self.learned.names - set(inputs.names)
         if missing:
             raise InputError(
-                f"This version needs the detectors {', '.join(sorted(self.learned.names))}, however the run lacks "
+                f"This version needs the detectors {', '.join(sorted(self.learned.names))}: the run lacks "
                 f"{', '.join(sorted(missing))}. Score with them, or calibrate again."
             )
         shift = np.zeros(len(inputs))
@@ -138,7 +138,7 @@ def calibrate(
     source = labels.take(~pool)
     chosen = _draw(labels.take(pool), targets, shots, seed, _doubt(inputs, source, labels.take(pool)) if shots > 1 else None)
     if not len(source.rows) + len(chosen.rows):
-        raise InputError("A cut is learned from labels, however none is on the source grids. Label some banners, or choose other grids.")
+        raise InputError("A cut is learned from labels: none is on the source grids. Label some banners, or choose other grids.")
     known = Labels(*(np.concatenate([getattr(a, k) for a in (source, chosen)]) for k in ("rows", "broken", "grid_id")))
     learned = Learned.fit(inputs, known.rows, known.broken)
     base = source if len(source.rows) else known
@@ -172,7 +172,7 @@ def _draw(pool: Labels, targets: list[int], shots: int, seed: int, doubt: Vector
         fits = np.flatnonzero((pool.grid_id == grid) & (~pool.broken if shots == 1 else True))
         if not len(fits):
             what = "a banner labelled ok" if shots == 1 else "labels"
-            raise InputError(f"{shots}-shot takes {what} of every target grid, however grid {grid} has none. Label some, or take 0 shots.")
+            raise InputError(f"{shots}-shot takes {what} of every target grid: grid {grid} has none. Label some, or take 0 shots.")
         rng = np.random.default_rng([seed, abs(grid)])
         weight = np.ones(len(fits)) if doubt is None else doubt[fits]
         picks.append(rng.choice(fits, min(shots, len(fits)), replace=False, p=weight / weight.sum()))

@@ -136,9 +136,9 @@ def preview(scored: Scored, before: Mask, labels: Labels, request: Request) -> P
         usable = labels.take(kept | np.isin(labels.grid_id, targets) if request.shots else kept)
     if request.scope != "combined" and request.scope not in scored.inputs.detectors:
         names = ", ".join(["combined", *scored.inputs.detectors])
-        raise InputError(f"A version judges by one of {names}, however by {request.scope!r}. Choose one.")
+        raise InputError(f"A version judges by one of {names}, not by {request.scope!r}. Choose one.")
     if request.shots < 0:
-        raise InputError(f"Shots are 0 or more labelled banners of every target grid, however {request.shots}. Choose another number.")
+        raise InputError(f"Shots are 0 or more labelled banners of every target grid, not {request.shots}. Choose another number.")
     found = calibrate(
         verdicts.only(scored.inputs, request.scope),
         scored.grid_id,
@@ -226,7 +226,7 @@ def _known_grids(asked: tuple[int, ...] | None, grids: list[int], which: str) ->
     unknown = sorted(set(asked or ()) - set(grids))
     if unknown:
         had = ", ".join(map(str, grids))
-        raise InputError(f"A {which} grid is one of the run's ({had}), however {unknown[0]} is not. Choose one of them.")
+        raise InputError(f"A {which} grid is one of the run's ({had}): {unknown[0]} is not. Choose one of them.")
     return sorted(asked) if asked else None
 
 

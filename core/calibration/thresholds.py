@@ -71,7 +71,7 @@ def find_cut(method: str, p: Vector, labelled_p: Vector, broken: Mask, value: fl
     Raises InputError for an unknown method, a value out of its range, or labels that the method cannot work with.
     """
     if method not in METHODS:
-        raise InputError(f"A cut is found by one of {', '.join(METHODS)}, however by {method!r}. Choose one.")
+        raise InputError(f"A cut is found by one of {', '.join(METHODS)}, not by {method!r}. Choose one.")
     value = float((METHODS[method][1] or 0) if value is None else value)
     _check(method, value, broken)
     order = np.sort(p)[::-1]
@@ -114,12 +114,12 @@ def why_none(method: str, value: float | None, n: int, n_ok: int) -> str:
 
 def _check(method: str, value: float, broken: Mask) -> None:
     if method in ("precision", "fpr", "fdr", "manual") and not 0 < value < 1:
-        raise InputError(f"The value of {method} lies between 0 and 1, however it is {value}. Choose {METHODS[method][2]}.")
+        raise InputError(f"The value of {method} lies between 0 and 1, not {value}. Choose {METHODS[method][2]}.")
     if method in ("cost", "budget") and not value > 0:
-        raise InputError(f"The value of {method} is above 0, however it is {value}. Choose {METHODS[method][2]}.")
+        raise InputError(f"The value of {method} is above 0, not {value}. Choose {METHODS[method][2]}.")
     if method == "youden" and (not broken.any() or broken.all()):
         what = "broken" if broken.any() else "ok"
-        raise InputError(f"Youden's cut needs labels of both kinds, however all {len(broken)} say {what}. Label more, or cut by f1.")
+        raise InputError(f"Youden's cut needs labels of both kinds: all {len(broken)} say {what}. Label more, or cut by f1.")
     needed = float(np.ceil(1 / value)) if method in ("fpr", "fdr") else 0.0
     if (~broken).sum() < needed:
         had = int((~broken).sum())

@@ -53,7 +53,7 @@ def chain(cursor: duckdb.DuckDBPyConnection, version_id: str | None) -> list[Row
     while version_id is not None:
         row = _one(cursor, f"SELECT {COLUMNS}, rule::VARCHAR AS rule FROM threshold_version WHERE version_id = ?", [version_id])
         if row is None:
-            raise InputError(f"A version is one that was published, however {version_id!r} was not. Reload the page.")
+            raise InputError(f"A version is one that was published: {version_id!r} was not. Reload the page.")
         found.insert(0, row | {"rule": json.loads(row["rule"])})
         version_id = row["base_id"] if row["target_grids"] is not None else None
     return found
@@ -89,9 +89,7 @@ def by_number(store: Store, number: int) -> str | None:
         return None
     found = store.rows("SELECT version_id::VARCHAR AS id FROM threshold_version WHERE number = ?", [number])
     if not found:
-        raise InputError(
-            f"A version has a number from the history, however there is no version {number}. `calibrate --history` lists them."
-        )
+        raise InputError(f"A version has a number from the history: there is no version {number}. `calibrate --history` lists them.")
     return str(found[0]["id"])
 
 
@@ -119,9 +117,9 @@ def write_event(cursor: duckdb.DuckDBPyConnection, op: str, version_id: str | No
 
 def _signed(author: str, reason: str) -> None:
     if not author.strip():
-        raise InputError("A version carries its author's name, however yours is empty. Write it at the foot of the sidebar.")
+        raise InputError("A version carries its author's name: yours is empty. Write it at the foot of the sidebar.")
     if not reason.strip():
-        raise InputError("A version carries a reason, however it is empty. Say in a few words why the cut changes.")
+        raise InputError("Please give a reason: say in a few words why the threshold changes.")
 
 
 def _one(cursor: duckdb.DuckDBPyConnection, sql: str, parameters: list[Any] | None = None) -> Row | None:

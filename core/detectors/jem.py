@@ -63,7 +63,7 @@ class EnergyClassifier(Classifier):
             self.losses_, self.weights_, self._network = trial.losses_, trial.weights_, trial._network
             return
         raise ContractError(
-            f"JEM's loss stays below {MOST:g}, however it did not, {ATTEMPTS} times, at rates down to {trial.rate:g}. Take fewer moves."
+            f"JEM's loss stays below {MOST:g}: it did not, {ATTEMPTS} times, at rates down to {trial.rate:g}. Take fewer moves."
         )
 
     def _learn(self, X: Image, labels: Groups) -> None:

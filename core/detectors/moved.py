@@ -38,7 +38,7 @@ class Moved(FittedNetwork):
 
         super()._learn_means(X, groups)
         if self.pretext not in MOVES:
-            raise ContractError(f"A pretext is one of {', '.join(MOVES)}, however it is {self.pretext!r}. Check the spelling.")
+            raise ContractError(f"A pretext is one of {', '.join(MOVES)}, not {self.pretext!r}. Check the spelling.")
         self.kept_ = np.array(different(MOVES[self.pretext], torch.from_numpy(self.means_), ALIKE))
 
     def _moves(self) -> "list[Move]":

@@ -73,9 +73,7 @@ class StSsad(Ssad):
     def _fit(self, X: Image, groups: Groups) -> None:
         if self.augmentation not in LEARNABLE or self.starts < 1:
             what = f"augmentation={self.augmentation!r}, starts={self.starts}"
-            raise ContractError(
-                f"st_ssad learns the sizes of {' or '.join(LEARNABLE)} from 1 start or more, however {what}. Choose others."
-            )
+            raise ContractError(f"st_ssad learns the sizes of {' or '.join(LEARNABLE)} from 1 start or more: {what}. Choose others.")
         self._others = self.unlabelled or (X, groups)
         super()._fit(X, groups)
         del self._others

@@ -118,7 +118,7 @@ def fitted(method: str, X: NDArray[np.float32], seed: int) -> tuple[Embedding, P
     Raises InputError for fewer banners than a map needs.
     """
     if len(X) <= N_AXES:
-        raise InputError(f"A map needs more banners than its {N_AXES} axes, however this run has {len(X)}. Score more of them.")
+        raise InputError(f"A map needs more banners than its {N_AXES} axes: this run has {len(X)}. Score more of them.")
     n_fitted = len(X) if method == "pca" else min(len(X), MOST_UNFOLDED)
     say(FEATURES_SHARE, f"{'finding principal components of' if method == 'pca' else 'unfolding'} {n_fitted:,} banners")
     embedding = (PCA(n_axes=N_AXES, seed=seed) if method == "pca" else MVU(n_axes=N_AXES, seed=seed)).fit(X[:n_fitted])

@@ -138,4 +138,4 @@ def _spread(rows: Vectors, first: Vectors, k: int, trim: float, seed: int) -> Ve
 
 def _check(rows: NDArray[np.generic], least: int) -> None:
     if len(rows) < least:
-        raise ContractError(f"This anchor rests on at least {least} banners, however there are {len(rows)}. Label more, or ask for fewer.")
+        raise ContractError(f"This anchor rests on at least {least} banners: there are {len(rows)}. Label more, or ask for fewer.")

@@ -74,4 +74,4 @@ def _about(path: Path) -> dict[str, str]:
     try:
         return read_about(path)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"Weights are a safetensors file, however {path} cannot be read ({error}). Train it again.") from error
+        raise InputError(f"Weights are a safetensors file: {path} cannot be read ({error}). Train it again.") from error

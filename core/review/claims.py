@@ -193,4 +193,4 @@ def _last_skip(store: Store, reviewer: str) -> dict[str, Any] | None:
 
 def _check(reviewer: str) -> None:
     if not reviewer.strip():
-        raise InputError("A label carries its reviewer's name, however yours is empty. Write it at the foot of the sidebar.")
+        raise InputError("A label carries its reviewer's name: yours is empty. Write it at the foot of the sidebar.")

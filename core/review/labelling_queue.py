@@ -70,7 +70,7 @@ def head(store: Store, run_id: str, reviewer: str, n: int, mode: Mode = "mixed",
 def draw(store: Store, run_id: str, reviewer: str, n: int, mode: Mode = "mixed", seed: int = 0, *, grid: int | None = None) -> list[Draw]:
     """The same without what is known of the banners."""
     if mode not in MODES:
-        raise InputError(f"A label queue is one of {', '.join(MODES)}, however it is {mode!r}. Choose one of them.")
+        raise InputError(f"A label queue is one of {', '.join(MODES)}, not {mode!r}. Choose one of them.")
     pools = pools_of(store, run_id, seed)
     with past_of(store) as past:
         queue = _Queue(store, past, pools, run_id, reviewer.strip(), seed, grid)

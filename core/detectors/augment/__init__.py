@@ -34,9 +34,9 @@ class Ranges:
     def __post_init__(self) -> None:
         for what, (low, high) in (("area", self.area), ("aspect", self.aspect)):
             if not 0 < low <= high:
-                raise ContractError(f"An {what} is drawn between two numbers above 0, however it was {low} and {high}. Swap or raise them.")
+                raise ContractError(f"An {what} is drawn between two numbers above 0: it was {low} and {high}. Swap or raise them.")
         if self.angle[0] > self.angle[1]:
-            raise ContractError(f"An angle is drawn between two numbers, however they are {self.angle}, the larger one first. Swap them.")
+            raise ContractError(f"An angle is drawn between two numbers, not {self.angle}, the larger one first. Swap them.")
 
     def draw(self, rng: "Generator") -> "Tensor":
         """(3,) area, aspect and angle in radians."""

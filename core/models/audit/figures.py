@@ -102,7 +102,7 @@ def check_labels(n_broken: int, n_ok: int) -> None:
     """Raises InputError where there are too few labels of a kind."""
     if min(n_broken, n_ok) < LEAST_OF_A_KIND:
         raise InputError(
-            f"An audit needs {LEAST_OF_A_KIND} banners labelled broken and as many labelled ok, however there are {n_broken} and {n_ok}. "
+            f"An audit needs {LEAST_OF_A_KIND} banners labelled broken and as many labelled ok: there are {n_broken} and {n_ok}. "
             "Label more on the Label page."
         )
 
@@ -243,7 +243,7 @@ def advice(found: list[Finding]) -> str:
     if labels and (not features or best.not_extracted.share >= best.not_represented.share):
         words = f"More labels would help: {about}, the same features with labels {best.oracle.share:.3f}"
         if not np.isnan(best.held_out.share) and best.held_out.share <= best.score.share:
-            return f"{words}, however only against faults like those labelled ({best.held_out.share:.3f} against others)."
+            return f"{words}, but only against faults like those labelled ({best.held_out.share:.3f} against others)."
         return f"{words}."
     if features:
         return (

@@ -27,7 +27,7 @@ class Selector:
     def chosen(self, candidates: Sequence[Candidate], ratio: float) -> int:
         """Place of the candidate that it takes; the first of equals. Raises ContractError where there is none to take."""
         if not candidates:
-            raise ContractError(f"{self.name} chooses among candidates, however there are 0. Train one.")
+            raise ContractError(f"{self.name} chooses among candidates: there are 0. Train one.")
         values = self.values(candidates, ratio)
         return int(np.argmin(values) if self.lowest else np.argmax(values))
 
@@ -44,7 +44,7 @@ def _mixed(candidates: Sequence[Candidate], ratio: float) -> Vector:
     """1 for the candidate whose augmentation was drawn anew for every image. Raises ContractError where none is."""
     mixed = np.array([float(c.mixed) for c in candidates])
     if not mixed.any():
-        raise ContractError("Rand takes the candidate with mixed augmentations, however none of them is. Train one, or leave Rand out.")
+        raise ContractError("Rand takes the candidate with mixed augmentations: there is none. Train one, or leave Rand out.")
     return mixed
 
 

@@ -34,7 +34,7 @@ def clean_pool(heatmaps: Heatmaps) -> Pool:
     """The pool of `heatmaps`, without the most suspicious of every grid. Raises InputError for fewer than two grids."""
     grids = np.unique(heatmaps.grid_id)
     if len(grids) < 2:
-        raise InputError(f"Training mixes banners of different grids, however there are {len(grids)}. Ingest the logs of at least two.")
+        raise InputError(f"Training mixes banners of different grids: there are {len(grids)}. Ingest the logs of at least two.")
     reference = fit_reference(heatmaps)
     kept = np.concatenate([_unsuspicious(heatmaps, np.flatnonzero(heatmaps.grid_id == g)) for g in grids])
     clean = heatmaps.take(np.sort(kept))

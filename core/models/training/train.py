@@ -96,20 +96,20 @@ def train(
 def recipe_of(name: str) -> Recipe:
     """How a network is trained. Raises InputError for an unknown name."""
     if name not in NETWORKS:
-        raise InputError(f"Training knows {', '.join(NETWORKS)}, however {name!r} was asked for. Check the spelling.")
+        raise InputError(f"Training knows {', '.join(NETWORKS)}: {name!r} is none. Check the spelling.")
     return NETWORKS[name]
 
 
 def check_banners(n: int, store: Path | str) -> None:
     """Raises InputError where a store holds too few banners to learn from."""
     if n < LEAST_BANNERS:
-        raise InputError(f"Training needs {LEAST_BANNERS} banners, however {store} holds {n}. Use the shipped weights.")
+        raise InputError(f"Training needs {LEAST_BANNERS} banners: {store} holds {n}. Use the shipped weights.")
 
 
 def _with_backbone(name: str, plan: Plan, backbone: str) -> Plan:
     if not isinstance(plan, ClusterPlan):
         able = ", ".join(n for n, recipe in NETWORKS.items() if isinstance(recipe.plan, ClusterPlan))
-        raise InputError(f"A backbone is fine-tuned by {able}, however {name!r} has a network of its own. Leave --backbone out.")
+        raise InputError(f"A backbone is fine-tuned by {able}: {name!r} has a network of its own. Leave --backbone out.")
     return replace(plan, backbone=backbone, rate=FINE_TUNING_RATE)
 
 
@@ -131,7 +131,7 @@ def _pool(recipe: Recipe, store: Path | str, banners: pa.Table | None, synthetic
 
 def _banners_of(store: Path | str) -> pa.Table:
     if not StoreUrl.parse(store).exists():
-        raise InputError(f"Training takes a store's own banners, however {store} does not exist. Ingest a log, or give --synthetic.")
+        raise InputError(f"Training takes a store's own banners: {store} does not exist. Ingest a log, or give --synthetic.")
     with Store(store, create=False) as opened:
         return read_banners(opened)
 

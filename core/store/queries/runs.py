@@ -135,9 +135,9 @@ def last_finished(store: Store, run_id: str | None = None) -> dict[str, Any]:
         WHERE state = 'finished' AND starts_with(run_id::VARCHAR, ?) ORDER BY finished_at DESC, run_id DESC"""
     found = store.rows(sql, [(run_id or "").lower()])
     if not found and run_id:
-        raise RunError(f"A run is named by its id, however {store.path} has no finished run {run_id!r}. `info` lists the latest.")
+        raise RunError(f"A run is named by its id: {store.path} has no finished run {run_id!r}. `info` lists the latest.")
     if not found:
-        raise RunError(f"This needs a finished run, however {store.path} has none. Run `python -m core score` first.")
+        raise RunError(f"This needs a finished run: {store.path} has none. Run `python -m core score` first.")
     if run_id and len(found) > 1:
-        raise RunError(f"A run is named by its id, however {run_id!r} begins {len(found)} of them. Give more of it.")
+        raise RunError(f"A run is named by its id: {run_id!r} begins {len(found)} of them. Give more of it.")
     return found[0]

@@ -102,9 +102,9 @@ def test_a_child_s_own_message_and_a_crash_are_both_told(store: Store, tmp_path:
 
 def test_what_cannot_be_trained_is_said_at_once(tmp_path: Path) -> None:
     with Store(tmp_path / "empty.duckdb") as empty:
-        with pytest.raises(InputError, match=r"needs 500 banners, however .* holds 0"):
+        with pytest.raises(InputError, match=r"needs 500 banners: .* holds 0"):
             train_job.start(empty, TrainRequest("simclr"))
-        with pytest.raises(InputError, match="however 'resnet' was asked for"):
+        with pytest.raises(InputError, match=": 'resnet' is none"):
             train_job.start(empty, TrainRequest("resnet"))
         with pytest.raises(InputError, match="1 step or more, however 0"):
             train_job.start(empty, TrainRequest("cluster_count", steps=0))

@@ -147,7 +147,7 @@ def test_a_grid_without_a_known_ok_banner_has_no_shot(full: Open) -> None:
     app = full("calibrate", shots="1", target="310021")
     add_labels(state.store(), grids=(333346,))
     app.run()
-    assert plain(app.error[0].value).endswith("however grid 310021 has none. Label some, or take 0 shots.")
+    assert plain(app.error[0].value).endswith(": grid 310021 has none. Label some, or take 0 shots.")
     assert app.subheader[0].value == "Nothing can be learned like this."
     app = full("calibrate", shots="0", target="310021").run()
     assert not app.error

@@ -321,7 +321,7 @@ def test_a_finished_training_says_what_comes_next(full: Open, tmp_path: Path, mo
 def test_too_few_banners_are_said_before_anything_starts(full: Open) -> None:
     app = full("detectors")
     app.button(key="train").click().run()
-    assert "needs 500 banners, however" in plain(app.error[0].value)
+    assert "needs 500 banners:" in plain(app.error[0].value)
     assert train_job.current(state.store()) is None
 
 

@@ -69,7 +69,7 @@ def _one_of(variable: str, choices: tuple[str, ...]) -> Any:
 
 
 def login_name() -> str:
-    """Name of whoever runs this process; 'analyst' where the machine has none, as in a container without a user entry."""
+    """Name of the user who runs this process; 'analyst' where the machine has none, as in a container without a user entry."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

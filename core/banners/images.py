@@ -139,7 +139,7 @@ def bilinear(side: int) -> Image:
 
 
 def content_keys(counts: csr_matrix) -> NDArray[Any]:
-    """(n,) `S32`: 128-bit hexadecimal digest of each heatmap's cells and counts; equal heatmaps have equal keys, whoever owns them."""
+    """(n,) `S32`: 128-bit hexadecimal digest of each heatmap's cells and counts; equal heatmaps of different banners have equal keys."""
     tidy = csr_matrix(counts, dtype=np.float32, copy=True)
     tidy.sum_duplicates()
     tidy.eliminate_zeros()

@@ -94,7 +94,7 @@ def prepare() -> None:
 
 
 def template_of(reference: Matrix, fault: str, detail: Detail, other: Matrix | None = None) -> Matrix:
-    """(1600,) the template that `fault` and `detail` name, built anew. Raises ContractError for an unknown fault."""
+    """(1600,) the template that `fault` and `detail` name, built again. Raises ContractError for an unknown fault."""
     if fault in ("shifted", "scaled", "mirrored"):
         return _with_noise(_renormalised((affine.operator(detail) @ reference)[None]))[0]
     if fault in ("clipped", "missing_product"):

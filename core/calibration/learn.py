@@ -1,7 +1,7 @@
-"""0-shot, 1-shot and k-shot: from labels of some grids to probabilities, a cut and what to expect of it on others.
+"""0-shot, 1-shot and k-shot: from labels of some grids to probabilities, a threshold and what to expect of it on others.
 
 In: the banners of one run as `predictor.Inputs`, their grids, and labels of some. Out: a `Calibration`, whose `Rule` can be kept and
-applied to later runs. 0-shot: the target grids' own labels are not looked at. 1-shot: one banner known to be in order of each target grid
+applied to later runs. 0-shot: the target grids' own labels are not looked at. 1-shot: one ok banner of each target grid
 is. k-shot: k labelled banners of each, whatever they are, rather those of which the 0-shot rule is not sure: they say most.
 """
 
@@ -32,7 +32,7 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Rule:
-    """What a published version does: a predictor, its scale, a shift in log odds for grids with shots, and the cut."""
+    """What a published version does: a predictor, its scale, a shift in log odds for grids with shots, and the threshold."""
 
     learned: Learned
     scale: Scale
@@ -100,16 +100,16 @@ class Calibration:
 
     @property
     def flagged(self) -> Mask:
-        """(t,) at or above the cut."""
+        """(t,) at or above the threshold."""
         return self.p >= self.rule.cut
 
     @property
     def expected(self) -> Expected:
-        """Of the flags at the cut."""
+        """Of the flags at the threshold."""
         return self.worlds.of_most_suspicious(int(self.flagged.sum()))
 
     def cut_by(self, method: str, value: float | None = None) -> "Calibration":
-        """The same predictor with another cut; errors as of `thresholds.find_cut`."""
+        """The same predictor with another threshold; errors as of `thresholds.find_cut`."""
         cut = find_cut(method, self.p, self.source_p, self.source.broken, value)
         return replace(self, rule=replace(self.rule, cut=cut))
 
@@ -126,7 +126,7 @@ def calibrate(
     value: float | None = None,
     seed: int = 0,
 ) -> Calibration:
-    """Learns from `labels`, takes `shots` of them from every grid of `targets`, and cuts by `method` of thresholds.METHODS.
+    """Learns from `labels`, takes `shots` of them from every grid of `targets`, and finds the threshold by `method` of thresholds.METHODS.
 
     grid_id, before: (n,) grid of every banner and whether it is flagged so far. Labels of target grids are the pool of shots and nothing
     else, except that with all labels on target grids there is no source, and the whole pool is learned from. Raises InputError
@@ -138,7 +138,7 @@ def calibrate(
     source = labels.take(~pool)
     chosen = _draw(labels.take(pool), targets, shots, seed, _doubt(inputs, source, labels.take(pool)) if shots > 1 else None)
     if not len(source.rows) + len(chosen.rows):
-        raise InputError("A cut is learned from labels: none is on the source grids. Label some banners, or choose other grids.")
+        raise InputError("A threshold is learned from labels: none is on the source grids. Label some banners, or choose other grids.")
     known = Labels(*(np.concatenate([getattr(a, k) for a in (source, chosen)]) for k in ("rows", "broken", "grid_id")))
     learned = Learned.fit(inputs, known.rows, known.broken)
     base = source if len(source.rows) else known
@@ -163,7 +163,7 @@ def _doubt(inputs: Inputs, source: Labels, pool: Labels) -> Vector | None:
 
 
 def _draw(pool: Labels, targets: list[int], shots: int, seed: int, doubt: Vector | None) -> Labels:
-    """`shots` labelled banners of every target grid, fewer where it has fewer; a single one is one known to be in order.
+    """`shots` labelled banners of every target grid, fewer where it has fewer; a single one is an ok one.
 
     They are drawn in proportion to `doubt` (m,), or evenly.
     """

@@ -1,6 +1,6 @@
 """Threshold versions: published with author and reason, kept for ever, rolled back by an event. What each says of a run is a verdict.
 
-The first cut of all, by Benjamini-Hochberg without labels, has no row and stands as None.
+The first threshold of all, by Benjamini-Hochberg without labels, has no row and stands as None.
 """
 
 import json
@@ -21,7 +21,8 @@ COLUMNS = """version_id::VARCHAR AS version_id, number, made_at, author, reason,
 
 
 def history(store: Store, limit: int = 100) -> list[Row]:
-    """What came into force when, newest first: happened_at, op, author, reason, number and version_id (None: the cut without labels)."""
+    """Which version became active when, newest first: happened_at, op, author, reason, number and version_id (None: the threshold
+    without labels)."""
     return store.rows(
         """SELECT e.happened_at, e.op, e.author, e.reason, v.number, e.version_id::VARCHAR AS version_id
            FROM threshold_event e LEFT JOIN threshold_version v USING (version_id) ORDER BY e.event_id DESC LIMIT ?""",
@@ -36,7 +37,7 @@ def versions(store: Store) -> list[Row]:
 
 
 def in_force(store: Store) -> Row | None:
-    """The version in force with when it came into force (`since`); None for the cut without labels."""
+    """The active version with when it became active (`since`); None for the threshold without labels."""
     newest = store.rows(LATEST)
     if not newest or newest[0]["version_id"] is None:  # asked first: a lake is slow to say of a wide table that it holds nothing
         return None
@@ -60,7 +61,8 @@ def chain(cursor: duckdb.DuckDBPyConnection, version_id: str | None) -> list[Row
 
 
 def check_active(cursor: duckdb.DuckDBPyConnection, seen: int, me: str = "") -> None:
-    """Raises ChangedError where another version than number `seen` (0: the cut without labels) is active by now, with who made it so."""
+    """Raises ChangedError where another version than number `seen` (0: the threshold without labels) is active by now, with who made it
+    so."""
     sql = """SELECT coalesce(v.number, 0) AS number, e.version_id::VARCHAR AS version_id, e.happened_at, e.op, e.author, e.reason
              FROM threshold_event e LEFT JOIN threshold_version v USING (version_id) ORDER BY e.event_id DESC LIMIT 1"""
     now = _one(cursor, sql)
@@ -78,13 +80,13 @@ def check_active(cursor: duckdb.DuckDBPyConnection, seen: int, me: str = "") -> 
 
 
 def in_force_id(cursor: duckdb.DuckDBPyConnection) -> str | None:
-    """Id of the version in force, seen from a transaction."""
+    """Id of the active version, seen from a transaction."""
     row = _one(cursor, f"SELECT version_id::VARCHAR AS version_id FROM ({LATEST})")
     return row["version_id"] if row else None
 
 
 def by_number(store: Store, number: int) -> str | None:
-    """Id of version `number`; None for 0, the cut without labels. Raises InputError where there is no such version."""
+    """Id of version `number`; None for 0, the threshold without labels. Raises InputError where there is no such version."""
     if number == 0:
         return None
     found = store.rows("SELECT version_id::VARCHAR AS id FROM threshold_version WHERE number = ?", [number])

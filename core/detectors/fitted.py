@@ -55,7 +55,7 @@ class FittedNetwork(Detector):
     patience: int = 3
     seed: int = 0
     checkpoint: Path | None = None
-    """Where a training stopped half-way is taken up again; None = it starts anew."""
+    """Where a training that was stopped continues; None = it starts from the beginning."""
     progress: Progress | None = None
 
     @property
@@ -195,4 +195,4 @@ def _put(network: "nn.Module", weights: NDArray[np.float32]) -> None:
 
 
 def unseen(done: float, what: str) -> Any:
-    """Progress that nobody looks at."""
+    """Ignores progress."""

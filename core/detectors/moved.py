@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from core.detectors.networks.moves import Move, Pretext
 
 ALIKE = 0.97
-"""Cosine of what two moves make of the mean images above which nobody could tell them apart."""
+"""Cosine of what two moves make of the mean images above which they cannot be told apart."""
 
 
 @dataclass
 class Moved(FittedNetwork):
     """The network sees how a moved image differs from the mean image of its group as that is: one network serves all layouts of a grid.
 
-    To a network that learned several layouts, a banner with another one of them looks in order; other detectors find these.
+    To a network that learned several layouts, a banner with another one of them looks ok; other detectors find these.
 
     Moves that change nothing in the mean images are left out. State: `kept_` (K,) their places among those of the `pretext`.
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 GATE = 0.75
-"""Share of images in order and augmented ones that a network tells apart, below which its validation loss says nothing: all is mixed up."""
+"""Share of normal images and augmented ones that a network tells apart, below which its validation loss says nothing: all is mixed up."""
 MEASURED = 512
 """Images of each set that the starts are compared on."""
 LEARNABLE = ("cutdiff", "rotation")
@@ -46,7 +46,7 @@ class StSsad(Ssad):
     `unlabelled` images and groups, of which some are anomalous; None = all that `fit` is given, the trimmed ones too. `suspected` is the
     share of them taken for anomalous, an assumption: the most suspicious by the network as it is.
     **Differs** `validation` is `matching_loss` of the suspects; `published` is the paper's `alignment_loss` of all unlabelled images,
-    which where most are in order draws every size to the smallest. Sizes are sigmoids of what is learned; Adam.
+    which where most are ok draws every size to the smallest. Sizes are sigmoids of what is learned; Adam.
     State: `learned_` (steps, 3) area, aspect and angle in degrees at every step of the training kept; `starts_` (starts, 5) a training's
     validation loss, accuracy, and last sizes.
     """

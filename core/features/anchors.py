@@ -98,7 +98,7 @@ def _robust_mean(features: NDArray[np.floating], trim: float) -> Vectors:
 
 
 def _trimmed(rows: Vectors, start: Vectors, trim: float) -> Vectors:
-    """(k, d) unit means after at most ROUNDS of: each row to its nearest, each mean anew from its rows but the farthest."""
+    """(k, d) unit means after at most ROUNDS of: each row to its nearest, each mean again from its rows but the farthest."""
     directions = unit(start)
     for _ in range(ROUNDS):
         cosine = rows @ directions.T

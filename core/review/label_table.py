@@ -33,7 +33,7 @@ class Row(NamedTuple):
 def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     """Column names (lower case) and rows of a CSV, CSV.gz or Parquet file; blank lines of a CSV are no rows.
 
-    A CSV is UTF-8, its columns are parted by the comma, semicolon or tab that its first line has most of. Raises InputError
+    A CSV is UTF-8, its columns are separated by the comma, semicolon or tab that its first line has most of. Raises InputError
     for a file that cannot be read to its end.
     """
     if not path.is_file():

@@ -76,7 +76,7 @@ def adjudicate(
 
 
 def newest(store: Store, banner_id: str) -> str | None:
-    """The event that what holds for a banner rests on, of anybody: what `seen` is compared with. None where nothing holds."""
+    """The event of any user that a banner's state rests on: what `seen` is compared with. None where nothing holds."""
     found = store.rows("SELECT max(event_id)::VARCHAR AS event_id FROM label_kept WHERE banner_id = ?", [banner_id])
     return found[0]["event_id"]
 
@@ -139,7 +139,7 @@ def states(store: Store, banner_ids: Sequence[str] | None = None) -> list[dict[s
 
 
 def disputed(store: Store) -> list[dict[str, Any]]:
-    """Banners whose reviewers differ and that nobody decided, sorted: banner_id and labels {reviewer: label}."""
+    """Banners whose reviewers differ, without a decision, sorted: banner_id and labels {reviewer: label}."""
     rows = store.rows(
         """SELECT banner_id, list(reviewer ORDER BY reviewer) AS reviewers, list(label ORDER BY reviewer) AS labels
            FROM label_current WHERE banner_id IN (SELECT banner_id FROM label_state WHERE state = 'disputed')

@@ -1,7 +1,7 @@
 """How a finished run compares with the truth: per detector and for `combined`, per grid and in all.
 
 Detectors are compared by their normalised scores, which do not depend on clicks and group. `combined` is judged by the
-flags in force; a single detector by the flags that its own p-values give under Benjamini-Hochberg at the run's rate.
+active flags; a single detector by the flags that its own p-values give under Benjamini-Hochberg at the run's rate.
 """
 
 from collections.abc import Callable

@@ -33,7 +33,7 @@ def import_tables(cursor: duckdb.DuckDBPyConnection, folder: Path, run_id: str, 
 
 
 def _import_cascade(cursor: duckdb.DuckDBPyConnection, out: Path, run_id: str) -> None:
-    """What a cascade leaves besides: its tiers, and the cleared banners, whose positions are behind all others."""
+    """What a tiered run also leaves: its tiers, and the cleared banners, whose positions are behind all others."""
     if not (out / "tier").exists():
         return
     tiers, cleared = (str(out / table / "*.parquet").replace("'", "''") for table in ("tier", "cleared"))

@@ -103,9 +103,9 @@ class RunSummary:
     seconds: float
     by_grid: list[GridCount]
     version: int | None = None
-    """Threshold version that the flags follow; None = the cut without labels."""
+    """Threshold version that the flags follow; None = the threshold without labels."""
     note: str | None = None
-    """Why the version in force could not judge this run."""
+    """Why the active version could not judge this run."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""

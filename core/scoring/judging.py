@@ -80,7 +80,7 @@ class Heard:
 
 @dataclass
 class Judge:
-    """What raw scores look like where most banners are in order: scale and null of each detector, and of their vote.
+    """What raw scores look like where most banners are ok: scale and null of each detector, and of their vote.
 
     Learned from banners drawn at random, or from all there are; then it hears others as well. `per_knot`: see `Normaliser`.
     """
@@ -242,7 +242,7 @@ def control_sample(grid_id: Codes, n_products: NDArray[np.int16], seed: int) -> 
 
 
 def candidates(judged: Judged, grid_id: Codes, control: Mask) -> Mask:
-    """(n,) banners that a deep detector shall look at: the control sample, and whoever could still be flagged, the strongest first.
+    """(n,) banners that a deep detector shall look at: the control sample, and banners that could still be flagged, the strongest first.
 
     A grid without any control banner, which only a store of very many layouts has, is left out.
     """

@@ -58,7 +58,7 @@ class Engine(ABC):
         """Makes a new cursor ready: names without a database are the store's."""
 
     def state(self, cursor: duckdb.DuckDBPyConnection) -> int | None:
-        """A number that every commit changes, whoever made it; None where asking anything costs no more than asking for this."""
+        """A number that every commit of any process changes; None where asking anything costs no more than asking for this."""
         return None
 
     def away(self, error: duckdb.Error) -> StoreAwayError | None:
@@ -132,7 +132,7 @@ def config_of(home: Path) -> Config:
 
 
 def missing(url: StoreUrl) -> StoreError:
-    """The error of whoever needs a store that is not there."""
+    """The error where a store is needed and does not exist."""
     return StoreError(f"This needs a store: {url.shown} does not exist. Make one by `ingest FILE` or `demo`, or name it by --store.")
 
 

@@ -1,6 +1,6 @@
-"""Gates: whoever is through one is alone behind it, whatever thread, process or machine the others are in.
+"""Locks across threads, processes and machines.
 
-A gate opens again when its holder leaves it or dies: none outlives a killed process.
+A lock is released when its holder leaves it or dies: none outlives a killed process.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ class Gate(ABC):
         self._thread = threading.Lock()
 
     def acquire(self, wait: bool = True) -> bool:
-        """Goes through; without `wait`, only where nobody else is behind it. Returns whether it is held now."""
+        """Takes the lock; without `wait`, only where it is free. Returns whether it is held now."""
         if not self._thread.acquire(blocking=wait):
             return False
         try:

@@ -35,7 +35,7 @@ def test_another_cut_is_what_learning_with_it_gives() -> None:
         assert again.rule.cut == direct.rule.cut != first.rule.cut
         assert (again.flagged == direct.flagged).all()
         assert again.expected == direct.expected
-    with pytest.raises(InputError, match="A cut is found by one of"):
+    with pytest.raises(InputError, match="A threshold is found by one of"):
         first.cut_by("luck")
 
 

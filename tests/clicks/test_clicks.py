@@ -245,7 +245,7 @@ def test_files_that_cannot_be_read_say_why(name: str, content: bytes, said: str)
 
 
 def test_a_log_with_a_header_only_is_not_taken_in() -> None:
-    with pytest.raises(InputError, match="holds no row besides its header"):
+    with pytest.raises(InputError, match="holds no row after its header"):
         take_in((HEADER + "\n").encode())
 
 

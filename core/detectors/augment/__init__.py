@@ -1,4 +1,4 @@
-"""Augmentations: what self-supervised detectors make of images in order, to learn from. One place for images, one for clicks.
+"""Augmentations: what self-supervised detectors make of normal images, to learn from. One place for images, one for clicks.
 
 Here: what acts on **images** float32 (b, c, side, side) in 0..1 with 0 = empty, sized by `Ranges`, placed by `patches.placed`:
 cutout, cutavg, cutpaste, cutdiff and rotation, in `patches.py`, which brings torch. What acts on **clicks** before they are binned

@@ -17,7 +17,7 @@ class Candidate:
     """One trained model: embeddings of the images it learned from, train (n, d), of these augmented (m, d), and of those to be judged,
     test (t, d), with their scores (t,), higher = more anomalous.
 
-    `mixed` marks the model whose augmentation was drawn anew for every image, the baseline that chooses nothing. Raises ContractError
+    `mixed` marks the model whose augmentation was drawn for each image, the baseline that chooses nothing. Raises ContractError
     where shapes do not fit or a set is empty.
     """
 

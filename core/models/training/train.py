@@ -121,7 +121,7 @@ def _command(name: str, plan: Plan, drawn: str) -> str:
 def _pool(recipe: Recipe, store: Path | str, banners: pa.Table | None, synthetic: bool, seed: int, progress: Progress) -> Pool | None:
     if not recipe.reads_banners:
         return None
-    progress(0.0, "choosing banners that are in order")
+    progress(0.0, "choosing ok banners")
     if synthetic:
         return joined([synthetic_pool(seed + k) for k in range(N_SYNTHETIC)])
     heatmaps = heatmaps_of_rows(_banners_of(store) if banners is None else banners)

@@ -100,7 +100,7 @@ def test_published_flags_are_seen_and_come_back_as_they_were(full: Open) -> None
     app.run()
     before, then = flags(store), calibrate.prepare(store, Request(method="budget", value=5))
     publish(app, "  ")
-    assert "carries a reason" in plain(app.error[0].value)
+    assert "give a reason" in plain(app.error[0].value)
     assert flags(store) == before
     publish(app, f"fewer, {HOSTILE} **b**")
     assert not app.exception

@@ -1,4 +1,4 @@
-"""Words that messages, docstrings and pages do not use, with what to write instead. The list of clean packages only grows."""
+"""Words that messages, docstrings and pages do not use, with what to write instead."""
 
 import ast
 import re
@@ -31,10 +31,27 @@ INSTEAD = {
 RIDDLES = re.compile("|".join(f"(?:{pattern})" for pattern in INSTEAD), re.IGNORECASE)
 IDENTIFIER = re.compile(r"[a-z][a-z_]*").fullmatch
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md"))]
-CLEAN = {*PACKAGES, "errors", "logs"} - {"jobs", "scoring", "embeddings", "runs", "models"}
-"""Packages without these words. The others follow; none leaves."""
-PENDING = {"core/clicks/job.py", "core/ui/session/writes.py"}
-"""Files of clean packages that are still to be rewritten."""
+PACKAGES_AND_MORE = [*PACKAGES, "errors", "logs"]
+PENDING = {
+    "core/clicks/job.py",
+    "core/embeddings/job.py",
+    "core/jobs/executors.py",
+    "core/jobs/job.py",
+    "core/jobs/process.py",
+    "core/jobs/ray_executor.py",
+    "core/jobs/worker.py",
+    "core/models/audit/job.py",
+    "core/models/audit/worker.py",
+    "core/models/latent/job.py",
+    "core/models/selection/job.py",
+    "core/models/selection/worker.py",
+    "core/models/training/job.py",
+    "core/runs/job_folder.py",
+    "core/runs/run.py",
+    "core/scoring/tiered_run.py",
+    "core/scoring/tiers.py",
+}
+"""Files that are still to be rewritten; the list only shrinks."""
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
@@ -66,18 +83,18 @@ def test_pages_are_written_in_plain_words() -> None:
 
 
 def clean_files(package: str) -> list[Path]:
-    """Files of a package but those pending."""
+    """Files of a package, without those pending."""
     return [path for path in sorted((ROOT / "core" / package).rglob("*.py")) if path.relative_to(ROOT).as_posix() not in PENDING]
 
 
-@pytest.mark.parametrize("package", sorted(CLEAN))
-def test_a_clean_package_stays_clean(package: str) -> None:
+@pytest.mark.parametrize("package", PACKAGES_AND_MORE)
+def test_a_package_is_written_in_plain_words(package: str) -> None:
     assert not found_in(clean_files(package))
 
 
 def test_shares_are_written_with_a_blank_before_the_sign() -> None:
     formats = re.compile(r":[,.0-9]*%\}")
-    files = [path for package in CLEAN for path in clean_files(package)]
+    files = [path for package in PACKAGES_AND_MORE for path in clean_files(package)]
     assert not [f"{path}: {m[0]}" for path in files for m in formats.finditer(path.read_text())]
 
 

@@ -55,7 +55,7 @@ class Judged:
 
 
 class About(NamedTuple):
-    """What a judge must know of n banners besides their scores: grid_id, n_clicks and highest score that their clicks allow, (n,) each, and
+    """What a judge needs of n banners apart from their scores: grid_id, n_clicks and highest score that their clicks allow, (n,) each, and
     the log odds of each family of faults (n, 10), NaN where the templates were not asked; None = of no banner."""
 
     grid_id: Codes

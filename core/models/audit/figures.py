@@ -8,7 +8,7 @@ forests.
 of the very faults that it is asked about. Labelled banners are dealt into two halves of three parts; every part is predicted by a forest
 fitted on the two others of its half. So no forest and nothing that it looks at has seen the banners on which it is measured: what is
 trained for one half's representation learns from the other half. **Held out** the same where whole fault families are missing from what
-the forest learns from: what labels are worth against faults that nobody has labelled yet.
+the forest learns from: what labels are worth against faults without a label yet.
 **Source** Garrepalli 2022, "Oracle analysis of representations for deep open set detection", arXiv 2209.11350. **Differs** cross-fitted,
 since labels are few; fault families in the place of anomaly classes; the held-out forest and the intervals are additions.
 """

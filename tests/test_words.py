@@ -92,6 +92,11 @@ def test_a_package_is_written_in_plain_words(package: str) -> None:
     assert not found_in(clean_files(package))
 
 
+def test_benchmarks_and_scripts_are_written_in_plain_words() -> None:
+    assert not found_in([*sorted((ROOT / "benchmarks").rglob("*.py")), *(ROOT / "pages").glob("*.py"), ROOT / "app.py"])
+    assert not [name for name in ("Makefile", ".ci/run", "Dockerfile") if "however" in (ROOT / name).read_text()]
+
+
 def test_shares_are_written_with_a_blank_before_the_sign() -> None:
     formats = re.compile(r":[,.0-9]*%\}")
     files = [path for package in PACKAGES_AND_MORE for path in clean_files(package)]

@@ -61,13 +61,15 @@ class Detector(ABC):
         if not len(groups):
             raise ContractError(f"{self.name} needs at least one banner to fit on: there are 0. Widen the window.")
         self._fit(X, groups)
+        if not self._is_fitted():
+            raise ContractError(f"{self.name} learns attributes that end in _: its _fit sets none. Set one, such as self.n_banners_.")
         return self
 
     @final
     def score(self, X: Any, groups: Groups) -> Scores:
         """(n,) anomaly scores. Raises ContractError before `fit`, for input it cannot read, and for scores that are not finite."""
         self._check(X, groups)
-        if not any(k.endswith("_") and not k.startswith("_") for k in vars(self)):
+        if not self._is_fitted():
             raise ContractError(f"{self.name} scores after fit: fit was not called. Call fit first.")
         scores = np.asarray(self._score(X, groups), dtype=np.float64)
         if scores.shape != (len(groups),):
@@ -75,6 +77,9 @@ class Detector(ABC):
         if not np.isfinite(scores).all():
             raise ContractError(f"{self.name} must give finite scores: {int((~np.isfinite(scores)).sum())} are not.")
         return scores
+
+    def _is_fitted(self) -> bool:
+        return any(k.endswith("_") and not k.startswith("_") for k in vars(self))
 
     def _check(self, X: Any, groups: Groups) -> None:
         if self.reads == "heatmaps":

@@ -136,6 +136,14 @@ def test_scores_that_break_the_contract_do_not_get_out(answer: Any) -> None:
         detector.score(X, GROUPS)
 
 
+def test_a_fit_that_learns_nothing_is_refused_where_it_happens() -> None:
+    class Forgetful(Broken):
+        def _fit(self, X: Any, groups: Any) -> None: ...
+
+    with pytest.raises(ContractError, match="broken learns attributes that end in _: its _fit sets none"):
+        Forgetful().fit(X, GROUPS)
+
+
 # Formulas by hand. Reference: cell 0 has 1/2, cell 1 has 1/4, all 1,598 others share 1/4.
 
 P = np.full(N_BINS, 0.25 / 1598)

@@ -56,7 +56,7 @@ def _header_cause(source: Source) -> str | None:
         return None
     if len(source.names) == 1:
         found = next((words for mark, words in OTHERS.items() if source.names[0].count(mark) >= 3), None)
-        return found and f"the columns are parted by {found}. Part them by {', '.join(DELIMITERS.values())}."
+        return found and f"the columns are separated by {found}. Separate them by {', '.join(DELIMITERS.values())}."
     numbers = sum(re.fullmatch(r"[+-]?\d+([.,]\d+)?([- T:].*)?", name) is not None for name in source.names)
     if numbers >= 3:
         return f"the header is missing: the first line is a row ({', '.join(source.names)[:120]}). Put the columns' names above it."
@@ -92,7 +92,7 @@ def _next_step(judge: Judge) -> str:
 def refusal(work: Work, judge: Judge) -> str | None:
     """Why a judged log is not taken in, without its name; None where it is."""
     if judge.n_rows == 0:
-        return "holds no row besides its header. Export it again."
+        return "holds no row after its header. Export it again."
     n_rejected = sum(judge.rejected.values())
     n_known = n_counted_before(work, judge)
     if judge.n_accepted and n_rejected - n_known <= judge.n_rows / 2:
@@ -198,7 +198,7 @@ def _too_few(rejects: Rejects) -> str | None:
     n = len(source.names) - 1
     for mark, words in DELIMITERS.items():
         if mark != source.delimiter and n and fits(rejects.raws, lambda raw, m=mark: raw.count(m) == n):  # type: ignore[misc]
-            return f"the rows are parted by {words}, the header by {DELIMITERS[source.delimiter]}. Use one of the two."
+            return f"the rows are separated by {words}, the header by {DELIMITERS[source.delimiter]}. Use one of the two."
     return _off_by(rejects)
 
 

@@ -77,14 +77,14 @@ def find_files(paths: list[Path]) -> list[Path]:
         if path.is_dir():
             inside = [p for p in sorted(path.rglob("*")) if p.is_file() and form(p)[0] and not _hidden(p.relative_to(path))]
             if not inside:
-                raise InputError(f"A folder holds click logs ({', '.join(SUFFIXES)}, also .gz), however {path} holds none.")
+                raise InputError(f"A folder holds click logs ({', '.join(SUFFIXES)}, also .gz): {path} holds none.")
             files += inside
         elif path.exists():
             files.append(path)
         else:
-            raise InputError(f"A click log is a file or a folder, however {path} does not exist. Check the path.")
+            raise InputError(f"A click log is a file or a folder: {path} does not exist. Check the path.")
     if not files:
-        raise InputError("Ingesting needs at least one click log, however none was named. Name a file or a folder.")
+        raise InputError("Ingesting needs at least one click log: none was named. Name a file or a folder.")
     return list(dict.fromkeys(files))
 
 
@@ -95,7 +95,7 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, tick: Tick = lambda 
     """
     kind, packed = form(path)
     if kind is None:
-        raise InputError(f"A click log ends in {', '.join(SUFFIXES)}, also with .gz; however {path.name} does not. Rename it.")
+        raise InputError(f"A click log ends in {', '.join(SUFFIXES)}, also with .gz: {path.name} does not. Rename it.")
     with undamaged(path):
         n_bytes = path.stat().st_size
         if n_bytes == 0:
@@ -114,7 +114,7 @@ def undamaged(path: Path) -> Iterator[None]:
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path.name} should be whole gzip data, however it is damaged: {error}. Copy it again.") from error
+        raise InputError(f"{path.name} should be whole gzip data and is damaged: {error}. Copy it again.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}. Check its rights.") from error
 
@@ -151,7 +151,7 @@ def split_header(line: str, delimiter: str) -> list[str]:
     try:
         return [name.strip() for name in next(csv.reader([line], delimiter=delimiter, strict=True), [])]
     except csv.Error as error:
-        raise InputError(f"The first line of a CSV names its columns, however it cannot be read ({error}): {line[:200]!r}.") from error
+        raise InputError(f"The first line of a CSV names its columns: it cannot be read ({error}): {line[:200]!r}.") from error
 
 
 def form(path: Path) -> tuple[Kind | None, bool]:
@@ -172,7 +172,7 @@ def _open_parquet(con: duckdb.DuckDBPyConnection, source: Source) -> Source:
     try:
         columns = con.execute("DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = false)", [literal(source.path)]).fetchall()
     except duckdb.Error as error:
-        raise InputError(f"{source.path.name} should be Parquet, however DuckDB cannot open it: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{source.path.name} should be Parquet: DuckDB cannot open it: {str(error).splitlines()[0]}") from error
     return replace(source, names=tuple(c[0] for c in columns), types=tuple(c[1] for c in columns))
 
 
@@ -187,10 +187,10 @@ def _open_text(source: Source, tick: Tick, seen: Seen) -> Source:
     encoding = _encoding(head)
     lines = [line for line in re.split(r"\r\n|\n|\r", head.decode(encoding, "replace")) if line.strip()]
     if not lines:
-        raise InputError(f"A click log has rows, however {source.path.name} holds none. Export it again.")
+        raise InputError(f"A click log has rows: {source.path.name} holds none. Export it again.")
     if "\x00" in lines[0] or "\ufffd" in lines[0] or len(lines[0]) > MAX_LINE:
         raise InputError(
-            f"A click log begins with a line of UTF-8 text, however {source.path.name} begins with {head[:40]!r}. Export it as UTF-8 text."
+            f"A click log begins with a line of UTF-8 text: {source.path.name} begins with {head[:40]!r}. Export it as UTF-8 text."
         )
     source = replace(source, encoding=encoding)
     if source.kind == "csv":
@@ -210,7 +210,7 @@ def _encoding(head: bytes) -> str:
 def _keys(lines: list[str], name: str) -> list[str]:
     """Keys of the first objects, in order of appearance."""
     if lines[0].lstrip().startswith("["):
-        raise InputError(f"JSON clicks stand one object a line, however {name} begins with a list. Write JSON Lines instead.")
+        raise InputError(f"JSON clicks stand one object a line: {name} begins with a list. Write JSON Lines instead.")
     keys: dict[str, None] = {}
     for line in lines:
         try:

@@ -32,7 +32,7 @@ from core.clicks.source import Source, readable
 from core.errors import InputError
 
 MIN_GUESSED, MAX_REPEATS = 20, 10
-"""A click_id that nobody mapped: from this many rows on, its values may stand this often each on average."""
+"""A click_id without a mapping: from this many rows on, its values may stand this often each on average."""
 
 MAX_KEYS = 25_000_000
 """Keys sorted at a time: 200 MB."""

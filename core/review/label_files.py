@@ -89,7 +89,7 @@ def import_labels(store: Store, path: Path) -> LabelImport:
     missing = [name for name in REQUIRED if name not in names]
     if missing:
         raise InputError(
-            f"A label file has the columns {', '.join(REQUIRED)}, however {path.name} has no {', '.join(missing)}. Rename or add them."
+            f"A label file has the columns {', '.join(REQUIRED)}: {path.name} has no {', '.join(missing)}. Rename or add them."
         )
     result = LabelImport(str(path), len(rows), ignored=[name for name in names if name not in REQUIRED + OPTIONAL])
     with store.cursor() as cursor:

@@ -67,7 +67,7 @@ _limits: WeakKeyDictionary[Heatmaps, tuple[Reference, Vector]] = WeakKeyDictiona
 
 
 def quiet(what: str) -> None:
-    """A step that nobody is told of."""
+    """Ignores progress."""
 
 
 def score_grid(

@@ -52,7 +52,7 @@ class Judged:
 
 
 class About(NamedTuple):
-    """What a judge must know of n banners besides their scores: grid_id, n_clicks and highest score that their clicks allow, (n,) each, and
+    """What a judge needs of n banners apart from their scores: grid_id, n_clicks and highest score that their clicks allow, (n,) each, and
     the evidence for each family of faults (n, 10 v): see `fault_families.py`; None = the templates were not asked."""
 
     grid_id: Codes
@@ -77,7 +77,7 @@ class Heard:
 
 @dataclass
 class Judge:
-    """What raw scores look like where most banners are in order: scale and null of each detector, and of their vote.
+    """What raw scores look like where most banners are ok: scale and null of each detector, and of their vote.
 
     Learned from banners drawn at random, or from all there are; then it hears others as well. `per_knot`: see `Normaliser`.
     """
@@ -241,7 +241,7 @@ def control_sample(grid_id: Codes, n_products: NDArray[np.int16], seed: int) -> 
 
 
 def candidates(judged: Judged, grid_id: Codes, control: Mask) -> Mask:
-    """(n,) banners that a deep detector shall look at: the control sample, and whoever could still be flagged, the strongest first.
+    """(n,) banners that a deep detector shall look at: the control sample, and banners that could still be flagged, the strongest first.
 
     A grid without any control banner, which only a store of very many layouts has, is left out.
     """

@@ -153,7 +153,7 @@ def _sample(drawn: list[Drawn]) -> Sample:
 
 
 def learn(job: Path, samples: list[Sample], detectors: Detectors, budget: Budget, fdr: float, engine: Engine) -> Learned:
-    """References, fitted detectors, what their scores mean, and the cuts of the tiers, from samples of all grids."""
+    """References, fitted detectors, what their scores mean, and the thresholds of the tiers, from samples of all grids."""
     quick = detectors.names
     reference = _fit_references(samples, engine)
     scorers, scored, seconds = {}, [], 0.0

@@ -47,7 +47,7 @@ def main(job: Path) -> None:
     check(deep, asked.get("weights"))
     parts = parts_of(job)
     if not parts:
-        raise InputError("A run needs clicks, however the job holds none. Widen the window or ingest a log.")
+        raise InputError("A run needs clicks: the job holds none. Widen the window or ingest a log.")
     load_libraries([*quick, *deep])
     score = tiered_run.score if asked.get("cascade") else _score_all
     with _engine(job, parts, asked) as engine:
@@ -84,14 +84,12 @@ def _parted(names: list[str], deep: str) -> tuple[list[str], list[str]]:
     for name in quick:
         make(name)
     if not quick and deep == "none":
-        raise InputError(
-            f"A run without deep detectors takes others, however only {', '.join(slow)} was asked for. Name more, or say --deep all."
-        )
+        raise InputError(f"A run without deep detectors takes others: only {', '.join(slow)} was asked for. Name more, or say --deep all.")
     return quick, slow if deep != "none" else []
 
 
 def _with_chosen(names: list[str], chosen: dict[str, Any] | None) -> list[str]:
-    """The default run, and the model that somebody chose for it."""
+    """The default run, and the model that was chosen for it."""
     return names if chosen is None or chosen["detector"] in names else [*names, chosen["detector"]]
 
 
@@ -188,7 +186,7 @@ def _judge(scored: list[Scored], fdr: float, control: Mask | None = None) -> Jud
 
 
 def _look_deep(scored: list[Scored], parts: list[Part], names: list[str], judged: Judged | None, asked: dict[str, Any]) -> Mask:
-    """Scores of the deep detectors on everybody, or on those who could still be flagged and on a control sample, which it returns."""
+    """Scores of the deep detectors on all banners, or on those that could still be flagged and on a control sample, which it returns."""
     grid_id, n_products = result_tables.gathered(scored, "grid_id"), result_tables.gathered(scored, "n_products")
     if judged is None or asked["deep"] == "all":
         control = looked = np.ones(len(grid_id), dtype=bool)

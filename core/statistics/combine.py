@@ -33,7 +33,7 @@ def take_in(combined: Vector, slow: Vector, control: NDArray[np.bool_], p_broken
     """(n,) `combined` moved by what `slow` (n,), NaN where left out, says beyond it; and the weight, 0..MOST_WEIGHT, that was given to it.
 
     Where nothing is broken, a line foretells `slow` from `combined`: it is fitted over `control`, banners drawn at random. What is left
-    over is 0 on average for everybody, so that a banner left out stays where it was. It counts as much as it lies higher on banners that
+    over is 0 on average for all banners, so that a banner left out stays where it was. It counts as much as it lies higher on banners that
     are broken by `p_broken`, in its own spread, than `combined` does.
     """
     known = np.clip(combined, -CLIP, CLIP)

@@ -32,7 +32,7 @@ def copy(source: Store, target: Path | str | StoreUrl, progress: Display | None 
     """
     url = StoreUrl.parse(target)
     if str(url) == str(source.url) or url.home.resolve() == source.path.resolve():
-        raise StoreError(f"A copy goes into another store, however {url.shown} is the store itself. Name another one.")
+        raise StoreError(f"A copy goes into another store: {url.shown} is the store itself. Name another one.")
     with Store(url) as new:
         _refuse_used(new)
         with source.cursor() as reader, new.transaction() as writer:
@@ -48,7 +48,7 @@ def copy(source: Store, target: Path | str | StoreUrl, progress: Display | None 
 def _refuse_used(store: Store) -> None:
     for name in store.tables():
         if name not in SKIPPED and store.rows(f"SELECT EXISTS (FROM {name}) AS used")[0]["used"]:
-            raise StoreError(f"A copy needs an empty store, however {store.url.shown} has rows in {name}. Name a new one.")
+            raise StoreError(f"A copy needs an empty store: {store.url.shown} has rows in {name}. Name a new one.")
 
 
 def _copy(source: Store, reader: duckdb.DuckDBPyConnection, writer: duckdb.DuckDBPyConnection, progress: Display) -> list[Table]:
@@ -65,7 +65,7 @@ def _copy(source: Store, reader: duckdb.DuckDBPyConnection, writer: duckdb.DuckD
             writer.unregister("rows_to_copy")
         here, there = summed(reader, name), summed(writer, name)
         if here != there:
-            raise StoreError(f"A copy holds the same rows, however {name} has {difference(here, there)}. Nothing was kept; try again.")
+            raise StoreError(f"A copy holds the same rows: {name} has {difference(here, there)}. Nothing was kept; try again.")
         copied.append(here)
     return copied
 

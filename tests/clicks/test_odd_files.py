@@ -59,7 +59,7 @@ def test_every_file_is_tried_and_those_that_fail_are_listed(store: Store, folder
     said = {Path(file.file).name: file.reason for file in done.failed}
     expected = {
         "empty.csv": "0 bytes",
-        "header.csv": "no row besides its header",
+        "header.csv": "no row after its header",
         "cut.csv.gz": "damaged",
         "broken.parquet": "broken.parquet",
         "other.csv": "needs the columns",

@@ -227,6 +227,6 @@ def test_a_run_says_at_once_that_nobody_answers(store: Store, monkeypatch: pytes
     monkeypatch.setattr(ray_executor, "find_spec", lambda name: name)
     with pytest.raises(InputError, match=r"answers at 127\.0\.0\.1:1"):
         run.score(store, engine="ray", ray_address="127.0.0.1:1")
-    with pytest.raises(InputError, match=r"however the engine is local\. Say --engine ray too"):
+    with pytest.raises(InputError, match=r": the engine is local\. Say --engine ray too"):
         run.score(store, ray_address="127.0.0.1:1")
     assert store.rows("FROM run_event") == []

@@ -311,7 +311,7 @@ def test_the_verb_refuses_a_name_before_it_trains(tmp_path: Path, monkeypatch: p
     filled_store(path, 60).close()
     done = CliRunner().invoke(app, ["select", "--store", str(path), "--use", "dvs"])
     assert done.exit_code == 2
-    assert "however --use was 'dvs'" in done.stderr
+    assert ": --use was 'dvs'" in done.stderr
 
 
 def test_what_is_wanted_is_a_candidate_or_what_a_selector_takes(store: Store) -> None:

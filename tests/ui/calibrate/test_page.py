@@ -100,7 +100,7 @@ def test_published_flags_are_seen_and_come_back_as_they_were(full: Open) -> None
     app.run()
     before, then = flags(store), calibrate.prepare(store, Request(method="budget", value=5))
     publish(app, "  ")
-    assert "carries a reason" in plain(app.error[0].value)
+    assert "give a reason" in plain(app.error[0].value)
     assert flags(store) == before
     publish(app, f"fewer, {HOSTILE} **b**")
     assert not app.exception
@@ -147,7 +147,7 @@ def test_a_grid_without_a_known_ok_banner_has_no_shot(full: Open) -> None:
     app = full("calibrate", shots="1", target="310021")
     add_labels(state.store(), grids=(333346,))
     app.run()
-    assert plain(app.error[0].value).endswith("however grid 310021 has none. Label some, or take 0 shots.")
+    assert plain(app.error[0].value).endswith(": grid 310021 has none. Label some, or take 0 shots.")
     assert app.subheader[0].value == "Nothing can be learned like this."
     app = full("calibrate", shots="0", target="310021").run()
     assert not app.error

@@ -13,8 +13,8 @@ from core.clicks import ALIASES, Judge, Match, Source, Work, match, place_causes
 from core.clicks.checks import CUT_OFF, DUPLICATE, FUTURE, NO_TIME, OTHER_BANNER, quoted
 from core.clicks.columns import PLACE
 from core.clicks.ingest_results import FailedFile, FileError
-from core.clicks.time_causes import fits
 from core.clicks.source import UNFINISHED
+from core.clicks.time_causes import fits
 from core.clicks.uploads import name_of, recorded
 from core.errors import InputError
 

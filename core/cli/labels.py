@@ -41,8 +41,8 @@ def import_(
     rows = [["added", result.added], ["known before", result.known], *([f"rejected: {r}", n] for r, n in result.reasons.items())]
     console.show_table(f"{result.n_rows:,} rows of {file}", ["rows", "number"], rows)
     if result.readings:
-        shown = [[r.about, r.author, str(r.happened_at)[:19]] for r in result.readings[:MAX_SHOWN]]
-        console.show_table(_title("Labelled otherwise by others", len(result.readings)), ["banner_id", "reviewer", "when (UTC)"], shown)
+        others = [[r.about, r.author, str(r.happened_at)[:19]] for r in result.readings[:MAX_SHOWN]]
+        console.show_table(_title("Labelled otherwise by others", len(result.readings)), ["banner_id", "reviewer", "when (UTC)"], others)
     if result.rejected:
         shown = [[reject.line, reject.reason, reject.value, reject.raw] for reject in result.rejected[:MAX_SHOWN]]
         console.show_table(_title("Rejected", len(result.rejected)), ["line", "reason", "value", "row"], shown)

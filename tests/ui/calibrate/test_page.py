@@ -277,7 +277,7 @@ def test_the_next_queue_holds_as_often_as_it_says() -> None:
 def test_what_the_labels_cannot_show_is_said_as_on_the_command_line(full: Open, by: str, value: float) -> None:
     full("calibrate")
     add_labels(state.store(), 60)
-    app = full("calibrate", by=version_words.CUT_BY[by], **{by: str(value)})
+    app = full("calibrate", by=version_words.NAMES[by], **{by: str(value)})
     assert not app.exception
     why = calibrate.prepare(state.store(), Request(method=by, value=value)).why_none()
     said = [plain(note.value) for note in app.info]

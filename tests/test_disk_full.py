@@ -14,10 +14,14 @@ from core.__main__ import app
 from core.calibration import publish
 from core.clicks.ingest import ingest
 from core.clicks.uploads import keep
-from core.embeddings import job as embedding
+from core.embeddings.job import MAP
+from core.embeddings.request import MapRequest
 from core.errors import DiskFullError, HeatproofError, disk_space
-from core.models.audit import job as audit
-from core.models.selection import job as selection
+from core.jobs import running as jobs
+from core.models.audit.job import AUDIT
+from core.models.audit.request import AuditRequest
+from core.models.selection.job import SELECTION
+from core.models.selection.request import SelectionRequest
 from core.review import labels
 from core.review.label_files import export_labels, import_labels
 from core.runs import run
@@ -109,9 +113,9 @@ WRITES: dict[str, Callable[[Store, Path], object]] = {
     "ingest": lambda store, tmp: ingest(store, [clicks(tmp)]),
     "score": lambda store, tmp: run.score(store),
     "labels import": lambda store, tmp: import_labels(store, label_file(tmp, "cem")),
-    "embed": lambda store, tmp: embedding.make(store, "heatmap", "pca"),
-    "audit": lambda store, tmp: audit.make(store, n_trees=8),
-    "select": lambda store, tmp: selection.make(store, max_steps=2),
+    "embed": lambda store, tmp: jobs.run(store, MAP, MapRequest(None, "heatmap", "pca")),
+    "audit": lambda store, tmp: jobs.run(store, AUDIT, AuditRequest(None)),
+    "select": lambda store, tmp: jobs.run(store, SELECTION, SelectionRequest(None, 0.1, 2)),
     "calibrate": lambda store, tmp: publish.publish(store, publish.prepare(store, publish.Request()), "ana", "more room"),
     "store copy": lambda store, tmp: copy.copy(store, store.path.with_name("moved.duckdb")),
     "upload": lambda store, tmp: keep(store.path.with_suffix(".uploads"), "a.csv", bytes(1_000_000)),

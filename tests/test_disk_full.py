@@ -114,7 +114,7 @@ WRITES: dict[str, Callable[[Store, Path], object]] = {
     "score": lambda store, tmp: run.score(store),
     "labels import": lambda store, tmp: import_labels(store, label_file(tmp, "cem")),
     "embed": lambda store, tmp: jobs.run(store, MAP, MapRequest(None, "heatmap", "pca")),
-    "audit": lambda store, tmp: jobs.run(store, AUDIT, AuditRequest(None)),
+    "audit": lambda store, tmp: jobs.run(store, AUDIT, AuditRequest(None, 8)),
     "select": lambda store, tmp: jobs.run(store, SELECTION, SelectionRequest(None, 0.1, 2)),
     "calibrate": lambda store, tmp: publish.publish(store, publish.prepare(store, publish.Request()), "ana", "more room"),
     "store copy": lambda store, tmp: copy.copy(store, store.path.with_name("moved.duckdb")),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core import logs
 from core.arrays import Mask
-from core.calibration import verdicts, versions
+from core.calibration import thresholds, verdicts, versions
 from core.calibration.learn import Calibration, Labels, calibrate
 from core.calibration.verdicts import Scored
 from core.errors import ChangedError, InputError
@@ -73,6 +73,13 @@ class Preview:
         """The same with another threshold, for a slider: nothing is learned again. Errors as of `thresholds.find_cut`."""
         request = replace(self.request, method=method, value=value)
         return replace(self, request=request, calibration=self.calibration.cut_by(method, value))
+
+    def why_none(self) -> str | None:
+        """Why the threshold flags no banner, and the next step; None where it flags some."""
+        c = self.calibration
+        if np.isfinite(c.rule.cut):
+            return None
+        return thresholds.why_none(self.request.method, self.request.value, len(c.p), int((~c.source.broken).sum()))
 
     def flips(self) -> tuple[list[str], list[str]]:
         """Banners that would be flagged and are not, most suspicious first; and those that are and would not be, least suspicious first."""

@@ -66,15 +66,12 @@ def _found(seen: Any, number: int | None) -> dict[str, Any]:
     """All that was found, in plain types."""
     import numpy as np  # here, so that other verbs start without it
 
-    from core.calibration.thresholds import why_none
-
     c = seen.calibration
     added, dropped = seen.flips()
 
     def plain(expected: Any) -> dict[str, Any]:
         return {key: part._asdict() if hasattr(part, "_asdict") else part for key, part in expected._asdict().items()}
 
-    n_ok = int((~c.source.broken).sum())
     measured = {name: {**m._asdict(), "f1": m.f1} for name, m in seen.measured().items()}
     return {
         "version": number,
@@ -83,7 +80,7 @@ def _found(seen: Any, number: int | None) -> dict[str, Any]:
         "n_labels": int((~np.isin(c.source.rows, c.shots.rows)).sum()),
         "n_shots": len(c.shots.rows),
         "cut": c.rule.cut if np.isfinite(c.rule.cut) else None,
-        "note": None if np.isfinite(c.rule.cut) else why_none(seen.request.method, seen.request.value, len(c.p), n_ok),
+        "note": seen.why_none(),
         "expected": {"before": plain(c.worlds.of_before()), "after": plain(c.expected)},
         "measured": measured,
         "by_grid": seen.by_grid(),

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.clicks import ALIASES, Judge, Match, Source, Work, match, place_causes, time_causes
-from core.clicks.checks import DUPLICATE, FUTURE, NO_TIME, OTHER_BANNER, quoted
+from core.clicks.checks import CUT_OFF, DUPLICATE, FUTURE, NO_TIME, OTHER_BANNER, quoted
 from core.clicks.columns import PLACE
 from core.clicks.ingest_results import FailedFile, FileError
+from core.clicks.source import UNFINISHED
 from core.clicks.time_causes import fits
 from core.clicks.uploads import name_of, recorded
 from core.errors import InputError
@@ -54,6 +55,8 @@ def matched(source: Source, mapping: Mapping[str, str] | None) -> Match:
 def _header_cause(source: Source) -> str | None:
     if source.kind != "csv":
         return None
+    if source.n_lines == 1 and not source.ended:
+        return f"the only line is cut off. {UNFINISHED}"
     if len(source.names) == 1:
         found = next((words for mark, words in OTHERS.items() if source.names[0].count(mark) >= 3), None)
         return found and f"the columns are separated by {found}. Separate them by {', '.join(DELIMITERS.values())}."
@@ -137,6 +140,8 @@ def _cause_of(rejects: Rejects) -> str | None:
         return time_causes.cause(rejects.values) or _ahead(rejects)
     if rejects.reason in ("time unreadable", NO_TIME):
         return time_causes.cause(rejects.values)
+    if rejects.reason == CUT_OFF:
+        return f"the last line is cut off. {UNFINISHED}"
     if rejects.reason == "coordinate not a number":
         return place_causes.texts(rejects.values)
     if rejects.reason == "coordinate empty":

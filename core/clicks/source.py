@@ -35,6 +35,8 @@ Seen = Callable[[bytes], None]
 MAX_LINE = 65_536
 """Bytes of the longest line that is read; a longer one is rejected."""
 
+UNFINISHED = "The file may still be being written, or was copied in part: ingest it once it is finished."
+
 CHUNK = 1 << 20
 SUFFIXES: dict[str, Kind] = {
     ".csv": "csv",
@@ -55,7 +57,7 @@ _GZIP_RATIO = 5
 
 @dataclass(frozen=True)
 class Source:
-    """A click log. `types` are DuckDB's (Parquet only); `n_lines` counts physical lines of a text file."""
+    """A click log. `types` are DuckDB's (Parquet only); `n_lines` counts physical lines of a text file, `ended`: its last one is whole."""
 
     path: Path
     kind: Kind
@@ -68,6 +70,7 @@ class Source:
     n_lines: int = 0
     quoted: bool = False
     plain: bool = True
+    ended: bool = True
 
 
 def find_files(paths: list[Path]) -> list[Path]:
@@ -113,7 +116,9 @@ def undamaged(path: Path) -> Iterator[None]:
     """Turns what goes wrong while a file's bytes are read into an InputError."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except EOFError as error:
+        raise InputError(f"{path.name} is cut off: its gzip data have no end. {UNFINISHED}") from error
+    except (zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path.name} should be whole gzip data and is damaged: {error}. Copy it again.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}. Check its rights.") from error
@@ -172,8 +177,18 @@ def _open_parquet(con: duckdb.DuckDBPyConnection, source: Source) -> Source:
     try:
         columns = con.execute("DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = false)", [literal(source.path)]).fetchall()
     except duckdb.Error as error:
+        if _cut_parquet(source.path):
+            raise InputError(f"{source.path.name} is cut off: it begins as Parquet and has no end. {UNFINISHED}") from error
         raise InputError(f"{source.path.name} should be Parquet: DuckDB cannot open it: {str(error).splitlines()[0]}") from error
     return replace(source, names=tuple(c[0] for c in columns), types=tuple(c[1] for c in columns))
+
+
+def _cut_parquet(path: Path) -> bool:
+    """Parquet begins and ends with the same four bytes; the last ones are written last."""
+    with undamaged(path), path.open("rb") as file:
+        begins = file.read(4) == b"PAR1"
+        file.seek(-min(4, path.stat().st_size), 2)
+        return begins and file.read() != b"PAR1"
 
 
 def literal(path: Path) -> str:
@@ -228,7 +243,7 @@ def _profile(source: Source, tick: Tick, seen: Seen) -> Source:
     plain = source.encoding == "utf-8"
     odd = [b"\x00", b"\x01", b"\x02", b"\n\r\n"]
     odd += [mark for mark in (b' "', b'" ', b'\t"', b'"\t') if source.delimiter.encode() not in mark]
-    last_newline, offset, last = -1, 0, b"\n"
+    last_newline, offset, last, end = -1, 0, b"\n", b"\n"
     for chunk in _decoded(source, tick):
         if chunk is None:
             plain = False
@@ -247,10 +262,10 @@ def _profile(source: Source, tick: Tick, seen: Seen) -> Source:
             last_newline = int(ends[-1])
         offset += len(chunk)
         plain &= offset - last_newline <= MAX_LINE
-        last = chunk[-1:]
+        last, end = chunk[-1:], edge[-2:]
     n_lines += last != b"\n"
     plain &= n_returns == 0 or n_returns == n_pairs == n_lines - (last != b"\n")
-    return replace(source, n_lines=n_lines, quoted=n_quotes > 0, plain=bool(plain))
+    return replace(source, n_lines=n_lines, quoted=n_quotes > 0, plain=bool(plain), ended=end.strip(b"\0")[-1:] in b"\r\n")
 
 
 def _decoded(source: Source, tick: Tick) -> Iterator[bytes | None]:

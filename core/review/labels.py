@@ -138,6 +138,14 @@ def states(store: Store, banner_ids: Sequence[str] | None = None) -> list[dict[s
     return store.rows(f"FROM label_state {chosen} ORDER BY banner_id", None if banner_ids is None else [list(banner_ids)])
 
 
+def hidden_from(store: Store, reviewer: str, banner_ids: Sequence[str] | None = None) -> set[str]:
+    """Banners (all unless ids are given) that others labelled and this reviewer did not: what was said of them stays hidden, so that the
+    reviewer's own label is blind."""
+    chosen = "" if banner_ids is None else "WHERE banner_id IN (SELECT unnest(?::VARCHAR[]))"
+    sql = f"SELECT banner_id FROM label_kept {chosen} GROUP BY 1 HAVING NOT bool_or(op = 'label' AND reviewer = ?)"
+    return {row["banner_id"] for row in store.rows(sql, [reviewer] if banner_ids is None else [list(banner_ids), reviewer])}
+
+
 def disputed(store: Store) -> list[dict[str, Any]]:
     """Banners whose reviewers differ, without a decision, sorted: banner_id and labels {reviewer: label}."""
     rows = store.rows(

@@ -1,12 +1,14 @@
 """Everything of one store into another one, whatever their engines, with proof that nothing is missing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
 
 from core import logs
-from core.errors import StoreError
+from core.errors import StoreBusyError, StoreError
 from core.progress import Display
 from core.store.store import Store
 from core.store.url import StoreUrl
@@ -33,7 +35,7 @@ def copy(source: Store, target: Path | str | StoreUrl, progress: Display | None 
     url = StoreUrl.parse(target)
     if str(url) == str(source.url) or url.home.resolve() == source.path.resolve():
         raise StoreError(f"A copy goes into another store: {url.shown} is the store itself. Name another one.")
-    with Store(url) as new:
+    with _without_leftovers(url), Store(url) as new:
         _refuse_used(new)
         with source.cursor() as reader, new.transaction() as writer:
             reader.execute("BEGIN")
@@ -43,6 +45,20 @@ def copy(source: Store, target: Path | str | StoreUrl, progress: Display | None 
                 reader.execute("ROLLBACK")
         logs.event("copy_finished", store=source.url.shown, target=url.shown, rows=sum(table.n_rows for table in copied))
         return copied
+
+
+@contextmanager
+def _without_leftovers(url: StoreUrl) -> Iterator[None]:
+    """Where copying fails, a DuckDB file that was made for it goes again."""
+    made = not url.is_shared and not Path(url.where).exists()
+    try:
+        yield
+    except StoreBusyError:
+        raise  # another process made it meanwhile
+    except BaseException:
+        for left in (url.where, f"{url.where}.wal") if made else ():
+            Path(left).unlink(missing_ok=True)
+        raise
 
 
 def _refuse_used(store: Store) -> None:

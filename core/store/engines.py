@@ -12,7 +12,7 @@ from typing import ClassVar
 import duckdb
 
 from core import settings
-from core.errors import StoreAwayError, StoreBusyError, StoreError
+from core.errors import HeatproofError, StoreAwayError, StoreBusyError, StoreError, disk_space
 from core.errors.masking import masked
 from core.store.locks import Lock, Locks, ThreadLock
 from core.store.putting_back import finish
@@ -142,7 +142,10 @@ def first_line(error: Exception) -> str:
     return next(iter(masked(str(error)).splitlines()), type(error).__name__)
 
 
-def _open_error(path: Path, error: duckdb.Error) -> StoreError:
+def _open_error(path: Path, error: duckdb.Error) -> HeatproofError:
+    full = disk_space.full_disk(error)
+    if full is not None:
+        return full
     text = masked(str(error))
     held = re.search(r"Conflicting lock is held in (.+?)\s*\(PID (\d+)\)", text)
     if held:

@@ -60,7 +60,7 @@ def test_every_file_is_tried_and_those_that_fail_are_listed(store: Store, folder
     expected = {
         "empty.csv": "0 bytes",
         "header.csv": "no row after its header",
-        "cut.csv.gz": "damaged",
+        "cut.csv.gz": "cut off",
         "broken.parquet": "broken.parquet",
         "other.csv": "needs the columns",
         "nothing.csv": "does not exist",

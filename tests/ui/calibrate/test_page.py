@@ -271,3 +271,14 @@ def test_the_next_queue_holds_as_often_as_it_says() -> None:
             low, high = calibration_tables.next_queue(int(k))
             inside.append(low <= other <= high)
     assert 0.93 < np.mean(inside) < 0.99
+
+
+@pytest.mark.parametrize(("by", "value"), [("fdr", 0.02), ("fpr", 0.02), ("precision", 0.99)])
+def test_what_the_labels_cannot_show_is_said_as_on_the_command_line(full: Open, by: str, value: float) -> None:
+    full("calibrate")
+    add_labels(state.store(), 60)
+    app = full("calibrate", by=version_words.NAMES[by], **{by: str(value)})
+    assert not app.exception
+    why = calibrate.prepare(state.store(), Request(method=by, value=value)).why_none()
+    said = [plain(note.value) for note in app.info]
+    assert ([plain(why)] if why else []) == [note for note in said if "labels ok cannot" in note or "No banner" in note]

@@ -196,6 +196,22 @@ def test_every_command_of_a_page_is_a_verb_with_its_options() -> None:
     assert not wrong
 
 
+def test_messages_name_verbs_that_exist() -> None:
+    first = {verb.split()[0] for verb in verbs()}
+    named = {
+        (path.name, verb) for path in (ROOT / "core").rglob("*.py") for verb in re.findall(r"python -m core ([a-z]+)", path.read_text())
+    }
+    hinted = {
+        (path.name, verb)
+        for path in (ROOT / "core").rglob("*.py")
+        for verb, option in re.findall(r"`([a-z]+) (--[a-z-]+)", path.read_text())
+        if verb in first and not any(option in known for name, known in verbs().items() if name.split()[0] == verb)
+    }
+    assert len(named) > 5
+    assert not {(name, verb) for name, verb in named if verb not in first}
+    assert not hinted, "an option that the verb does not have"
+
+
 def test_every_target_of_make_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     named = {name for text in CURRENT.values() for name in re.findall(r"(?:`|^)make ([a-z-]+)", text, flags=re.MULTILINE)}

@@ -91,7 +91,7 @@ def by_number(store: Store, number: int) -> str | None:
         return None
     found = store.rows("SELECT version_id::VARCHAR AS id FROM threshold_version WHERE number = ?", [number])
     if not found:
-        raise InputError(f"A version has a number from the history: there is no version {number}. `calibrate --history` lists them.")
+        raise InputError(f"A version has a number from the history: there is no version {number}. `versions list` shows them.")
     return str(found[0]["id"])
 
 

@@ -91,11 +91,11 @@ def _check(quick: list[str]) -> None:
     statistics = [name for name in quick if CATALOGUE[name].is_statistic]
     if not statistics or TEMPLATE not in quick:
         raise InputError(
-            f"A cascade clears banners by statistics and {TEMPLATE}, however the run takes {', '.join(quick) or 'neither'}. Name them too."
+            f"A cascade clears banners by statistics and {TEMPLATE}: the run takes {', '.join(quick) or 'neither'}. Name them too."
         )
     across = [name for name in quick if CATALOGUE[name].across]
     if across:
-        raise InputError(f"A cascade looks at one grid at a time, however {', '.join(across)} learn from all at once. Leave them out.")
+        raise InputError(f"A cascade looks at one grid at a time: {', '.join(across)} learn from all at once. Leave them out.")
 
 
 class Draw(NamedTuple):

@@ -212,9 +212,9 @@ def test_the_loudest_statistic_decides() -> None:
 def test_detectors_that_make_no_tiers_are_refused(tmp_path: Path) -> None:
     job = write_job(tmp_path / "job", {5: banners(5, 20, 0)})
     asked = {"fdr": 0.1, "deep": "none"}
-    with pytest.raises(InputError, match=r"clears banners by statistics and likelihood_ratio, however the run takes knn\."):
+    with pytest.raises(InputError, match=r"clears banners by statistics and likelihood_ratio: the run takes knn\."):
         tiered_run.score(job, parts_of(job), ["knn"], [], asked, Here(job))
-    with pytest.raises(InputError, match="one grid at a time, however entropy"):
+    with pytest.raises(InputError, match="one grid at a time: entropy"):
         tiered_run.score(job, parts_of(job), [*NAMES, "entropy"], [], asked, Here(job))
 
 

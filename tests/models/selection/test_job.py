@@ -306,7 +306,7 @@ def test_the_verbs_tables_name_takers_and_figures(capsys: pytest.CaptureFixture[
 
 
 def test_the_verb_refuses_a_name_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_selection, "make", lambda *given: pytest.fail("it trained"))
+    monkeypatch.setattr("core.jobs.running.run", lambda *given: pytest.fail("it trained"))
     path = tmp_path / "s.duckdb"
     filled_store(path, 60).close()
     done = CliRunner().invoke(app, ["select", "--store", str(path), "--use", "dvs"])

@@ -18,6 +18,8 @@ from core.statistics.normalise import FEW, MIN_SCALE, location_scale
 
 TEMPLATE = "likelihood_ratio"
 """The detector whose evidence this is."""
+UPPER = 0.65
+"""Quantile that may lie one spread above the median: of a bell-shaped bulk it is 0.4, with three in ten banners broken 0.9."""
 SMALL = 60
 """Banners below which a grid's scale is drawn to that of all grids."""
 
@@ -72,9 +74,20 @@ def freed(log_odds: Vector, n_clicks: Vector) -> Vector:
 
 
 def _place(x: Vector) -> tuple[Vector, Vector]:
-    """(10 v,) medians and lower spreads of the families; NaN where none has a template."""
-    found = [location_scale(column[np.isfinite(column)]) if np.isfinite(column).any() else (np.nan, np.nan) for column in x.T]
+    """(10 v,) medians and spreads of the families; NaN where none has a template."""
+    found = [_middle_and_spread(column[np.isfinite(column)]) for column in x.T]
     return np.array([f[0] for f in found]), np.array([f[1] for f in found])
+
+
+def _middle_and_spread(x: Vector) -> tuple[float, float]:
+    """Median and lower spread of (n,) evidence; the spread reaches so far that no more than a third of the banners stand out.
+
+    Where click counts are of two sizes, so is the evidence about good banners, and the lower half alone can be all of one size.
+    """
+    if not len(x):
+        return np.nan, np.nan
+    middle, spread = location_scale(x)
+    return middle, max(spread, float(np.quantile(x, UPPER)) - middle)
 
 
 def _pooled_scale(x: Vector, grid_id: Codes) -> Vector:

@@ -269,7 +269,7 @@ def test_the_likelihood_ratio_asks_for_this_banner_not_the_average_one() -> None
     X = heatmaps([n])
     detector = make("likelihood_ratio", reference=reference_of(p), others={5: layout(12)}).fit(X, np.zeros(1, int))
     evidence = detector.evidence(X)
-    bank = detector.bank(0)
+    bank = make_bank(p, {5: layout(12)})
     templates = np.exp(bank.log_ratio.T) * p
     for f, (start, stop) in enumerate(bank.spans):
         ratios = [naive.log_draw(n, t) - naive.log_draw(n, p) for t in templates[start:stop]]

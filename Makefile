@@ -49,9 +49,9 @@ $(VENV)/bin/pip:
 	  exit 1; \
 	done; \
 	if [ -n "$$missing" ]; then \
-	  echo "An environment of our own needs Python's venv module, however $$missing comes without it. On Debian: apt install python3-venv." >&2; \
+	  echo "The environment needs Python's venv module: $$missing comes without it. On Debian: apt install python3-venv." >&2; \
 	else \
-	  echo "Heatproof needs Python 3.11 or newer, however none was found (looked for python3, python3.11 to python3.14)." >&2; \
+	  echo "Heatproof needs Python 3.11 or newer: none was found (looked for python3, python3.11 to python3.14)." >&2; \
 	  echo "Install one, or name it: make run PYTHON=/path/to/python3.12" >&2; \
 	fi; exit 1
 

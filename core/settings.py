@@ -64,12 +64,12 @@ def _one_of(variable: str, choices: tuple[str, ...]) -> Any:
     """A variable's value, empty where it is not set."""
     value = os.environ.get(variable, "").strip().lower()
     if value and value not in choices:
-        raise InputError(f"{variable} is one of {', '.join(choices)}, however it is {value!r}. Correct it, or unset it.")
+        raise InputError(f"{variable} is one of {', '.join(choices)}, not {value!r}. Correct it, or unset it.")
     return value
 
 
 def login_name() -> str:
-    """Name of whoever runs this process; 'analyst' where the machine has none, as in a container without a user entry."""
+    """Name of the user who runs this process; 'analyst' where the machine has none, as in a container without a user entry."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

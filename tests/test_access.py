@@ -39,9 +39,9 @@ def test_a_refusal_names_rule_role_and_next_step_and_is_kept(tmp_path: Path) -> 
         assert refusals(store) == []
         with pytest.raises(ForbiddenError) as caught:
             require(store, ana, "label", "broken bn-1")
-        said = "Labelling banners needs the role reviewer, however ana@example.org has the role analyst. Ask whoever runs this dashboard"
+        said = "Labelling banners needs the role reviewer: ana@example.org has the role analyst. Ask an admin of this dashboard"
         assert str(caught.value).startswith(said)
-        with pytest.raises(ForbiddenError, match="however nobody is signed in"):
+        with pytest.raises(ForbiddenError, match=": you are not signed in"):
             require(store, Person("", None, "sign-in", "Sign in."), "triage")
     with Store(tmp_path / "a.duckdb") as store:  # still there
         kept = [{k: v for k, v in row.items() if k != "happened_at"} for row in refusals(store)]
@@ -131,7 +131,7 @@ def test_settings_are_read_whole() -> None:
 @pytest.mark.parametrize(
     ("section", "says"),
     [
-        ({"role_claim": "x"}, "however it has role_claim"),
+        ({"role_claim": "x"}, "role_claim is unknown"),
         ({"roles": {"ana@example.org": "boss"}}, "gives 'boss' to ana@example.org"),
         ({"roles": ["admin"]}, "is a table"),
         ({"roles_claim": ""}, "name of a claim"),

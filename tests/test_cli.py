@@ -42,14 +42,14 @@ def test_score_evaluate_export_as_a_person_reads_them(path: Path, tmp_path: Path
     use_fake_worker(monkeypatch)
     scored = invoke("score", "--store", path)
     assert scored.exit_code == 0, scored.output
-    assert re.search(r"333519\W+20\W+11\W+55\.0%", scored.stdout)
-    assert re.search(r"all\W+40\W+22\W+55\.0%", scored.stdout)
+    assert re.search(r"333519\W+20\W+11\W+55\.0 %", scored.stdout)
+    assert re.search(r"all\W+40\W+22\W+55\.0 %", scored.stdout)
     assert "writing the heatmaps" in scored.stderr
     assert "writing the heatmaps" not in scored.stdout
     (tmp_path / "t.csv").write_text(TRUTH)
     evaluated = invoke("evaluate", "--truth", tmp_path / "t.csv", "--store", path)
     assert re.search(r"combined\W+1\.000", evaluated.stdout)
-    assert "the right fault in 100.0%" in evaluated.stdout
+    assert "the right fault in 100.0 %" in evaluated.stdout
     exported = invoke("export", "scores", tmp_path / "x.csv", "--format", "submission", "--store", path)
     assert exported.stdout == f"40 rows in {tmp_path / 'x.csv'}\n"
     assert (tmp_path / "x.csv").read_text().startswith("ID,score\nbn0000,10.0\n")
@@ -91,10 +91,10 @@ def test_info_makes_no_store(tmp_path: Path) -> None:
     [
         (["score", "--grid", "abc"], "'abc' is none"),
         (["score", "--grid", "7"], "grid 7 has none"),
-        (["score", "--detectors", ","], "however none was named"),
+        (["score", "--detectors", ","], ": none was named"),
         (["score", "--from", "2027-01-01"], "clicks are of 2026-11-01 to 2026-11-02"),
         (["evaluate", "--truth", "nowhere.csv"], "needs a finished run"),
-        (["export", "scores", "x.xlsx"], "however it is x.xlsx"),
+        (["export", "scores", "x.xlsx"], "not x.xlsx"),
         (["export", "scores", "x.csv"], "needs a finished run"),
         (["restore", "nowhere.duckdb"], "nowhere.duckdb does not exist"),
     ],
@@ -110,7 +110,7 @@ def test_what_a_user_can_mend_ends_with_two_and_a_message(path: Path, words: lis
 def test_the_real_worker_refuses_an_unknown_detector(path: Path) -> None:
     done = spawn("score", "--detectors", "nosuch", "--store", path)
     assert done.returncode == 2, done.stderr
-    assert "'nosuch' was asked for" in done.stderr
+    assert "'nosuch' is none" in done.stderr
     assert "Traceback" not in done.stderr
     with Store(path) as store:
         assert store.rows("SELECT state FROM run") == [{"state": "failed"}]

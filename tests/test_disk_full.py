@@ -6,16 +6,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+import click
 import pytest
+import typer
 
+from core.__main__ import app
+from core.calibration import publish
 from core.clicks.ingest import ingest
 from core.clicks.uploads import keep
+from core.embeddings.job import MAP
+from core.embeddings.request import MapRequest
 from core.errors import DiskFullError, HeatproofError, disk_space
+from core.jobs import running as jobs
+from core.models.audit.job import AUDIT
+from core.models.audit.request import AuditRequest
+from core.models.selection.job import SELECTION
+from core.models.selection.request import SelectionRequest
 from core.review import labels
-from core.review.label_files import export_labels
+from core.review.label_files import export_labels, import_labels
 from core.runs import run
 from core.runs.export import export_scores
-from core.store import Store
+from core.store import Store, copy
 from core.store.backup import backup, restore
 from core.store.queries import runs
 from tests.support.stores import filled_store
@@ -74,9 +85,10 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 def store(disk: Disk, tmp_path: Path) -> Iterator[Store]:
-    with filled_store(disk.folder / "s.duckdb", 60) as store:
+    with filled_store(disk.folder / "s.duckdb", 120) as store:
         backup(store, tmp_path / "bk.duckdb")
         labels.label(store, "bn-000001", "ok", "ana", blind=True)
+        import_labels(store, label_file(tmp_path, "ben"))
         yield store
 
 
@@ -87,14 +99,50 @@ def clicks(folder: Path, n: int = 200_000) -> Path:
     return file
 
 
+def label_file(folder: Path, reviewer: str, n: int = 60) -> Path:
+    file = folder / "labels.csv"
+    rows = (f"bn-{i:06d},{'broken' if i % 3 == 0 else 'ok'},{reviewer},2026-01-01T00:00:00Z\n" for i in range(2, n))
+    file.write_text("banner_id,label,reviewer,labelled_at\n" + "".join(rows))
+    return file
+
+
 WRITES: dict[str, Callable[[Store, Path], object]] = {
     "backup": lambda store, tmp: backup(store, store.path.with_name("copy.duckdb")),
     "export": lambda store, tmp: export_scores(store, store.path.with_name("scores.csv"), run_id=None, format="long"),
     "labels": lambda store, tmp: export_labels(store, store.path.with_name("labels.csv")),
     "ingest": lambda store, tmp: ingest(store, [clicks(tmp)]),
     "score": lambda store, tmp: run.score(store),
+    "labels import": lambda store, tmp: import_labels(store, label_file(tmp, "cem")),
+    "embed": lambda store, tmp: jobs.run(store, MAP, MapRequest(None, "heatmap", "pca")),
+    "audit": lambda store, tmp: jobs.run(store, AUDIT, AuditRequest(None, 8)),
+    "select": lambda store, tmp: jobs.run(store, SELECTION, SelectionRequest(None, 0.1, 2)),
+    "calibrate": lambda store, tmp: publish.publish(store, publish.prepare(store, publish.Request()), "ana", "more room"),
+    "store copy": lambda store, tmp: copy.copy(store, store.path.with_name("moved.duckdb")),
     "upload": lambda store, tmp: keep(store.path.with_suffix(".uploads"), "a.csv", bytes(1_000_000)),
 }
+
+
+OTHER_NAMES = {"export scores": "export", "labels export": "labels"}
+OWN_TESTS = {"restore"}
+READS = {"evaluate", "info", "ingests list", "versions list", "labels agreement"}
+SAME_WRITES = {
+    "demo": "ingests and scores",
+    "ingests undo": "a transaction of the store, as a label",
+    "versions rollback": "a transaction of the store, as calibrate",
+    "prune": "rewrites the store in its own folder, then renames",
+    "train": "writes networks beside the store",
+}
+"""Verbs that write and have no case of their own here, and what they write."""
+
+
+def verbs(command: click.Command, before: str = "") -> Iterator[str]:
+    for name, below in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from verbs(below, f"{before}{name} ") if isinstance(below, click.Group) else [f"{before}{name}"]
+
+
+def test_no_verb_is_forgotten() -> None:
+    known = {*WRITES, *OTHER_NAMES, *OWN_TESTS, *READS, *SAME_WRITES}
+    assert set(verbs(typer.main.get_command(app))) <= known
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -102,7 +150,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     write: str, store: Store, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake_worker(monkeypatch)
-    before = disk.names()
+    before, n_labels = disk.names(), len(labels.current(store))
     n_runs = len(runs.finished_runs(store))
     disk.fill()
     with pytest.raises(HeatproofError, match=r"Writing needs free space: .* Free some space there, then do it again\."):
@@ -111,7 +159,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     disk.free()
     store.close()
     with Store(store.path) as again:
-        assert len(labels.current(again)) == 1
+        assert len(labels.current(again)) == n_labels
         assert len(runs.finished_runs(again)) == n_runs
         WRITES[write](again, tmp_path)
 
@@ -147,7 +195,7 @@ def test_a_restore_without_room_changes_nothing(store: Store, disk: Disk, tmp_pa
     assert disk.names() == before
     disk.free()
     with Store(store.path) as again:
-        assert len(labels.current(again)) == 1
+        assert len(labels.current(again)) == 59
     restore(tmp_path / "bk.duckdb", store.path)
     with Store(store.path) as again:
         assert not labels.current(again)

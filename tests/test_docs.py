@@ -54,7 +54,8 @@ def test_the_docs_lists_every_detector_and_whether_a_run_takes_it() -> None:
     rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
     listed = {name: row[-1].strip(" |") == "yes" for row in rows for name in re.findall(r"`(\w+)`", row[0])}
     there = {name: detector.default_run for name, detector in CATALOGUE.items()}
-    assert not set(there) ^ set(listed), "docs/detectors.md has a row for each detector of the catalogue and no other"
+    lost = sorted(set(there) ^ set(listed))
+    assert not lost, "docs/detectors.md has a row for each detector of the catalogue and no other"
     assert not [name for name in there if there[name] != listed[name]], "its last column says `yes` for those in the default run"
 
 
@@ -193,6 +194,22 @@ def test_every_command_of_a_page_is_a_verb_with_its_options() -> None:
             if not placeholder and (verb not in known or unknown):
                 wrong.append(f"{first} {rest}")
     assert not wrong
+
+
+def test_messages_name_verbs_that_exist() -> None:
+    first = {verb.split()[0] for verb in verbs()}
+    named = {
+        (path.name, verb) for path in (ROOT / "core").rglob("*.py") for verb in re.findall(r"python -m core ([a-z]+)", path.read_text())
+    }
+    hinted = {
+        (path.name, verb)
+        for path in (ROOT / "core").rglob("*.py")
+        for verb, option in re.findall(r"`([a-z]+) (--[a-z-]+)", path.read_text())
+        if verb in first and not any(option in known for name, known in verbs().items() if name.split()[0] == verb)
+    }
+    assert len(named) > 5
+    assert not {(name, verb) for name, verb in named if verb not in first}
+    assert not hinted, "an option that the verb does not have"
 
 
 def test_every_target_of_make_exists() -> None:

@@ -175,7 +175,7 @@ def test_labels_of_odd_times_are_rejected_with_their_reason(tmp_path: Path) -> N
     assert strict(invoke("labels", "import", file, "--store", tmp_path / "s.duckdb", "--json").stdout)["n_rejected"] == len(odd)
 
 
-@pytest.mark.parametrize(("method", "words"), [("fdr", "30 labels ok cannot show 10% false alarms among 80 banners"), ("f1", None)])
+@pytest.mark.parametrize(("method", "words"), [("fdr", "30 labels ok cannot show 10 % false alarms among 80 banners"), ("f1", None)])
 def test_labels_that_cannot_show_a_share_say_so(method: str, words: str | None, tmp_path: Path) -> None:
     with filled_store(tmp_path / "s.duckdb", 80) as store:
         names = [row["banner_id"] for row in store.rows("SELECT banner_id FROM result WHERE NOT flagged ORDER BY p_broken LIMIT 30")]

@@ -1,6 +1,7 @@
 """Who may import whom: `core.PACKAGES` from top to bottom, walked in the source and proven in a fresh interpreter."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,13 @@ def test_every_package_stands_in_the_list_and_nothing_else() -> None:
     assert {path.parent.name for path in CORE.glob("*/__init__.py")} - EVERYWHERE == set(PACKAGES)
     assert {path.stem for path in CORE.glob("*.py")} <= {"__init__", "__main__"} | EVERYWHERE
     assert not [path for path in CORE.rglob("*") if path.is_dir() and list(path.glob("*.py")) and not (path / "__init__.py").exists()]
+
+
+def test_every_file_of_verbs_is_imported_by_the_command_line() -> None:
+    with_verbs = {path.stem for path in (CORE / "cli").glob("*.py") if re.search(r"^@\w+\.command\(", path.read_text(), re.MULTILINE)}
+    imported_here = {name.removeprefix("core.cli.") for name in IMPORTS["core.__main__"]}
+    assert len(with_verbs) > 5
+    assert not with_verbs - imported_here, "core/__main__.py imports each, or its verbs do not exist"
 
 
 def upward() -> Iterator[str]:

@@ -4,7 +4,7 @@
 
 Without --store one is made by SQL in a temporary folder: banners and one finished run as `benchmarks.dashboard.pages` makes them, 1,000
 failed runs, labels of ten reviewers, a million rejected rows. Processor time, of all threads: a busy machine does not count. The first
-scrape, as one after a label or an ingest, counts labels or rejected rows anew. Exit status 1 over the limit.
+scrape, as one after a label or an ingest, counts labels or rejected rows again. Exit status 1 over the limit.
 """
 
 import argparse

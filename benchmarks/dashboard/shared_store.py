@@ -32,9 +32,9 @@ from core.store import Store
 from tests.support.stores import fill_store
 
 THINKS_S = 1.0
-"""How long a user looks at a banner: the page takes no answer that came before anybody could have seen it."""
+"""How long a user looks at a banner: the page takes no answer that came before a user could have seen it."""
 LEAST = 2
-"""Labels of every user, however slow the machine."""
+"""Labels of every user, on a machine of any speed."""
 HALVES = """SELECT i.run_id::VARCHAR AS run_id, i.n_banners, i.n_flagged,
     (SELECT count(*) FROM result r WHERE r.run_id = i.run_id) AS results,
     (SELECT count(*) FROM heatmap h WHERE h.run_id = i.run_id) AS heatmaps,

@@ -2,8 +2,8 @@
 
     python -m benchmarks.detectors.ablation [SEED …] [--deep all|candidates]   default: demo seeds 0 1 2, candidates as in a default run
 
-ROC-AUC and average precision over all banners, mean over the seeds; the interval is that of the difference to the row `all that look at
-everybody`, by 200 bootstrap resamples of the banners of every seed. `helps` and `harms` where it does not contain 0. The features come
+ROC-AUC and average precision over all banners, mean over the seeds; the interval is that of the difference to the row `all that score
+every banner`, by 200 bootstrap resamples of the banners of every seed. `helps` and `harms` where it does not contain 0. The features come
 from networks that never saw these logs. Everything here is synthetic data.
 """
 
@@ -59,7 +59,7 @@ def variants() -> dict[str, list[str]]:
     statistics = [name for name in quick if CATALOGUE[name].family == "statistical"]
     found = {"statistics": statistics}
     found |= {f"statistics + {name}": [*statistics, name] for name in quick if name not in statistics}
-    found["all that look at everybody"] = quick
+    found["all that score every banner"] = quick
     found |= {f"… + {name}": [*quick, name] for name in names_of(True)}
     return found | {"… + all features": [*quick, *names_of(True)]}
 
@@ -98,13 +98,13 @@ def main() -> None:
     given = parser.parse_args()
     cases = [make_case(seed, given.deep) for seed in given.seeds]
     judged = {what: [case.judged(names) for case in cases] for what, names in variants().items()}
-    base = [j.combined for j in judged["all that look at everybody"]]
+    base = [j.combined for j in judged["all that score every banner"]]
     table = Table(title=f"Synthetic demo, seeds {given.seeds}, deep detectors on {given.deep}; n = {sum(len(c.broken) for c in cases):,}")
     for column in ("combined of", "ROC-AUC (difference)", "average precision (difference)", "weight"):
         table.add_column(column, justify="left" if column == "combined of" else "right")
     for what, runs in judged.items():
         combined = [j.combined for j in runs]
-        spread = None if what == "all that look at everybody" else differences(cases, combined, base)
+        spread = None if what == "all that score every banner" else differences(cases, combined, base)
         mean = np.mean([metrics(case.broken, c) for case, c in zip(cases, combined, strict=True)], axis=0)
         cells = [_cell(float(mean[k]), None if spread is None else spread[:, k]) for k in (0, 1)]
         table.add_row(what, *cells, f"{np.mean([j.deep_weight for j in runs]):.2f}")

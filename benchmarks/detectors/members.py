@@ -4,7 +4,7 @@
     both python -m benchmarks.detectors.members --grids 10 --size 600 [--only a,b]                 how good alone, and cost, on 10 grids of
                                                                                                    600
 
-Two logs a seed: the demo's fault families, and kinds of fault that no template describes. "shuffled" is the same score dealt out anew,
+Two logs a seed: the demo's fault families, and kinds of fault that no template describes. "shuffled" is the same score dealt out again,
 mean and largest of 20 times. The last column is the difference of `combined`'s average precision with and without the detector, its
 interval by 200 bootstrap resamples of the banners of every seed, `helps` and `harms` where it does not contain 0. No label is used.
 Costs are processor time, which does not depend on what else the machine does: of one core where OMP_NUM_THREADS=1, at most twice the
@@ -137,7 +137,7 @@ def main() -> None:
     """Prints a table a kind of log, or what small grids cost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seeds", nargs="*", type=int, default=[0, 1])
-    parser.add_argument("--only", help="detectors beside the default run's, parted by commas")
+    parser.add_argument("--only", help="detectors beside the default run's, separated by commas")
     parser.add_argument("--logs", choices=list(LOGS), action="append")
     parser.add_argument("--grids", type=int, help="only so many grids, each detector alone")
     parser.add_argument("--size", type=int, default=600, help="banners of each of these")

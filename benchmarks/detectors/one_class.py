@@ -68,7 +68,7 @@ class Split:
 def read_idx(name: str, header: int) -> NDArray[np.uint8]:
     """The bytes of an IDX file after its header. Raises InputError where the package is not installed."""
     if not (FOLDER / name).exists():
-        raise InputError(f"Fashion-MNIST lies in {FOLDER}, however {name} is missing. Run `apt-get install dataset-fashion-mnist`.")
+        raise InputError(f"Fashion-MNIST lies in {FOLDER}: {name} is missing. Run `apt-get install dataset-fashion-mnist`.")
     with gzip.open(FOLDER / name) as file:
         return np.frombuffer(file.read(), np.uint8, offset=header)
 
@@ -176,7 +176,7 @@ def main() -> None:
     asked = parser.parse_args()
     names = asked.detectors or readable()
     if set(names) - set(readable()):
-        raise ContractError(f"Detectors here read pixels: {', '.join(readable())}; however {', '.join(names)} were asked for.")
+        raise ContractError(f"Detectors here read pixels: {', '.join(readable())}: {', '.join(names)} were asked for.")
     mode = "quick" if asked.quick else "held-out" if asked.held_out else "test"
     classes, seeds = ([0, 4, 8], [0]) if asked.quick else (asked.classes, asked.seeds)
     console = Console(width=160)

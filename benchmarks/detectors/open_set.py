@@ -9,7 +9,7 @@ against anomalous test images, mean of the seeds:
 
 - max logit, entropy, max probability, energy: scores of one classifier. Ensemble: `deep_ensemble` of the seeds' classifiers, by the same
   max logit, entropy and max probability of what they say together.
-- G-ODIN: `generalized_odin`, a classifier with cosine logits. Hybrid: `hybrid`, one that draws its images again besides, by its max logit;
+- G-ODIN: `generalized_odin`, a classifier with cosine logits. Hybrid: `hybrid`, one that also draws its images again, by its max logit;
   the weight of the drawing is chosen by nominal images alone.
 - oracle detector: a random forest on the classifier's last layer z, fitted on the validation images with their labels "anomalous": what
   z holds and the scores do not extract. Oracle representation: the same forest on z of a classifier trained with all ten classes: what
@@ -136,7 +136,7 @@ def part_hybrid(split: Split, seed: int, n_trees: int) -> Arrays:
 
 
 def _score(name: str, said: Vector, **fields: Any) -> Vector:
-    """The score of a detector of the catalogue from what its classifier says (n, k), whatever class an image is said to be of."""
+    """The score of a detector of the catalogue from what its classifier says (n, k), for any class of an image."""
     n = said.shape[-2]
     return np.asarray(make(name, **fields)._of(said, np.full(n, -1)))
 

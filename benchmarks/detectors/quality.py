@@ -42,7 +42,7 @@ class Quality:
     true_share: dict[int, float]
     flagged_share: dict[int, float]
     false_share: float
-    """Share of the flagged banners of all grids that are in order."""
+    """Share of the flagged banners of all grids that are ok."""
     expected_false_share: float
     """The same as the run itself expects it, and the pages state it."""
     f1: float

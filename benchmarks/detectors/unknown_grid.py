@@ -1,10 +1,10 @@
-"""Are banners of a grid that nobody has seen before told from banners of known grids? Leave-one-grid-out on synthetic demos.
+"""Are banners of a new grid told from banners of known grids? Leave-one-grid-out on synthetic demos.
 
     python -m benchmarks.detectors.unknown_grid [SEED …]          default: demo seeds 0 1 2 3 4
 
 Each grid is left out in turn. References are learned from one half of the other grids' banners, drawn at random, as an earlier run
 would; everything is scored on the other half. `new` are banners in order of the grid left out. ROC-AUC of the score against banners
-in order of the known grids, and against their broken ones; shares of banners beyond the cut that the first half's banners set; and
+in order of the known grids, and against their broken ones; shares of banners beyond the threshold that the first half's banners set; and
 the grid told by company: the share of `new` beyond the cut among 5 banners drawn at random, against 5 of any known grid, broken ones
 among them as they come. KERNEL_SD and STRAY of `core.scoring.new_grids` were chosen on seeds 20 and 21. Everything here is synthetic data.
 """
@@ -26,9 +26,9 @@ COLUMNS = (
     "new against known",
     "lowest grid",
     "new against broken",
-    "new beyond cut",
-    "known beyond cut",
-    "broken beyond cut",
+    "new beyond threshold",
+    "known beyond threshold",
+    "broken beyond threshold",
     "5 against 5",
 )
 COMPANY, N_DRAWS = 5, 500

@@ -15,7 +15,7 @@ def _partly(rng: np.random.Generator, layout: Layout, n: int, extra: Points, low
 
 
 def spiral(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
-    """Half of the clicks or more follow a spiral: a cursor that somebody, or something, moves in circles."""
+    """Half of the clicks or more follow a spiral: a cursor that is moved in circles."""
     turns, along = rng.uniform(2, 4), np.sqrt(rng.random(n))
     angle, radius = 2 * np.pi * (turns * along + rng.random()), 0.45 * along
     points = 0.5 + np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1) + rng.normal(0, 0.01, (n, 2))

@@ -3,7 +3,7 @@
     python -m benchmarks.size.cascade [--banners 100000] [--seed 0] [--share 2] [--deep]
 
 Both runs go through `core.scoring.worker` from the same heatmaps. With `--deep` the slow networks look at every banner, and in tiers at
-those who could still be flagged and at their control sample; without, nobody asks them. Seconds are of processor time of the worker and
+those who could still be flagged and at their control sample; without, they do not run. Seconds are of processor time of the worker and
 what it starts, so they hold on a busy machine too. A banner is lost where it is broken by the truth, the run without tiers flags it and the
 one in tiers does not; "by the control sample" is the run's own estimate of the same for its tiers, with the 95 % interval that pages show.
 """

@@ -4,7 +4,8 @@
 
 Sizes are in million banners, of 20 clicks each on average (`benchmarks.size.day_log`; synthetic): default 0.25 and 2.5, the whole day is
 25. Each stage is a command of its own, as a person types it: `ingest`, `score --cascade --deep none`, and the dashboard until its overview
-is complete. Writing the log is told apart: in life somebody else does. Everything runs in a memory group of `--limit` GB where this machine
+is complete. Writing the log is measured apart: in production another system writes it. Everything runs in a memory group of `--limit` GB
+where this machine
 lets us make one (cgroups, as root); what goes over is killed. Peak: resident memory of the whole process tree, shared pages once, seen
 every half second. Disk: everything in FOLDER, the log left out, after the stage and at its highest.
 

@@ -104,7 +104,7 @@ def write_file(path: Path, world: World, n_banners: int, seed: int, part: int) -
 
 
 def _clicks(rng: np.random.Generator, layout: Layout, domains: Domains, domain: NDArray[np.int64], banner: NDArray[np.int64]) -> Points:
-    """Clicks inside the banner of a layout's banners in order: as `Domains.drawn` draws each, for all at once. `banner` (n,) says whose."""
+    """Clicks inside the banner of a layout's ok banners: as `Domains.drawn` draws each, for all at once. `banner` (n,) says whose."""
     n_banners, n_spots = len(domain), len(layout.spots)
     liked = rng.gamma(8, 1 / 8, (n_banners, layout.product.max() + 2))
     upto = np.cumsum(layout.weights * liked[:, layout.product], axis=1)

@@ -109,7 +109,7 @@ def compare(job: Path, repeat: int) -> dict[str, list[float]]:
             taken.append(run(job, engine, True, 0))
             first = scores(job) if first is None else first
             if not first.equals(scores(job)):
-                raise ValueError(f"Engines give the same scores, however those of {engine} differ. One of them is wrong.")
+                raise ValueError(f"Engines give the same scores: those of {engine} differ. One of them is wrong.")
     return seconds
 
 

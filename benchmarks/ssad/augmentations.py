@@ -2,11 +2,11 @@
 
     python -m benchmarks.ssad.augmentations [--keep FOLDER] [--normals "fashion 1" …] [--learn matching published "second order"]
 
-In order: 500 images each of three classes of Fashion-MNIST and of two grids of the synthetic demo. Anomalies: images in order that f_gen
+In order: 500 images each of three classes of Fashion-MNIST and of two grids of the synthetic demo. Anomalies: normal images that f_gen
 changed, in two sizes each of five ways; images of the nine other classes; banners whose clicks were corrupted. Candidates: one network a
-way f_aug and size, which never sees an anomaly. 150 images in order and 150 anomalous a task; ROC-AUC of the logit.
+way f_aug and size, which never sees an anomaly. 150 normal images and 150 anomalous a task; ROC-AUC of the logit.
 **Selectors** choose among the four candidates of one f_aug, by the unlabelled images and an assumed share of one half, which here is the
-true one. **ST-SSAD** assumes the same. RS is the mean of fixed sizes spread over their range, RD the sizes drawn anew a
+true one. **ST-SSAD** assumes the same. RS is the mean of fixed sizes spread over their range, RD the sizes drawn for each
 batch. p-values are two-sided, over tasks, which share candidates: they are not as independent as the tests suppose.
 What is trained is kept in FOLDER, so that a stopped run goes on.
 """
@@ -42,7 +42,7 @@ def auc(scores: Any) -> float:
 
 
 def rows_of(name: str, keep: Path, variants: list[str]) -> list[Row]:
-    """A row a task of one set of images in order: ROC-AUC and alignment by candidate, by selector and f_aug, by peer, and of ST-SSAD."""
+    """A row a task of one set of normal images: ROC-AUC and alignment by candidate, by selector and f_aug, by peer, and of ST-SSAD."""
     normal = NORMALS[name]()
     kept = {what: trained(what, normal, keep) for what in candidates()}
     peers = {who: peer(who, normal, keep) for who in PEERS}

@@ -87,7 +87,7 @@ def synthetic_log(name: str, seed: int, faults: dict[str, Fault] | None) -> Log:
 
 
 def sample_log(clicks: Path, labels: Path) -> Log:
-    """A click log with labels banner_id,reviewer,label: broken or ok by majority, unknown where that is a tie or nobody said either."""
+    """A click log with labels banner_id,reviewer,label: broken or ok by majority, unknown where that is a tie or there is none."""
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "sample.duckdb") as store:
         ingest(store, [clicks])
         heatmaps = heatmaps_of_rows(read_banners(store))
@@ -185,7 +185,7 @@ def scores_of(what: str, log: Log, keep: Path) -> NDArray[np.float64]:
 
 
 def default_scores(log: Log, keep: Path) -> tuple[dict[str, Vector], Vector]:
-    """Scores of the detectors of the default run that look at everybody, and the limits that few clicks set."""
+    """Scores of the detectors of the default run that score all banners, and the limits that few clicks set."""
     path, names = keep / f"{log.name}-default.npz".replace(" ", "_"), [n for n in default_names() if not CATALOGUE[n].deep]
     if not path.exists():
         found = {name: np.empty(len(log.heatmaps)) for name in [*names, "limit"]}

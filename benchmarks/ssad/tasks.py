@@ -1,4 +1,4 @@
-"""The test bed of `benchmarks.ssad.augmentations`: images in order, anomalies made of them in a known way, and trained candidates, kept as
+"""The test bed of `benchmarks.ssad.augmentations`: normal images, anomalies made of them in a known way, and trained candidates, kept as
 they come."""
 
 import json
@@ -27,7 +27,7 @@ from core.scoring.grid import IMAGES
 
 CLASSES = (1, 6, 8)
 N_TRAIN, N_TEST = 500, 150
-"""Images in order that are learned from; and of each kind, in order and anomalous, that are judged."""
+"""Normal images that are learned from; and of each kind, in order and anomalous, that are judged."""
 STEPS = 120
 SETTINGS: dict[str, Any] = {"max_steps": STEPS, "epochs": 20, "trim": 0.0, "measure": "logit"}
 AREAS, ANGLES = (0.03, 0.1, 0.3), (30.0, 90.0, 180.0)
@@ -38,7 +38,7 @@ CLICKED = ("moved", "scaled", "turned", "cut")
 
 @dataclass(frozen=True)
 class Normal:
-    """Images in order, (n, 1, side, side): to learn from, to judge, and others that become anomalies."""
+    """Normal images, (n, 1, side, side): to learn from, to judge, and others that become anomalies."""
 
     name: str
     train: Image
@@ -63,7 +63,7 @@ def fashion(k: int) -> Normal:
 
 
 def grid(grid_id: int) -> Normal:
-    """A grid of the synthetic demo, banners in order; wild anomalies are the same banners with corrupted clicks."""
+    """A grid of the synthetic demo, ok banners; wild anomalies are the same banners with corrupted clicks."""
     log = make_clicks(0, DEMO)
     heatmaps = heatmaps_of(log.banner, log.points, log.banner_id, log.grid_id, log.n_products, log.domain)
     good = np.flatnonzero((log.grid_id == grid_id) & (log.fault == ""))
@@ -97,7 +97,7 @@ def tasks(normal: Normal) -> dict[str, Image]:
 
 
 def candidates() -> dict[str, dict[str, Any]]:
-    """Fields of what is trained, by name: sizes fixed over their range, which stand for RS, and drawn anew a batch, RD."""
+    """Fields of what is trained, by name: sizes fixed over their range, which stand for RS, and drawn for each batch, RD."""
     found: dict[str, dict[str, Any]] = {}
     for name in PATCHES:
         fixed = {f"{name} {area}": {"area": (area, area), "aspect": (1, 1), "dynamic": False} for area in AREAS}

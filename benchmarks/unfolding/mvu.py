@@ -71,7 +71,7 @@ def main(parts: Annotated[list[str] | None, typer.Argument()] = None, seed: int 
     }
     unknown = set(parts or []) - set(known)
     if unknown:
-        raise typer.BadParameter(f"The parts are {', '.join(known)}, however {', '.join(sorted(unknown))} was named.")
+        raise typer.BadParameter(f"The parts are {', '.join(known)}: {', '.join(sorted(unknown))} was named.")
     console, progress = Console(width=120), Console(stderr=True, width=120)
     n_missed, start = 0, time.perf_counter()
     for part in parts or known:

@@ -37,9 +37,9 @@ class Heatmaps:
         n = self.counts.shape[0]
         lengths = {len(self.banner_id), len(self.grid_id), len(self.n_products), len(self.domain), n}
         if len(lengths) != 1:
-            raise ContractError(f"Every array of Heatmaps has one entry a banner, however their lengths are {sorted(lengths)}.")
+            raise ContractError(f"Every array of Heatmaps has one entry a banner: their lengths are {sorted(lengths)}.")
         if self.counts.shape[1] != self.n_rows * self.n_cols:
-            raise ContractError(f"Counts need {self.n_rows * self.n_cols} columns, however they have {self.counts.shape[1]}.")
+            raise ContractError(f"Counts need {self.n_rows * self.n_cols} columns: they have {self.counts.shape[1]}.")
 
     def __len__(self) -> int:
         return int(self.counts.shape[0])
@@ -89,7 +89,7 @@ def concatenated(parts: list[Heatmaps]) -> Heatmaps:
 def pooling(n_rows: int, n_cols: int, size: int) -> csr_matrix:
     """(n_rows * n_cols, size * size) matrix of zeros and ones that adds fine cells into coarse ones."""
     if n_rows % size or n_cols % size:
-        raise ContractError(f"A coarser heatmap needs a size that divides {n_rows} and {n_cols}, however size={size}.")
+        raise ContractError(f"A coarser heatmap needs a size that divides {n_rows} and {n_cols}: size={size}.")
     rows, cols = np.divmod(np.arange(n_rows * n_cols), n_cols)
     coarse = (rows * size // n_rows) * size + cols * size // n_cols
     ones = np.ones(len(coarse), dtype=np.float32)

@@ -48,9 +48,9 @@ class Images:
 
     def __post_init__(self) -> None:
         if not N_ROWS <= self.side <= MAX_SIDE:
-            raise ContractError(f"An image has {N_ROWS} to {MAX_SIDE} pixels a side, however side={self.side}. Choose one of these.")
+            raise ContractError(f"An image has {N_ROWS} to {MAX_SIDE} pixels a side: side={self.side}. Choose one of these.")
         if len(self.mean) != len(self.std) or min(self.std) <= 0:
-            raise ContractError(f"Every channel has a mean and a std above 0, however they are {self.mean} and {self.std}.")
+            raise ContractError(f"Every channel has a mean and a std above 0, not {self.mean} and {self.std}.")
 
     @property
     def n_channels(self) -> int:
@@ -138,7 +138,7 @@ def bilinear(side: int) -> Image:
 
 
 def content_keys(counts: csr_matrix) -> NDArray[Any]:
-    """(n,) `S32`: 128-bit hexadecimal digest of each heatmap's cells and counts; equal heatmaps have equal keys, whoever owns them."""
+    """(n,) `S32`: 128-bit hexadecimal digest of each heatmap's cells and counts; equal heatmaps of different banners have equal keys."""
     tidy = csr_matrix(counts, dtype=np.float32, copy=True)
     tidy.sum_duplicates()
     tidy.eliminate_zeros()

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
+from scipy.special import logsumexp
 
 from core.arrays import Vector
 from core.banners.diagnosis import Diagnosis
 from core.banners.heatmaps import Heatmaps
 from core.banners.reference import Reference
-from core.banners.templates import template_of
+from core.banners.templates import Bank, make_bank, template_of
 
 GAIN = 3.0
 """Nats by which leaving out the days before must raise the evidence: noise alone would often drop a day."""
@@ -56,17 +57,37 @@ def onset(log_odds: Vector) -> int:
 
 
 def late_heatmaps(
-    heatmaps: Heatmaps, days: Days, flagged: NDArray[np.int64], diagnoses: list[Diagnosis], ids: NDArray[np.int64], reference: Reference
+    heatmaps: Heatmaps, days: Days, flagged: NDArray[np.int64], own: Reference, others: dict[int, Vector]
 ) -> tuple[NDArray[np.int64], Heatmaps]:
-    """Those of `flagged` whose fault began late, and their heatmaps from its first day on; `ids` (n,) each banner's reference."""
+    """Those of `flagged` whose fault began late, and their heatmaps from its first day on.
+
+    Every first day is tried with every template: a fault that is diluted by the days before can look like another, or like none.
+    `own`: references of the grid; `others`: references of other grids by reference id.
+    """
     late: list[int] = []
     counts: list[csr_matrix] = []
-    for i in flagged.tolist():
-        _, own = days.of(i)
-        start = onset(daily_log_odds(own, reference.p[ids[i]], diagnoses[i], reference))
-        if start:
-            late.append(i)
-            counts.append(csr_matrix(own[start:].sum(axis=0)))
-    rows = np.array(late, dtype=np.int64)
-    chosen = heatmaps.take(rows)
-    return rows, replace(chosen, counts=vstack(counts).tocsr().astype(np.float32)) if late else chosen
+    rows = own.group_rows(heatmaps.take(flagged))
+    for row in np.unique(rows).tolist():
+        members = flagged[rows == row]
+        cells = np.unique(heatmaps.counts[members].indices).astype(np.int64)
+        bank = make_bank(own.p[row], others, cells)
+        for i in members.tolist():
+            by_day = days.of(i)[1]
+            start = first_day(by_day[:, cells], bank)
+            if start:
+                late.append(i)
+                counts.append(csr_matrix(by_day[start:].sum(axis=0)))
+    chosen = heatmaps.take(np.array(late, dtype=np.int64))
+    return np.array(late, dtype=np.int64), replace(chosen, counts=vstack(counts).tocsr().astype(np.float32)) if late else chosen
+
+
+def first_day(by_day: csr_matrix, bank: Bank) -> int:
+    """Index of the day from which on the faults of a bank explain the counts (d, m) at the bank's cells best, together with those after.
+
+    The first day of all, unless leaving earlier days out is worth GAIN nats, and where no fault explains any end of the window.
+    """
+    to_the_end = np.cumsum((by_day @ bank.log_ratio)[::-1], axis=0, dtype=np.float64)[::-1]
+    families = [logsumexp(to_the_end[:, a:b], axis=1) - np.log(b - a) for a, b in bank.spans if b > a]
+    odds = logsumexp(np.stack(families), axis=0)
+    best = int(np.argmax(odds))
+    return best if odds[best] > 0 and odds[best] - odds[0] > GAIN else 0

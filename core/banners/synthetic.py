@@ -85,7 +85,7 @@ def _distance(a: Points, b: Points) -> float:
 
 
 def clipped(rng: np.random.Generator, layout: Layout, others: list[Layout], n: int) -> Points:
-    """Only the part on one side of a cut at 0.35 to 0.65 was drawn; no clicks beyond."""
+    """Only the part on one side of a line at 0.35 to 0.65 was drawn; no clicks beyond."""
     axis, low, cut = rng.integers(2), rng.random() < 0.5, rng.uniform(0.35, 0.65)
 
     def draw(m: int) -> Points:

@@ -93,7 +93,7 @@ def prepare() -> None:
 
 
 def template_of(reference: Matrix, fault: str, detail: Detail, other: Matrix | None = None) -> Matrix:
-    """(1600,) the template that `fault` and `detail` name, built anew. Raises ContractError for an unknown fault."""
+    """(1600,) the template that `fault` and `detail` name, built again. Raises ContractError for an unknown fault."""
     if fault in ("shifted", "scaled", "mirrored"):
         return _with_noise(_renormalised((affine.operator(detail) @ reference)[None]))[0]
     if fault in ("clipped", "missing_product"):
@@ -102,7 +102,7 @@ def template_of(reference: Matrix, fault: str, detail: Detail, other: Matrix | N
         return _with_noise(other[None])[0]
     if fault in ("hot_spot", "uniform", "edge", "close_corner"):
         return _with_noise(((1 - detail["share"]) * reference + detail["share"] * _source(fault, detail))[None])[0]
-    raise ContractError(f"A template needs one of {', '.join(FAMILIES)}, however fault={fault!r}. Score again with this version.")
+    raise ContractError(f"A template needs one of {', '.join(FAMILIES)}: fault={fault!r}. Score again with this version.")
 
 
 def _with_noise(p: Matrix) -> Matrix:

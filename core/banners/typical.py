@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from core.banners.heatmaps import Heatmaps, pooling
 
 TRIMMED = 0.15
-"""Largest share of a grid's banners left out of its reference: outliers among those least like it. Others stay in: left out in vain,
+"""Largest share of a grid's banners left out of its reference: outliers among those least like it. Others stay in: left out by mistake,
 they would stand against a reference that holds all others' clicks but not theirs, and look odd for that alone."""
 MIN_TRIMMED = 8
-"""Banners below which nobody can say which of them are the outliers."""
+"""Banners below which outliers among them cannot be told."""
 SPARSE = 0.8
 """Divergence falls about with this power of the click count."""
 FAR_OUT = 4.0

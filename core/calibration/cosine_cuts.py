@@ -1,4 +1,4 @@
-"""0-shot and 1-shot cuts of cosine distances: how far from its anchor a banner of a grid may lie when nobody labelled that grid.
+"""0-shot and 1-shot thresholds of cosine distances: how far from its anchor a banner of a grid without labels may lie.
 
 Arrays in, numbers out. A distance is 1 - cosine, 0..2; NaN stands for a banner that was left out, and counts for nothing.
 """
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.arrays import Vector
 
 LEAST = 30
-"""Banners of other grids that a 0-shot cut rests on at least: fewer have no tail to take a quantile of."""
+"""Banners of other grids that a 0-shot threshold rests on at least: fewer have no tail to take a quantile of."""
 
 
 class Cut(NamedTuple):
@@ -60,14 +60,14 @@ def one_shot_distance(features: NDArray[np.floating], known_ok: int) -> Vector:
 
 
 def pick_known_ok(known_ok: list[str], seed: int = 0) -> str | None:
-    """One of the banners known to be in order, drawn by `seed` whatever their order; None where there is none."""
+    """One of the banners known to be ok, drawn by `seed` whatever their order; None where there is none."""
     if not known_ok:
         return None
     return sorted(known_ok)[int(np.random.default_rng(seed).integers(len(known_ok)))]
 
 
 def quadrants(first: Vector, second: Vector, first_cut: float, second_cut: float) -> Quadrants:
-    """Splits banners by two distances (n,) and their cuts."""
+    """Splits banners by two distances (n,) and their thresholds."""
     out = ~(np.isfinite(first) & np.isfinite(second))
     a, b = first >= first_cut, second >= second_cut
     return Quadrants(~out & ~a & ~b, ~out & a & ~b, ~out & ~a & b, ~out & a & b, out)

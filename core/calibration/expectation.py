@@ -1,4 +1,4 @@
-"""What to expect of flags before anybody looked at them: precision, recall, F1 and how many banners are broken, with intervals.
+"""What to expect of flags before they are reviewed: precision, recall, F1 and how many banners are broken, with intervals.
 
 In: calibrated probabilities of the banners to be judged and of the labelled ones, these as predicted without their grid. The unknown is
 drawn DRAWS times: the scale of the probabilities from what the labels leave open of it, how far every grid lies from the others, and
@@ -18,7 +18,7 @@ DRAWS = 300
 SPREAD_BETWEEN_GRIDS = 0.5
 """Standard deviation, in log odds, by which a grid differs from what others foretell of it, where the labels do not show a larger one."""
 DOUBTFUL = 1e-4
-"""Banners less likely broken than this are taken to be in order in every world."""
+"""Banners less likely broken than this are taken to be ok in every world."""
 MAX_RANKS = 1000
 EXACT = 20_000
 """Banners that are drawn one by one; of the less suspicious ones after them, of very large runs, some are drawn for all."""

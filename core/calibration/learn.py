@@ -1,7 +1,7 @@
-"""0-shot, 1-shot and k-shot: from labels of some grids to probabilities, a cut and what to expect of it on others.
+"""0-shot, 1-shot and k-shot: from labels of some grids to probabilities, a threshold and what to expect of it on others.
 
 In: the banners of one run as `predictor.Inputs`, their grids, and labels of some. Out: a `Calibration`, whose `Rule` can be kept and
-applied to later runs. 0-shot: the target grids' own labels are not looked at. 1-shot: one banner known to be in order of each target grid
+applied to later runs. 0-shot: the target grids' own labels are not looked at. 1-shot: one ok banner of each target grid
 is. k-shot: k labelled banners of each, whatever they are, rather those of which the 0-shot rule is not sure: they say most.
 """
 
@@ -28,7 +28,7 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Rule:
-    """What a published version does: a predictor, its scale, a shift in log odds for grids with shots, and the cut."""
+    """What a published version does: a predictor, its scale, a shift in log odds for grids with shots, and the threshold."""
 
     learned: Learned
     scale: Scale
@@ -40,7 +40,7 @@ class Rule:
         missing = self.learned.names - set(inputs.names)
         if missing:
             raise InputError(
-                f"This version needs the detectors {', '.join(sorted(self.learned.names))}, however the run lacks "
+                f"This version needs the detectors {', '.join(sorted(self.learned.names))}: the run lacks "
                 f"{', '.join(sorted(missing))}. Score with them, or calibrate again."
             )
         shift = np.zeros(len(inputs))
@@ -96,16 +96,16 @@ class Calibration:
 
     @property
     def flagged(self) -> Mask:
-        """(t,) at or above the cut."""
+        """(t,) at or above the threshold."""
         return self.p >= self.rule.cut
 
     @property
     def expected(self) -> Expected:
-        """Of the flags at the cut."""
+        """Of the flags at the threshold."""
         return self.worlds.of_most_suspicious(int(self.flagged.sum()))
 
     def cut_by(self, method: str, value: float | None = None) -> "Calibration":
-        """The same predictor with another cut; errors as of `thresholds.find_cut`."""
+        """The same predictor with another threshold; errors as of `thresholds.find_cut`."""
         cut = find_cut(method, self.p, self.source_p, self.source.broken, value)
         return replace(self, rule=replace(self.rule, cut=cut))
 
@@ -122,7 +122,7 @@ def calibrate(
     value: float | None = None,
     seed: int = 0,
 ) -> Calibration:
-    """Learns from `labels`, takes `shots` of them from every grid of `targets`, and cuts by `method` of thresholds.METHODS.
+    """Learns from `labels`, takes `shots` of them from every grid of `targets`, and finds the threshold by `method` of thresholds.METHODS.
 
     grid_id, before: (n,) grid of every banner and whether it is flagged so far. Labels of target grids are the pool of shots and nothing
     else, except that with all labels on target grids there is no source, and the whole pool is learned from. Raises InputError
@@ -134,7 +134,7 @@ def calibrate(
     source = labels.take(~pool)
     chosen = _draw(labels.take(pool), targets, shots, seed, _doubt(inputs, source, labels.take(pool)) if shots > 1 else None)
     if not len(source.rows) + len(chosen.rows):
-        raise InputError("A cut is learned from labels, however none is on the source grids. Label some banners, or choose other grids.")
+        raise InputError("A threshold is learned from labels: none is on the source grids. Label some banners, or choose other grids.")
     known = Labels(*(np.concatenate([getattr(a, k) for a in (source, chosen)]) for k in ("rows", "broken", "grid_id")))
     learned = Learned.fit(inputs, known.rows, known.broken)
     base = source if len(source.rows) else known
@@ -159,7 +159,7 @@ def _doubt(inputs: Inputs, source: Labels, pool: Labels) -> Vector | None:
 
 
 def _draw(pool: Labels, targets: list[int], shots: int, seed: int, doubt: Vector | None) -> Labels:
-    """`shots` labelled banners of every target grid, fewer where it has fewer; a single one is one known to be in order.
+    """`shots` labelled banners of every target grid, fewer where it has fewer; a single one is an ok one.
 
     They are drawn in proportion to `doubt` (m,), or evenly.
     """
@@ -168,7 +168,7 @@ def _draw(pool: Labels, targets: list[int], shots: int, seed: int, doubt: Vector
         fits = np.flatnonzero((pool.grid_id == grid) & (~pool.broken if shots == 1 else True))
         if not len(fits):
             what = "a banner labelled ok" if shots == 1 else "labels"
-            raise InputError(f"{shots}-shot takes {what} of every target grid, however grid {grid} has none. Label some, or take 0 shots.")
+            raise InputError(f"{shots}-shot takes {what} of every target grid: grid {grid} has none. Label some, or take 0 shots.")
         rng = np.random.default_rng([seed, abs(grid)])
         weight = np.ones(len(fits)) if doubt is None else doubt[fits]
         picks.append(rng.choice(fits, min(shots, len(fits)), replace=False, p=weight / weight.sum()))

@@ -91,7 +91,7 @@ def _insert(cursor: duckdb.DuckDBPyConnection, sql: str, found: pa.Table, parame
 
 
 def _days(cursor: duckdb.DuckDBPyConnection, run_id: str) -> Days:
-    """Clicks by day of the newly flagged banners, coded 0, 1, … by their ids in order."""
+    """Clicks by day of the newly flagged banners, coded 0, 1, … by their sorted ids."""
     found = cursor.execute(
         f"""SELECT n.code, h.day, h.bins, h.counts FROM heatmap_day h, (FROM run_info WHERE run_id = $run_id) i,
               (SELECT banner_id, row_number() OVER (ORDER BY banner_id) - 1 AS code FROM result r JOIN fresh f USING (banner_id)

@@ -1,8 +1,8 @@
 """The combined predictor learned from labels: the probability that a banner is broken, from what the detectors say of it.
 
 It sees nothing but each detector's evidence, which is the normal quantile of the detector's own p-value, how likely the diagnosed family
-of faults is, and the click count: no grid, no layout, no domain. So what was learned on labelled grids holds on a grid that nobody
-labelled. Two predictors are averaged: one that sees everything, and one that does not see the templates, which know the kinds of fault
+of faults is, and the click count: no grid, no layout, no domain. So what was learned on labelled grids holds on a grid without
+labels. Two predictors are averaged: one that sees everything, and one that does not see the templates, which know the kinds of fault
 that were labelled better than those to come. Where labels are few the run's own verdict without labels decides: it counts as PSEUDO
 labels, spread over all its banners.
 **Source** ridge logistic regression (le Cessie and van Houwelingen 1992); soft pseudo-labels as in Nigam et al. 2000.

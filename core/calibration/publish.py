@@ -1,4 +1,4 @@
-"""From the labels in the store to a cut: seen before it is published, published with author and reason, rolled back.
+"""From the labels in the store to a threshold: seen before it is published, published with author and reason, rolled back.
 
 `prepare` changes nothing: it says what a version would do to the run on the screen. `publish` keeps the version and its verdict on that
 run in one transaction; `roll_back` brings an earlier version back as it was.
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core import logs
 from core.arrays import Mask
-from core.calibration import verdicts, versions
+from core.calibration import thresholds, verdicts, versions
 from core.calibration.learn import Calibration, Labels, calibrate
 from core.calibration.verdicts import Scored
 from core.errors import ChangedError, InputError
@@ -35,7 +35,7 @@ class Request:
 
 
 class Measured(NamedTuple):
-    """Flags against labels that the cut was not learned from: hits, false alarms and misses among n banners."""
+    """Flags against labels that the threshold was not learned from: hits, false alarms and misses among n banners."""
 
     hits: int
     false: int
@@ -51,7 +51,7 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class Preview:
-    """What a version would do to a run: `before` and `after` (n,) are flags in force and flags it would set, rows as in `scored`."""
+    """What a version would do to a run: `before` and `after` (n,) are the active flags and those it would set, rows as in `scored`."""
 
     request: Request
     scored: Scored
@@ -70,9 +70,16 @@ class Preview:
         return out & ~self.scored.held_back
 
     def cut_by(self, method: str, value: float | None = None) -> "Preview":
-        """The same with another cut, for a slider: nothing is learned again. Errors as of `thresholds.find_cut`."""
+        """The same with another threshold, for a slider: nothing is learned again. Errors as of `thresholds.find_cut`."""
         request = replace(self.request, method=method, value=value)
         return replace(self, request=request, calibration=self.calibration.cut_by(method, value))
+
+    def why_none(self) -> str | None:
+        """Why the threshold flags no banner, and the next step; None where it flags some."""
+        c = self.calibration
+        if np.isfinite(c.rule.cut):
+            return None
+        return thresholds.why_none(self.request.method, self.request.value, len(c.p), int((~c.source.broken).sum()))
 
     def flips(self) -> tuple[list[str], list[str]]:
         """Banners that would be flagged and are not, most suspicious first; and those that are and would not be, least suspicious first."""
@@ -85,7 +92,7 @@ class Preview:
         return grid_changes(self.scored.grid_id[target], self.before[target], self.after[target])
 
     def measured(self) -> dict[str, Measured]:
-        """`before` and `after` against the target grids' labels that the cut was not learned from; n is 0 where there are none."""
+        """`before` and `after` against the target grids' labels that the threshold was not learned from; n is 0 where there are none."""
         used = np.concatenate([self.calibration.source.rows, self.calibration.shots.rows])
         left = self.labels.take(~np.isin(self.labels.rows, used) & np.isin(self.labels.rows, self.calibration.target))
         return {name: _measured(left, flags[left.rows]) for name, flags in (("before", self.before), ("after", self.after))}
@@ -119,7 +126,7 @@ def prepare(store: Store, request: Request, run_id: str | None = None) -> Previe
 
 
 def active_number(store: Store) -> int:
-    """The number of the active version, 0 for the cut without labels."""
+    """The number of the active version, 0 for the threshold without labels."""
     now = versions.in_force(store)
     return int(now["number"]) if now else 0
 
@@ -135,9 +142,9 @@ def preview(scored: Scored, before: Mask, labels: Labels, request: Request) -> P
         usable = labels.take(kept | np.isin(labels.grid_id, targets) if request.shots else kept)
     if request.scope != "combined" and request.scope not in scored.inputs.detectors:
         names = ", ".join(["combined", *scored.inputs.detectors])
-        raise InputError(f"A version judges by one of {names}, however by {request.scope!r}. Choose one.")
+        raise InputError(f"A version judges by one of {names}, not by {request.scope!r}. Choose one.")
     if request.shots < 0:
-        raise InputError(f"Shots are 0 or more labelled banners of every target grid, however {request.shots}. Choose another number.")
+        raise InputError(f"Shots are 0 or more labelled banners of every target grid, not {request.shots}. Choose another number.")
     found = calibrate(
         verdicts.only(scored.inputs, request.scope),
         scored.grid_id,
@@ -153,7 +160,7 @@ def preview(scored: Scored, before: Mask, labels: Labels, request: Request) -> P
 
 
 def labels_of(store: Store, scored: Scored) -> Labels:
-    """What reviewers agree on, or somebody decided, of the run's banners; disputed and unsure ones are left out."""
+    """What reviewers agree on, or was decided, of the run's banners; disputed and unsure ones are left out."""
     known = {row["banner_id"]: row["label"] == "broken" for row in states(store) if row["label"] in ("broken", "ok")}
     rows = np.flatnonzero(np.isin(scored.banner_id.astype(str), np.array(list(known), dtype=str)))
     broken = np.array([known[b] for b in scored.banner_id[rows]], dtype=bool)
@@ -195,7 +202,7 @@ def publish(store: Store, seen: Preview, author: str, reason: str) -> int:
 
 
 def roll_back(store: Store, number: int, author: str, reason: str, *, active: int | None = None) -> None:
-    """Brings version `number` back into force, 0 for the cut without labels; the latest run is shown as it was under it.
+    """Makes version `number` active again, 0 for the threshold without labels; the latest run is shown as it was under it.
 
     `active`: the number that was shown as the active one; raises ChangedError where it no longer is.
     """
@@ -225,7 +232,7 @@ def _known_grids(asked: tuple[int, ...] | None, grids: list[int], which: str) ->
     unknown = sorted(set(asked or ()) - set(grids))
     if unknown:
         had = ", ".join(map(str, grids))
-        raise InputError(f"A {which} grid is one of the run's ({had}), however {unknown[0]} is not. Choose one of them.")
+        raise InputError(f"A {which} grid is one of the run's ({had}): {unknown[0]} is not. Choose one of them.")
     return sorted(asked) if asked else None
 
 

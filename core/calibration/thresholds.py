@@ -1,7 +1,7 @@
-"""Where to cut probabilities of being broken.
+"""Thresholds on probabilities of being broken.
 
 In: p (n,) calibrated probabilities of the banners to be judged; and of the labelled ones their probabilities as predicted by a model that
-did not see their grid, with what they are. Out: a cut, at or above which a banner is flagged.
+did not see their grid, with what they are. Out: a threshold, at or above which a banner is flagged.
 """
 
 from typing import Literal, NamedTuple
@@ -21,7 +21,7 @@ METHODS: dict[str, tuple[str, float | None, str]] = {
     "cost": ("least expected cost", 10.0, "misses that one false alarm is worth less than: 10 = a miss costs ten false alarms"),
     "youden": ("largest sensitivity + specificity on the labels (Youden 1950)", None, "no value"),
     "precision": ("most flags at an expected precision", 0.9, "the least precision, 0..1"),
-    "fpr": ("most flags at a share of flagged banners among those in order", 0.01, "the largest false-positive rate, 0..1"),
+    "fpr": ("most flags at a share of flagged banners among the ok ones", 0.01, "the largest false-positive rate, 0..1"),
     "fdr": ("Benjamini-Hochberg against the banners labelled ok", 0.1, "the largest share of false alarms among the flagged, 0..1"),
     "budget": ("the most suspicious banners", 100.0, "how many banners may be flagged"),
     "manual": ("a cut chosen by hand", 0.5, "the least chance of being broken that is flagged, 0..1"),
@@ -64,12 +64,12 @@ def scale_posterior(p: Vector, broken: Mask) -> tuple[Vector, NDArray[np.float64
 
 
 def find_cut(method: str, p: Vector, labelled_p: Vector, broken: Mask, value: float | None = None) -> float:
-    """The cut of a method on p (n,); +inf where nothing may be flagged. labelled_p, broken: (m,) as the module says.
+    """The threshold of a method on p (n,); +inf where nothing may be flagged. labelled_p, broken: (m,) as the module says.
 
     Raises InputError for an unknown method, a value out of its range, or labels that the method cannot work with.
     """
     if method not in METHODS:
-        raise InputError(f"A cut is found by one of {', '.join(METHODS)}, however by {method!r}. Choose one.")
+        raise InputError(f"A threshold is found by one of {', '.join(METHODS)}, not by {method!r}. Choose one.")
     value = float((METHODS[method][1] or 0) if value is None else value)
     _check(method, value, broken)
     order = np.sort(p)[::-1]
@@ -100,28 +100,28 @@ def why_none(method: str, value: float | None, n: int, n_ok: int) -> str:
             return (
                 f"{n_ok:,} labels ok cannot show {100 * value:.0f} % false alarms among {n:,} banners, unless {least:,.0f} or more "
                 f"are flagged "
-                f"together; for a single one it takes {enough:,.0f}. Label more banners ok, or cut by f1."
+                f"together; for a single one it takes {enough:,.0f}. Label more banners ok, or use f1."
             )
-        return f"No banner is more suspicious than the {n_ok:,} labelled ok by enough for {100 * value:.0f} % false alarms. Cut by f1."
+        return f"No banner is more suspicious than the {n_ok:,} labelled ok by enough for {100 * value:.0f} % false alarms. Use f1."
     if method == "fpr":
         return f"No banner is more suspicious than all but {100 * value:.0f} % of the {n_ok:,} labelled ok. Use a larger share, or f1."
     if method == "precision":
-        return f"No banners reach an expected precision of {100 * value:.0f} %. Choose a lower one, or cut by f1."
-    return "The most suspicious banners tie, and all of them are more than may be flagged. Choose a larger number, or cut by f1."
+        return f"No banners reach an expected precision of {100 * value:.0f} %. Choose a lower one, or use f1."
+    return "The most suspicious banners tie, and all of them are more than may be flagged. Choose a larger number, or use f1."
 
 
 def _check(method: str, value: float, broken: Mask) -> None:
     if method in ("precision", "fpr", "fdr", "manual") and not 0 < value < 1:
-        raise InputError(f"The value of {method} lies between 0 and 1, however it is {value}. Choose {METHODS[method][2]}.")
+        raise InputError(f"The value of {method} lies between 0 and 1, not {value}. Choose {METHODS[method][2]}.")
     if method in ("cost", "budget") and not value > 0:
-        raise InputError(f"The value of {method} is above 0, however it is {value}. Choose {METHODS[method][2]}.")
+        raise InputError(f"The value of {method} is above 0, not {value}. Choose {METHODS[method][2]}.")
     if method == "youden" and (not broken.any() or broken.all()):
         what = "broken" if broken.any() else "ok"
-        raise InputError(f"Youden's cut needs labels of both kinds, however all {len(broken)} say {what}. Label more, or cut by f1.")
+        raise InputError(f"Youden's threshold needs labels of both kinds: all {len(broken)} say {what}. Label more, or use f1.")
     needed = float(np.ceil(1 / value)) if method in ("fpr", "fdr") else 0.0
     if (~broken).sum() < needed:
         had = int((~broken).sum())
-        raise InputError(f"A {method} of {value:g} needs {needed:,.0f} banners labelled ok: there are {had}. Label more, or cut by f1.")
+        raise InputError(f"A {method} of {value:g} needs {needed:,.0f} banners labelled ok: there are {had}. Label more, or use f1.")
 
 
 def expected_f1(order: Vector) -> Vector:
@@ -146,7 +146,7 @@ def _youden(p: Vector, broken: Mask) -> float:
 
 
 def _budget(order: Vector, n: int) -> float:
-    """The cut that flags at most n: where the n-th ties with the next, the ties are left out."""
+    """The threshold that flags at most n: where the n-th ties with the next, the ties are left out."""
     if n >= len(order):
         return float(order[-1]) if len(order) else np.inf
     above = order[order > order[n]]

@@ -1,7 +1,7 @@
-"""What a threshold version says of a run: every banner's chance to be broken and flag, judged again from the run's own scores.
+"""What a threshold version says of a run: every banner's probability of being broken and flag, judged again from the run's own scores.
 
 The run keeps its results as they were. A verdict's rows stand beside them in the same tables under an id of their own, which pages take
-for the run's; it is a few rows a banner, and whoever shows another verdict shows it whole.
+for the run's; it is a few rows a banner, and another verdict is shown as a whole.
 """
 
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ def only(inputs: Inputs, scope: str) -> Inputs:
 
 
 def judge(scored: Scored, rules: list[dict[str, Any]]) -> Judged:
-    """Applies versions as `versions.chain` gives them: each judges its own grids anew, the others stay as those before it say."""
+    """Applies versions as `versions.chain` gives them: each judges its own grids again, the others stay as those before it say."""
     p_broken, flagged = scored.inputs.p_broken.copy(), scored.flagged.copy()
     for version in rules:
         rule = Rule.from_json(version["rule"])
@@ -129,7 +129,7 @@ def show(cursor: duckdb.DuckDBPyConnection, run_id: str, version_id: str | None)
 
 
 def show_in_force(cursor: duckdb.DuckDBPyConnection, run_id: str) -> Shown | None:
-    """Judges a run that has just finished by the version in force, as `show` does; None where that is the cut without labels."""
+    """Judges a run that has just finished by the active version, as `show` does; None where that is the threshold without labels."""
     version_id = in_force_id(cursor)
     if version_id is None:
         return None

@@ -1,6 +1,6 @@
 """Threshold versions: published with author and reason, kept for ever, rolled back by an event. What each says of a run is a verdict.
 
-The first cut of all, by Benjamini-Hochberg without labels, has no row and stands as None.
+The first threshold of all, by Benjamini-Hochberg without labels, has no row and stands as None.
 """
 
 import json
@@ -21,7 +21,8 @@ COLUMNS = """version_id::VARCHAR AS version_id, number, made_at, author, reason,
 
 
 def history(store: Store, limit: int = 100) -> list[Row]:
-    """What came into force when, newest first: happened_at, op, author, reason, number and version_id (None: the cut without labels)."""
+    """Which version became active when, newest first: happened_at, op, author, reason, number and version_id (None: the threshold
+    without labels)."""
     return store.rows(
         """SELECT e.happened_at, e.op, e.author, e.reason, v.number, e.version_id::VARCHAR AS version_id
            FROM threshold_event e LEFT JOIN threshold_version v USING (version_id) ORDER BY e.event_id DESC LIMIT ?""",
@@ -36,7 +37,7 @@ def versions(store: Store) -> list[Row]:
 
 
 def in_force(store: Store) -> Row | None:
-    """The version in force with when it came into force (`since`); None for the cut without labels."""
+    """The active version with when it became active (`since`); None for the threshold without labels."""
     newest = store.rows(LATEST)
     if not newest or newest[0]["version_id"] is None:  # asked first: a lake is slow to say of a wide table that it holds nothing
         return None
@@ -53,14 +54,15 @@ def chain(cursor: duckdb.DuckDBPyConnection, version_id: str | None) -> list[Row
     while version_id is not None:
         row = _one(cursor, f"SELECT {COLUMNS}, rule::VARCHAR AS rule FROM threshold_version WHERE version_id = ?", [version_id])
         if row is None:
-            raise InputError(f"A version is one that was published, however {version_id!r} was not. Reload the page.")
+            raise InputError(f"A version is one that was published: {version_id!r} was not. Reload the page.")
         found.insert(0, row | {"rule": json.loads(row["rule"])})
         version_id = row["base_id"] if row["target_grids"] is not None else None
     return found
 
 
 def check_active(cursor: duckdb.DuckDBPyConnection, seen: int, me: str = "") -> None:
-    """Raises ChangedError where another version than number `seen` (0: the cut without labels) is active by now, with who made it so."""
+    """Raises ChangedError where another version than number `seen` (0: the threshold without labels) is active by now, with who made it
+    so."""
     sql = """SELECT coalesce(v.number, 0) AS number, e.version_id::VARCHAR AS version_id, e.happened_at, e.op, e.author, e.reason
              FROM threshold_event e LEFT JOIN threshold_version v USING (version_id) ORDER BY e.event_id DESC LIMIT 1"""
     now = _one(cursor, sql)
@@ -78,20 +80,18 @@ def check_active(cursor: duckdb.DuckDBPyConnection, seen: int, me: str = "") -> 
 
 
 def in_force_id(cursor: duckdb.DuckDBPyConnection) -> str | None:
-    """Id of the version in force, seen from a transaction."""
+    """Id of the active version, seen from a transaction."""
     row = _one(cursor, f"SELECT version_id::VARCHAR AS version_id FROM ({LATEST})")
     return row["version_id"] if row else None
 
 
 def by_number(store: Store, number: int) -> str | None:
-    """Id of version `number`; None for 0, the cut without labels. Raises InputError where there is no such version."""
+    """Id of version `number`; None for 0, the threshold without labels. Raises InputError where there is no such version."""
     if number == 0:
         return None
     found = store.rows("SELECT version_id::VARCHAR AS id FROM threshold_version WHERE number = ?", [number])
     if not found:
-        raise InputError(
-            f"A version has a number from the history, however there is no version {number}. `calibrate --history` lists them."
-        )
+        raise InputError(f"A version has a number from the history: there is no version {number}. `versions list` shows them.")
     return str(found[0]["id"])
 
 
@@ -119,9 +119,9 @@ def write_event(cursor: duckdb.DuckDBPyConnection, op: str, version_id: str | No
 
 def _signed(author: str, reason: str) -> None:
     if not author.strip():
-        raise InputError("A version carries its author's name, however yours is empty. Write it at the foot of the sidebar.")
+        raise InputError("A version carries its author's name: yours is empty. Write it at the foot of the sidebar.")
     if not reason.strip():
-        raise InputError("A version carries a reason, however it is empty. Say in a few words why the cut changes.")
+        raise InputError("Please give a reason: say in a few words why the threshold changes.")
 
 
 def _one(cursor: duckdb.DuckDBPyConnection, sql: str, parameters: list[Any] | None = None) -> Row | None:

@@ -1,4 +1,4 @@
-"""The verbs `calibrate` and `versions`: a cut learned from labels, before and after, and the history of what came into force."""
+"""The verbs `calibrate` and `versions`: a threshold learned from labels, before and after, and the history of active versions."""
 
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -9,10 +9,10 @@ from core.cli import console
 from core.cli.app import app
 from core.cli.console import MOST_NUMBER, MOST_SEED, JsonOption, RunOption, StoreOption, existing_store
 
-GridsOption = Annotated[list[str] | None, typer.Option(metavar="GRID_ID", help="Grids, parted by commas; repeatable. (default: all)")]
+GridsOption = Annotated[list[str] | None, typer.Option(metavar="GRID_ID", help="Grids, separated by commas; repeatable. (default: all)")]
 ActiveOption = Annotated[
     int | None,
-    typer.Option("--instead-of", min=0, metavar="NUMBER", help="Only while this version is active; 0 is the cut without labels."),
+    typer.Option("--instead-of", min=0, metavar="NUMBER", help="Only while this version is active; 0 is the threshold without labels."),
 ]
 AuthorOption = Annotated[str | None, typer.Option(help="Your name. (default: your login)")]
 REASON = "Why, in a few words; a version carries it for ever."
@@ -28,9 +28,7 @@ def versions_main() -> None:
 
 @app.command()
 def calibrate(
-    shots: Annotated[
-        int, typer.Option(min=0, max=MOST_NUMBER, help="Labelled banners taken of every target grid; 1 is one known to be in order.")
-    ] = 0,
+    shots: Annotated[int, typer.Option(min=0, max=MOST_NUMBER, help="Labelled banners used of each target grid; 1 is one ok banner.")] = 0,
     source_grids: GridsOption = None,
     target_grids: GridsOption = None,
     scope: Annotated[str, typer.Option(help="combined, or the one detector to judge by.")] = "combined",
@@ -40,7 +38,7 @@ def calibrate(
     ] = "f1",
     value: Annotated[float | None, typer.Option(help="What the method asks for. (default: 10, .9, .01, .1, 100, .5)")] = None,
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Another seed, other shots.")] = 0,
-    publish: Annotated[bool, typer.Option("--publish", help="Put it into force as a version.")] = False,
+    publish: Annotated[bool, typer.Option("--publish", help="Make it the active version.")] = False,
     reason: Annotated[str, typer.Option(help=REASON)] = "",
     author: AuthorOption = None,
     instead_of: ActiveOption = None,
@@ -48,7 +46,8 @@ def calibrate(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn a cut from the labels of source grids for target grids, and say what it changes; --publish puts it into force."""
+    """Learn a threshold from the labels of source grids for target grids, and show what it changes; --publish makes it the active
+    version."""
     from core.calibration import publish as calibrating
     from core.settings import login_name
 
@@ -67,15 +66,12 @@ def _found(seen: Any, number: int | None) -> dict[str, Any]:
     """All that was found, in plain types."""
     import numpy as np  # here, so that other verbs start without it
 
-    from core.calibration.thresholds import why_none
-
     c = seen.calibration
     added, dropped = seen.flips()
 
     def plain(expected: Any) -> dict[str, Any]:
         return {key: part._asdict() if hasattr(part, "_asdict") else part for key, part in expected._asdict().items()}
 
-    n_ok = int((~c.source.broken).sum())
     measured = {name: {**m._asdict(), "f1": m.f1} for name, m in seen.measured().items()}
     return {
         "version": number,
@@ -84,7 +80,7 @@ def _found(seen: Any, number: int | None) -> dict[str, Any]:
         "n_labels": int((~np.isin(c.source.rows, c.shots.rows)).sum()),
         "n_shots": len(c.shots.rows),
         "cut": c.rule.cut if np.isfinite(c.rule.cut) else None,
-        "note": None if np.isfinite(c.rule.cut) else why_none(seen.request.method, seen.request.value, len(c.p), n_ok),
+        "note": seen.why_none(),
         "expected": {"before": plain(c.worlds.of_before()), "after": plain(c.expected)},
         "measured": measured,
         "by_grid": seen.by_grid(),
@@ -98,7 +94,7 @@ def _show(found: dict[str, Any]) -> None:
     parts = [f"{found[key]:,} {word}" for key, word in (("n_labels", "labels"), ("n_shots", "shots")) if found[key]]
     learned = " and ".join(parts)
     cut = "which flags no banner" if found["cut"] is None else f"at a chance of {found['cut']:.3f}"
-    title = f"{request.shots}-shot from {learned}, cut by {request.method} {cut}"
+    title = f"{request.shots}-shot from {learned}, threshold by {request.method} {cut}"
     names = ["grid_id", "n", "before", "after", "added", "dropped"]
     rows = [[str(row["grid_id"]), *(row[key] for key in names[1:])] for row in found["by_grid"]]
     rows.append(["all", *(sum(row[key] for row in found["by_grid"]) for key in names[1:])])
@@ -136,15 +132,15 @@ def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
         console.show_json({"versions": made, "history": events})
         return
     rows = [[f"v{v['number']}", v["scope"], v["shots"], v["method"], v["n_labels"], v["author"], v["reason"]] for v in made]
-    console.show_table("Versions", ["version", "scope", "shots", "cut by", "labels", "author", "reason"], rows)
+    console.show_table("Versions", ["version", "scope", "shots", "threshold by", "labels", "author", "reason"], rows)
     rows = [[str(e["happened_at"])[:19], e["op"], f"v{e['number'] or 0}", e["author"], e["reason"]] for e in events]
-    console.show_table("In force since (UTC); v0 is the cut without labels", ["when", "by", "version", "author", "reason"], rows)
+    console.show_table("Active since (UTC); v0 is the threshold without labels", ["when", "by", "version", "author", "reason"], rows)
 
 
 @versions_app.command("rollback")
 def rollback(
     number: Annotated[
-        int, typer.Argument(min=0, max=MOST_NUMBER, metavar="NUMBER", help="The version to go back to; 0 is the cut without labels.")
+        int, typer.Argument(min=0, max=MOST_NUMBER, metavar="NUMBER", help="The version to go back to; 0 is the threshold without labels.")
     ],
     reason: Annotated[str, typer.Option(help=REASON)] = "",
     author: AuthorOption = None,
@@ -152,7 +148,7 @@ def rollback(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring an earlier version back into force, with its flags as they were."""
+    """Make an earlier version active again, with its flags as they were."""
     from core.calibration.publish import roll_back
     from core.settings import login_name
 
@@ -161,4 +157,4 @@ def rollback(
     if as_json:
         console.show_json({"version": number})
     else:
-        console.out.print(f"v{number} is in force again.")
+        console.out.print(f"v{number} is active again.")

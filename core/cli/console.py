@@ -56,7 +56,7 @@ def existing_store(where: str | None) -> Store:
 
 
 def grid_ids(given: list[str] | None) -> list[int] | None:
-    """Grid ids from options that may each hold several, parted by commas; None for none. Raises InputError for what is no number."""
+    """Grid ids from options that may each hold several, separated by commas; None for none. Raises InputError for what is no number."""
     texts = [text.strip() for part in given or [] for text in part.split(",") if text.strip()]
     for text in texts:
         if not re.fullmatch(r"-?[0-9]{1,40}", text):
@@ -117,6 +117,6 @@ def _line_now_and_then() -> Display:
         nonlocal said_at
         if time.monotonic() - said_at >= PAUSE_S:
             said_at = time.monotonic()
-            err.print(f"{done:4.0%} {what}")
+            err.print(f"{100 * done:3.0f} % {what}")
 
     return report

@@ -64,7 +64,7 @@ def _refuse_used(path: Path) -> None:
         with Store(path) as store:
             n_banners = store.rows("SELECT count(*) AS n FROM banner")[0]["n"]
         if n_banners:
-            raise InputError(f"A demo starts from nothing, however {path} holds {n_banners:,} banners. Name another file with --store.")
+            raise InputError(f"A demo starts from nothing: {path} holds {n_banners:,} banners. Name another file with --store.")
 
 
 @app.command()

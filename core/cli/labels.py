@@ -24,6 +24,9 @@ def labels_main() -> None:
 @labels_app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV, CSV.gz or Parquet with banner_id, label, reviewer, labelled_at.")],
+    add_readings: Annotated[
+        bool, typer.Option("--add-readings", help="Take labels in, too, that differ from those of other reviewers; both stand.")
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -31,12 +34,15 @@ def import_(
     from core.review.label_files import import_labels
 
     with existing_store(store) as opened:
-        result = import_labels(opened, file)
+        result = import_labels(opened, file, add_readings=add_readings)
     if as_json:
         console.show_json(result.to_dict())
         return
     rows = [["added", result.added], ["known before", result.known], *([f"rejected: {r}", n] for r, n in result.reasons.items())]
     console.show_table(f"{result.n_rows:,} rows of {file}", ["rows", "number"], rows)
+    if result.readings:
+        others = [[r.about, r.author, str(r.happened_at)[:19]] for r in result.readings[:MAX_SHOWN]]
+        console.show_table(_title("Labelled otherwise by others", len(result.readings)), ["banner_id", "reviewer", "when (UTC)"], others)
     if result.rejected:
         shown = [[reject.line, reject.reason, reject.value, reject.raw] for reject in result.rejected[:MAX_SHOWN]]
         console.show_table(_title("Rejected", len(result.rejected)), ["line", "reason", "value", "row"], shown)

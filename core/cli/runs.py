@@ -13,9 +13,9 @@ from core.cli.console import JsonOption, RunOption, StoreOption, existing_store,
 
 @app.command()
 def score(
-    detectors: Annotated[str | None, typer.Option(help="Names, parted by commas. (default: the default run's)")] = None,
+    detectors: Annotated[str | None, typer.Option(help="Names, separated by commas. (default: the default run's)")] = None,
     grid: Annotated[
-        list[str] | None, typer.Option(metavar="GRID_ID", help="A grid_id, or several parted by commas; repeatable. (default: all)")
+        list[str] | None, typer.Option(metavar="GRID_ID", help="A grid_id, or several separated by commas; repeatable. (default: all)")
     ] = None,
     first_day: Annotated[
         datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day. (default: the log's)")
@@ -79,7 +79,7 @@ def evaluate(
     for grid_id, metrics in found["by_grid"].items():
         _show_metrics(f"Grid {grid_id}", metrics)
     if found["fault_accuracy"] is not None:
-        console.out.print(f"The diagnosis names the right fault in {found['fault_accuracy']:.1%} of the broken banners.")
+        console.out.print(f"The diagnosis names the right fault in {100 * found['fault_accuracy']:.1f} % of the broken banners.")
 
 
 @export_app.command("scores")

@@ -54,7 +54,7 @@ def ready(use: str | None) -> None:
     names = [c.name for c in contenders(RATIO)]
     if use is not None and use not in (*names, *SELECTORS):
         raise InputError(
-            f"Runs take a candidate or what a selector takes, however --use was {use!r}. "
+            f"Runs take a candidate or what a selector takes: --use was {use!r}. "
             f'Write for example --use dsv or --use "{PATCHES[0].name}"; there are {", ".join([*SELECTORS, *names])}.'
         )
 

@@ -49,7 +49,7 @@ def prune(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let bins of old days go, and compact the store. What runs found in them stays, with its evidence."""
+    """Delete bins of old days, and compact the store. What runs found in them stays, with its evidence."""
     from core.store.days import future_words
     from core.store.prune import prune as let_go
 

@@ -57,7 +57,7 @@ def train(
 
 
 def without_store(request: "TrainRequest", url: "StoreUrl", progress: Display) -> tuple[Path, dict[str, Any]]:
-    """Trains in this process what needs no store: nobody else has one open here whose checkpoint could be written twice."""
+    """Trains in this process what needs no store: no other process shares its checkpoint."""
     from core.features.networks.weight_files import weights_folder
     from core.models.training.train import train as train_network
 

@@ -73,7 +73,7 @@ def _batch(keys: np.ndarray, counts: np.ndarray | None, banner_ids: pa.Array) ->
     begin = np.concatenate([[0], np.flatnonzero(heatmap[1:] != heatmap[:-1]) + 1])  # (rows,) where each heatmap's cells begin
     clicks = np.add.reduceat(n, begin)
     if clicks.max() >= 2**32:
-        raise InputError(f"A banner has fewer than 2**32 clicks a day, however counts add up to {clicks.max()}. Check the count column.")
+        raise InputError(f"A banner has fewer than 2**32 clicks a day: counts add up to {clicks.max()}. Check the count column.")
     offsets = pa.array(np.append(begin, len(cells)).astype(np.int32))
     return pa.record_batch(
         [

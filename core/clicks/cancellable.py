@@ -42,9 +42,9 @@ class Work:
             self.progress(value)
 
     def check(self) -> None:
-        """Raises IngestCancelledError where somebody asked for it."""
+        """Raises IngestCancelledError after a cancellation."""
         if self.cancel.is_set():
-            raise IngestCancelledError("An ingest runs to its end, however this one was cancelled. Nothing of the file in work was kept.")
+            raise IngestCancelledError("This ingest was cancelled. No row of the file that was being read is kept.")
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of one statement."""

@@ -23,6 +23,7 @@ NO_TIME = "time outside 1971..2099"
 FUTURE = "time in the future"
 OTHER_BANNER = "banner_id belongs to another grid_id, n_products or domain"
 DUPLICATE = "duplicate click_id"
+CUT_OFF = "last line cut off"
 
 _IN_TIME = f"m_clicked_at BETWEEN epoch_us(DATE '{FIRST_DAY}') AND epoch_us(TIMESTAMP '{LAST_DAY} 23:59:59.999999')"
 _SIZE = "BETWEEN 1e-9 AND 1e9"

@@ -73,7 +73,7 @@ def match(names: Sequence[str], mapping: Mapping[str, str] | None = None) -> Mat
     missing = [ours for ours in needed if ours not in fields]
     if missing:
         raise InputError(
-            f"A click log needs the columns {', '.join(needed)}; however {', '.join(missing)} cannot be found among "
+            f"A click log needs the columns {', '.join(needed)}: {', '.join(missing)} cannot be found among "
             f"{_shown(names)}. Name them with a mapping, ours=theirs: {missing[0]}=THEIR_COLUMN."
         )
     kept = {ours: fields[ours] for ours in ["banner_id", *needed, "clicked_at", "click_id"] if ours in fields}
@@ -94,21 +94,21 @@ def matched_before(names: Sequence[str], found: Match) -> list[Match]:
 def _check_mapping(names: Sequence[str], given: dict[str, str]) -> None:
     unknown = [ours for ours in given if ours not in ALIASES]
     if unknown:
-        raise InputError(f"A mapping names our columns on its left, however {unknown[0]!r} is none. Ours are {', '.join(ALIASES)}.")
+        raise InputError(f"A mapping names our columns on its left: {unknown[0]!r} is none. Ours are {', '.join(ALIASES)}.")
     absent = [theirs for theirs in given.values() if theirs not in names]
     if absent:
-        raise InputError(f"A mapping names a column of the log on its right, however {absent[0]!r} is not among {_shown(names)}.")
+        raise InputError(f"A mapping names a column of the log on its right: {absent[0]!r} is not among {_shown(names)}.")
 
 
 def _check_once(names: Sequence[str], fields: dict[str, str]) -> None:
     for ours, theirs in fields.items():
         if list(names).count(theirs) > 1:
-            raise InputError(f"A column has a name of its own, however {theirs!r} ({ours}) stands twice in {_shown(names)}. Rename one.")
+            raise InputError(f"A column has a name of its own: {theirs!r} ({ours}) stands twice in {_shown(names)}. Rename one.")
     used = list(fields.values())
     for theirs in used:
         if used.count(theirs) > 1:
             both = " and ".join(ours for ours, name in fields.items() if name == theirs)
-            raise InputError(f"A column holds one field, however {theirs!r} would be {both}. Name another column with a mapping.")
+            raise InputError(f"A column holds one field: {theirs!r} would be {both}. Name another column with a mapping.")
 
 
 def _find(ours: str, names: Sequence[str], given: dict[str, str]) -> str | None:

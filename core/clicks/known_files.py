@@ -48,7 +48,7 @@ class KnownFile:
         return self.path or place_of(Path(self.source))
 
     def holds(self, digest: str | None) -> bool:
-        """Whether its bytes have this hash, however its columns were read."""
+        """Whether its bytes have this hash, under any mapping."""
         if self.text_hash is not None or digest is None:
             return self.text_hash == digest
         fields = json.loads(self.mapping or "{}")

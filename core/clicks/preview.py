@@ -145,7 +145,7 @@ def _cut_text(path: Path, folder: Path) -> tuple[Path, bool]:
 def _format(source: Source, path: Path) -> str:
     words = {"csv": "CSV", "jsonl": "JSON Lines", "parquet": "Parquet"}[source.kind]
     if source.kind == "csv" and source.delimiter != ",":
-        words += " parted by " + {"\t": "tabs", ";": "semicolons", "|": "bars"}[source.delimiter]
+        words += " separated by " + {"\t": "tabs", ";": "semicolons", "|": "bars"}[source.delimiter]
     if source.encoding == "utf-16":
         words += ", UTF-16"
     return words + (", gzip" if form(path)[1] else "")

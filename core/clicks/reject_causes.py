@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.clicks import ALIASES, Judge, Match, Source, Work, match, place_causes, time_causes
-from core.clicks.checks import DUPLICATE, FUTURE, NO_TIME, OTHER_BANNER, quoted
+from core.clicks.checks import CUT_OFF, DUPLICATE, FUTURE, NO_TIME, OTHER_BANNER, quoted
 from core.clicks.columns import PLACE
 from core.clicks.ingest_results import FailedFile, FileError
+from core.clicks.source import UNFINISHED
 from core.clicks.time_causes import fits
 from core.clicks.uploads import name_of, recorded
 from core.errors import InputError
@@ -54,9 +55,11 @@ def matched(source: Source, mapping: Mapping[str, str] | None) -> Match:
 def _header_cause(source: Source) -> str | None:
     if source.kind != "csv":
         return None
+    if source.n_lines == 1 and not source.ended:
+        return f"the only line is cut off. {UNFINISHED}"
     if len(source.names) == 1:
         found = next((words for mark, words in OTHERS.items() if source.names[0].count(mark) >= 3), None)
-        return found and f"the columns are parted by {found}. Part them by {', '.join(DELIMITERS.values())}."
+        return found and f"the columns are separated by {found}. Separate them by {', '.join(DELIMITERS.values())}."
     numbers = sum(re.fullmatch(r"[+-]?\d+([.,]\d+)?([- T:].*)?", name) is not None for name in source.names)
     if numbers >= 3:
         return f"the header is missing: the first line is a row ({', '.join(source.names)[:120]}). Put the columns' names above it."
@@ -92,7 +95,7 @@ def _next_step(judge: Judge) -> str:
 def refusal(work: Work, judge: Judge) -> str | None:
     """Why a judged log is not taken in, without its name; None where it is."""
     if judge.n_rows == 0:
-        return "holds no row besides its header. Export it again."
+        return "holds no row after its header. Export it again."
     n_rejected = sum(judge.rejected.values())
     n_known = n_counted_before(work, judge)
     if judge.n_accepted and n_rejected - n_known <= judge.n_rows / 2:
@@ -137,6 +140,8 @@ def _cause_of(rejects: Rejects) -> str | None:
         return time_causes.cause(rejects.values) or _ahead(rejects)
     if rejects.reason in ("time unreadable", NO_TIME):
         return time_causes.cause(rejects.values)
+    if rejects.reason == CUT_OFF:
+        return f"the last line is cut off. {UNFINISHED}"
     if rejects.reason == "coordinate not a number":
         return place_causes.texts(rejects.values)
     if rejects.reason == "coordinate empty":
@@ -198,7 +203,7 @@ def _too_few(rejects: Rejects) -> str | None:
     n = len(source.names) - 1
     for mark, words in DELIMITERS.items():
         if mark != source.delimiter and n and fits(rejects.raws, lambda raw, m=mark: raw.count(m) == n):  # type: ignore[misc]
-            return f"the rows are parted by {words}, the header by {DELIMITERS[source.delimiter]}. Use one of the two."
+            return f"the rows are separated by {words}, the header by {DELIMITERS[source.delimiter]}. Use one of the two."
     return _off_by(rejects)
 
 

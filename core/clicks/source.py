@@ -35,6 +35,8 @@ Seen = Callable[[bytes], None]
 MAX_LINE = 65_536
 """Bytes of the longest line that is read; a longer one is rejected."""
 
+UNFINISHED = "The file may still be being written, or was copied in part: ingest it once it is finished."
+
 CHUNK = 1 << 20
 SUFFIXES: dict[str, Kind] = {
     ".csv": "csv",
@@ -55,7 +57,7 @@ _GZIP_RATIO = 5
 
 @dataclass(frozen=True)
 class Source:
-    """A click log. `types` are DuckDB's (Parquet only); `n_lines` counts physical lines of a text file."""
+    """A click log. `types` are DuckDB's (Parquet only); `n_lines` counts physical lines of a text file, `ended`: its last one is whole."""
 
     path: Path
     kind: Kind
@@ -68,6 +70,7 @@ class Source:
     n_lines: int = 0
     quoted: bool = False
     plain: bool = True
+    ended: bool = True
 
 
 def find_files(paths: list[Path]) -> list[Path]:
@@ -77,14 +80,14 @@ def find_files(paths: list[Path]) -> list[Path]:
         if path.is_dir():
             inside = [p for p in sorted(path.rglob("*")) if p.is_file() and form(p)[0] and not _hidden(p.relative_to(path))]
             if not inside:
-                raise InputError(f"A folder holds click logs ({', '.join(SUFFIXES)}, also .gz), however {path} holds none.")
+                raise InputError(f"A folder holds click logs ({', '.join(SUFFIXES)}, also .gz): {path} holds none.")
             files += inside
         elif path.exists():
             files.append(path)
         else:
-            raise InputError(f"A click log is a file or a folder, however {path} does not exist. Check the path.")
+            raise InputError(f"A click log is a file or a folder: {path} does not exist. Check the path.")
     if not files:
-        raise InputError("Ingesting needs at least one click log, however none was named. Name a file or a folder.")
+        raise InputError("Ingesting needs at least one click log: none was named. Name a file or a folder.")
     return list(dict.fromkeys(files))
 
 
@@ -95,7 +98,7 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, tick: Tick = lambda 
     """
     kind, packed = form(path)
     if kind is None:
-        raise InputError(f"A click log ends in {', '.join(SUFFIXES)}, also with .gz; however {path.name} does not. Rename it.")
+        raise InputError(f"A click log ends in {', '.join(SUFFIXES)}, also with .gz: {path.name} does not. Rename it.")
     with undamaged(path):
         n_bytes = path.stat().st_size
         if n_bytes == 0:
@@ -113,8 +116,10 @@ def undamaged(path: Path) -> Iterator[None]:
     """Turns what goes wrong while a file's bytes are read into an InputError."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path.name} should be whole gzip data, however it is damaged: {error}. Copy it again.") from error
+    except EOFError as error:
+        raise InputError(f"{path.name} is cut off: its gzip data have no end. {UNFINISHED}") from error
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path.name} should be whole gzip data and is damaged: {error}. Copy it again.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}. Check its rights.") from error
 
@@ -151,7 +156,7 @@ def split_header(line: str, delimiter: str) -> list[str]:
     try:
         return [name.strip() for name in next(csv.reader([line], delimiter=delimiter, strict=True), [])]
     except csv.Error as error:
-        raise InputError(f"The first line of a CSV names its columns, however it cannot be read ({error}): {line[:200]!r}.") from error
+        raise InputError(f"The first line of a CSV names its columns: it cannot be read ({error}): {line[:200]!r}.") from error
 
 
 def form(path: Path) -> tuple[Kind | None, bool]:
@@ -172,8 +177,18 @@ def _open_parquet(con: duckdb.DuckDBPyConnection, source: Source) -> Source:
     try:
         columns = con.execute("DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = false)", [literal(source.path)]).fetchall()
     except duckdb.Error as error:
-        raise InputError(f"{source.path.name} should be Parquet, however DuckDB cannot open it: {str(error).splitlines()[0]}") from error
+        if _cut_parquet(source.path):
+            raise InputError(f"{source.path.name} is cut off: it begins as Parquet and has no end. {UNFINISHED}") from error
+        raise InputError(f"{source.path.name} should be Parquet: DuckDB cannot open it: {str(error).splitlines()[0]}") from error
     return replace(source, names=tuple(c[0] for c in columns), types=tuple(c[1] for c in columns))
+
+
+def _cut_parquet(path: Path) -> bool:
+    """Parquet begins and ends with the same four bytes; the last ones are written last."""
+    with undamaged(path), path.open("rb") as file:
+        begins = file.read(4) == b"PAR1"
+        file.seek(-min(4, path.stat().st_size), 2)
+        return begins and file.read() != b"PAR1"
 
 
 def literal(path: Path) -> str:
@@ -187,10 +202,10 @@ def _open_text(source: Source, tick: Tick, seen: Seen) -> Source:
     encoding = _encoding(head)
     lines = [line for line in re.split(r"\r\n|\n|\r", head.decode(encoding, "replace")) if line.strip()]
     if not lines:
-        raise InputError(f"A click log has rows, however {source.path.name} holds none. Export it again.")
+        raise InputError(f"A click log has rows: {source.path.name} holds none. Export it again.")
     if "\x00" in lines[0] or "\ufffd" in lines[0] or len(lines[0]) > MAX_LINE:
         raise InputError(
-            f"A click log begins with a line of UTF-8 text, however {source.path.name} begins with {head[:40]!r}. Export it as UTF-8 text."
+            f"A click log begins with a line of UTF-8 text: {source.path.name} begins with {head[:40]!r}. Export it as UTF-8 text."
         )
     source = replace(source, encoding=encoding)
     if source.kind == "csv":
@@ -210,7 +225,7 @@ def _encoding(head: bytes) -> str:
 def _keys(lines: list[str], name: str) -> list[str]:
     """Keys of the first objects, in order of appearance."""
     if lines[0].lstrip().startswith("["):
-        raise InputError(f"JSON clicks stand one object a line, however {name} begins with a list. Write JSON Lines instead.")
+        raise InputError(f"JSON clicks stand one object a line: {name} begins with a list. Write JSON Lines instead.")
     keys: dict[str, None] = {}
     for line in lines:
         try:
@@ -228,7 +243,7 @@ def _profile(source: Source, tick: Tick, seen: Seen) -> Source:
     plain = source.encoding == "utf-8"
     odd = [b"\x00", b"\x01", b"\x02", b"\n\r\n"]
     odd += [mark for mark in (b' "', b'" ', b'\t"', b'"\t') if source.delimiter.encode() not in mark]
-    last_newline, offset, last = -1, 0, b"\n"
+    last_newline, offset, last, end = -1, 0, b"\n", b"\n"
     for chunk in _decoded(source, tick):
         if chunk is None:
             plain = False
@@ -247,10 +262,10 @@ def _profile(source: Source, tick: Tick, seen: Seen) -> Source:
             last_newline = int(ends[-1])
         offset += len(chunk)
         plain &= offset - last_newline <= MAX_LINE
-        last = chunk[-1:]
+        last, end = chunk[-1:], edge[-2:]
     n_lines += last != b"\n"
     plain &= n_returns == 0 or n_returns == n_pairs == n_lines - (last != b"\n")
-    return replace(source, n_lines=n_lines, quoted=n_quotes > 0, plain=bool(plain))
+    return replace(source, n_lines=n_lines, quoted=n_quotes > 0, plain=bool(plain), ended=end.strip(b"\0")[-1:] in b"\r\n")
 
 
 def _decoded(source: Source, tick: Tick) -> Iterator[bytes | None]:

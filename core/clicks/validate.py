@@ -23,16 +23,19 @@ import pyarrow as pa
 from core.clicks.banners import BANNER, code_banners
 from core.clicks.binning import SCHEMA, Heat, heat_batches
 from core.clicks.cancellable import Work
-from core.clicks.checks import DUPLICATE, Row, first_fault, quoted
+from core.clicks.checks import CUT_OFF, DUPLICATE, Row, first_fault, quoted
 from core.clicks.checksums import verify_pages
 from core.clicks.columns import Match
 from core.clicks.fast_reader import raw_sql, rows_sql
 from core.clicks.slow_reader import MAX_RAW, repair
-from core.clicks.source import Source, readable
+from core.clicks.source import UNFINISHED, Source, readable
 from core.errors import InputError
 
 MIN_GUESSED, MAX_REPEATS = 20, 10
-"""A click_id that nobody mapped: from this many rows on, its values may stand this often each on average."""
+"""A click_id without a mapping: from this many rows on, its values may stand this often each on average."""
+
+CUT_FORMS = ("too few fields", "not a JSON object", "quote never closed", "not UTF-8")
+"""What is wrong with the form of a line whose end is missing."""
 
 MAX_KEYS = 25_000_000
 """Keys sorted at a time: 200 MB."""
@@ -206,8 +209,20 @@ class Judge:
             WHERE reason IS NOT NULL""")
         if duplicates:
             self._reject_duplicates()
+        if not self.source.ended:
+            self._name_cut_off()
         counts = self.work.rows("SELECT reason, count(*) FROM click_reject GROUP BY 1 ORDER BY 2 DESC, 1")
         self.rejected = {reason: int(n) for reason, n in counts}
+
+    def _name_cut_off(self) -> None:
+        """A last line without an end whose form is wrong was cut off, unless most rows of the log have that form."""
+        forms = ", ".join(map(quoted, CUT_FORMS))
+        last = f"line = (SELECT max(line) FROM click_lines) AND reason IN ({forms}) AND trim(raw) <> ''"
+        usual = f"SELECT reason FROM click_reject GROUP BY 1 HAVING count(*) > greatest(1, {self.n_rows} / 2)"
+        found = self.work.rows(f"SELECT line FROM click_reject WHERE {last} AND reason NOT IN ({usual})")
+        if found:
+            self.work.rows(f"UPDATE click_reject SET reason = {quoted(CUT_OFF)} WHERE line = ?", [found[0][0]])
+            self.notes.append(f"The last line (line {found[0][0]:,}) is cut off and was rejected. {UNFINISHED}")
 
     def _reject_duplicates(self) -> None:
         """Of a click id the first accepted line counts, or none where it was counted before."""

@@ -86,5 +86,5 @@ def load_libraries(names: list[str]) -> None:
 def make(name: str, **fields: Any) -> Any:
     """A fresh detector of the catalogue, with `fields` replaced. Raises InputError for an unknown name."""
     if name not in CATALOGUE:
-        raise InputError(f"A detector is one of {', '.join(CATALOGUE)}, however {name!r} was asked for. Check the spelling.")
+        raise InputError(f"A detector is one of {', '.join(CATALOGUE)}: {name!r} is none. Check the spelling.")
     return replace(CATALOGUE[name], **fields)

@@ -63,33 +63,38 @@ class Detector(ABC):
         """Learns what is normal from n banners, of which some may be broken. Raises ContractError for input it cannot read."""
         self._check(X, groups)
         if not len(groups):
-            raise ContractError(f"{self.name} needs at least one banner to fit on, however there are 0. Widen the window.")
+            raise ContractError(f"{self.name} needs at least one banner to fit on: there are 0. Widen the window.")
         self._fit(X, groups)
+        if not self._is_fitted():
+            raise ContractError(f"{self.name} learns attributes that end in _: its _fit sets none. Set one, such as self.n_banners_.")
         return self
 
     @final
     def score(self, X: Any, groups: Groups) -> Scores:
         """(n,) anomaly scores. Raises ContractError before `fit`, for input it cannot read, and for scores that are not finite."""
         self._check(X, groups)
-        if not any(k.endswith("_") and not k.startswith("_") for k in vars(self)):
-            raise ContractError(f"{self.name} scores after fit, however fit was not called. Call fit first.")
+        if not self._is_fitted():
+            raise ContractError(f"{self.name} scores after fit: fit was not called. Call fit first.")
         scores = np.asarray(self._score(X, groups), dtype=np.float64)
         if scores.shape != (len(groups),):
-            raise ContractError(f"{self.name} must give {len(groups)} scores, however their shape is {scores.shape}.")
+            raise ContractError(f"{self.name} must give {len(groups)} scores: their shape is {scores.shape}.")
         if not np.isfinite(scores).all():
-            raise ContractError(f"{self.name} must give finite scores, however {int((~np.isfinite(scores)).sum())} are not.")
+            raise ContractError(f"{self.name} must give finite scores: {int((~np.isfinite(scores)).sum())} are not.")
         return scores
+
+    def _is_fitted(self) -> bool:
+        return any(k.endswith("_") and not k.startswith("_") for k in vars(self))
 
     def _check(self, X: Any, groups: Groups) -> None:
         if self.reads == "heatmaps":
             if not isinstance(X, Heatmaps):
-                raise ContractError(f"{self.name} reads Heatmaps, however it got {type(X).__name__}.")
+                raise ContractError(f"{self.name} reads Heatmaps: it got {type(X).__name__}.")
             n = len(X)
         else:
             ndim = 4 if self.reads == "images" else 2
             if not isinstance(X, np.ndarray) or X.ndim != ndim or X.dtype != np.float32:
                 got = f"{X.dtype} of shape {X.shape}" if isinstance(X, np.ndarray) else type(X).__name__
-                raise ContractError(f"{self.name} reads float32 {self.reads} with {ndim} axes, however it got {got}.")
+                raise ContractError(f"{self.name} reads float32 {self.reads} with {ndim} axes: it got {got}.")
             n = len(X)
         if len(groups) != n:
-            raise ContractError(f"{self.name} needs one group code a row, however there are {len(groups)} for {n} rows.")
+            raise ContractError(f"{self.name} needs one group code a row: there are {len(groups)} for {n} rows.")

@@ -160,7 +160,7 @@ class CellStatistic(Detector):
 
     def _fit(self, X: Heatmaps, groups: Groups) -> None:
         if N_ROWS % self.size:
-            raise ContractError(f"A resolution must divide {N_ROWS}, however size={self.size}.")
+            raise ContractError(f"A resolution must divide {N_ROWS}: size={self.size}.")
         self.reference_ = self.reference or fit_reference(X)
 
     def _named(self, stem: str) -> str:

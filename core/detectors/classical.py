@@ -56,7 +56,7 @@ class Classical(Detector):
 
     def _score(self, X: NDArray[np.float32], groups: Groups) -> Scores:
         if X.shape[1] != len(self.mean_):
-            raise ContractError(f"{self.name} was fitted on {len(self.mean_)} features, however it got {X.shape[1]}. Fit it on these.")
+            raise ContractError(f"{self.name} was fitted on {len(self.mean_)} features: it got {X.shape[1]}. Fit it on these.")
         return self._distance(self._scaled(X)) if len(X) else np.empty(0)
 
     def _scaled(self, X: NDArray[np.float32]) -> Matrix:

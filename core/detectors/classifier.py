@@ -56,7 +56,7 @@ class Classifier:
         large = codes[sizes >= MIN_CLASS]
         self.classes_ = large if len(large) > 1 else codes
         if len(self.classes_) < 2:
-            raise ContractError("A classifier needs two groups or more, however there is 1. Score more grids or products in one run.")
+            raise ContractError("A classifier needs two groups or more: there is 1. Score more grids or products in one run.")
         rows = np.isin(groups, self.classes_)
         X, labels = X[rows], np.searchsorted(self.classes_, groups[rows])
         self.mean_ = X.mean(axis=0)
@@ -144,7 +144,7 @@ class Classifier:
 
     def _ready(self, X: Image) -> Any:
         if X.shape[1:] != self.mean_.shape:
-            raise ContractError(f"A classifier was fitted on images of shape {self.mean_.shape}, however it got {X.shape[1:]}.")
+            raise ContractError(f"A classifier was fitted on images of shape {self.mean_.shape}: it got {X.shape[1:]}.")
         if not hasattr(self, "_network"):
             self._network = self._fresh().eval()
             _put(self._network, self.weights_)

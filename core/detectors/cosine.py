@@ -56,7 +56,7 @@ class Cosine(Detector):
     def _fit(self, X: Any, groups: Groups) -> None:
         usable = np.ones(len(X), dtype=bool) if self.usable is None else self.usable
         if len(usable) != len(X):
-            raise ContractError(f"usable has one entry a banner, however it has {len(usable)} for {len(X)}. Pass it with the same banners.")
+            raise ContractError(f"usable has one entry a banner: it has {len(usable)} for {len(X)}. Pass it with the same banners.")
         mean = centre_of(X[usable], groups[usable]) if self.centred else np.zeros(X.shape[1])
         self.anchors_: dict[int, Anchors] = {}
         for code in np.unique(groups):
@@ -72,7 +72,7 @@ class Cosine(Detector):
 
     def _score(self, X: Any, groups: Groups) -> Scores:
         if X.shape[1] != self.all_.mean.size:
-            raise ContractError(f"{self.name} was fitted on {self.all_.mean.size} features, however it got {X.shape[1]}. Fit it on these.")
+            raise ContractError(f"{self.name} was fitted on {self.all_.mean.size} features: it got {X.shape[1]}. Fit it on these.")
         out = np.empty(len(X))
         for code in np.unique(groups):
             rows = groups == code

@@ -24,7 +24,7 @@ class Csi(Moved):
     **Score** -1/S sum_s (max_m cos(z(T_s x), z(T_s x_m)) ‖z(T_s x)‖ / mean ‖z‖ + l_s(T_s x) / mean l_s): x_m, images learned from, over
     which the means are; l_s, the logit of move s less the mean of all. **Shape** (n, c, side, side) -> (n,).
     **Source** Tack et al. 2020, equations 3, 5 and 7, without an ensemble over crops; theirs is a normality, so that here it is negated.
-    **Differs** a view is an image with its clicks drawn anew, moved and stretched by a hair's breadth; crops and colours would change what
+    **Differs** a view is an image with its clicks drawn again, moved and stretched by a hair's breadth; crops and colours would change what
     a click map says. What shifts are all of the `pretext`'s moves in place of four turns. The encoder sees how the moved image differs from
     its group's mean. Minutes on one core in place of days on four GPUs.
     """
@@ -33,7 +33,7 @@ class Csi(Moved):
     temperature: float = 1.0
     clicks: tuple[float, float] = (1000.0, 8000.0)
     """A view has between so many clicks, where an image is the square root of their shares; more than banners have, because images are
-    smoothed and clicks drawn anew are not."""
+    smoothed and newly drawn clicks are not."""
     jitter: float = 0.012
     """Standard deviation of a view's shift, in shares of the side, and of its stretch."""
     epochs: int = 2
@@ -62,7 +62,7 @@ class Csi(Moved):
         return nt_xent(z[:half], z[half:], z[:0], self.temperature) + cross_entropy(logits, which)
 
     def _view(self, x: "Tensor", rng: "Generator") -> "Tensor":
-        """Images beside means; the images with clicks drawn anew, a little moved and stretched."""
+        """Images beside means; the images with newly drawn clicks, a little moved and stretched."""
         import torch
         from torch.nn.functional import affine_grid, grid_sample
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from core.detectors.classical import Classical, nearest
 
 ROUNDING = 1 + 1e-6
-"""The row at the knee has its neighbour at exactly eps; it is a core point however its distance is rounded."""
+"""The row at the knee has its neighbour at exactly eps; it is a core point whichever way its distance is rounded."""
 
 
 @dataclass

@@ -56,7 +56,7 @@ class FittedNetwork(Detector):
     patience: int = 3
     seed: int = 0
     checkpoint: Path | None = None
-    """Where a training stopped half-way is taken up again; None = it starts anew."""
+    """Where a training that was stopped continues; None = it starts from the beginning."""
     progress: Progress | None = None
 
     @property
@@ -83,7 +83,7 @@ class FittedNetwork(Detector):
 
     def _fit(self, X: Image, groups: Groups) -> None:
         if X.shape[2] != X.shape[3]:
-            raise ContractError(f"{self.name} reads square images, however they have {X.shape[2]} x {X.shape[3]} pixels. Pad them.")
+            raise ContractError(f"{self.name} reads square images: they have {X.shape[2]} x {X.shape[3]} pixels. Pad them.")
         X = self.normed(X)
         self._learn_means(X, groups)
         kept = self._nearest(X, groups)
@@ -169,7 +169,7 @@ class FittedNetwork(Detector):
         """The trained network, made from the state where it was loaded. Raises ContractError for images of another shape."""
         if X.shape[1:] != self.means_.shape[1:]:
             fitted = self.means_.shape[1:]
-            raise ContractError(f"{self.name} was fitted on images of shape {fitted}, however it got {X.shape[1:]}. Fit it on these.")
+            raise ContractError(f"{self.name} was fitted on images of shape {fitted}: it got {X.shape[1:]}. Fit it on these.")
         if not hasattr(self, "_network"):
             self._network = self._fresh().eval()
             _put(self._network, self.weights_)

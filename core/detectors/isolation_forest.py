@@ -11,7 +11,7 @@ from core.detectors.classical import Classical
 
 @dataclass
 class IsolationForest(Classical):
-    """Random trees part odd banners from the others after few cuts.
+    """Random trees isolate unusual banners after few splits.
 
     **Score** 2^(-E[h] / c(m)), h the depth at which a banner stands alone, c(m) = 2 H(m-1) - 2 (m-1) / m its mean for m rows a tree;
     0..1, about 0.5 for the ordinary. **Shape** features (n, d) -> (n,).

@@ -36,7 +36,7 @@ class EnergyClassifier(Classifier):
     """A `Classifier` with loss cross-entropy + mean F of dreamt images - mean F of real ones, F = log sum exp of the logits.
 
     Dreamt images come from stochastic gradient Langevin dynamics (SGLD), `moves` moves a step from where earlier ones ended. Images are
-    seen at half their side. Where the loss diverges, training begins anew at half the rate, ATTEMPTS times.
+    seen at half their side. Where the loss diverges, training starts again at half the rate, ATTEMPTS times.
     """
 
     rate: float = 1e-3
@@ -64,7 +64,7 @@ class EnergyClassifier(Classifier):
             self.losses_, self.weights_, self._network = trial.losses_, trial.weights_, trial._network
             return
         raise ContractError(
-            f"JEM's loss stays below {MOST:g}, however it did not, {ATTEMPTS} times, at rates down to {trial.rate:g}. Take fewer moves."
+            f"JEM's loss stays below {MOST:g}: it did not, {ATTEMPTS} times, at rates down to {trial.rate:g}. Take fewer moves."
         )
 
     def _learn(self, X: Image, labels: Groups) -> None:
@@ -93,7 +93,7 @@ class EnergyClassifier(Classifier):
 
 
 def log_mass(network: Any, images: "Tensor") -> "Tensor":
-    """(b,) log sum exp of an image's logits: its log density, up to a constant that nobody knows."""
+    """(b,) log sum exp of an image's logits: its log density, up to an unknown constant."""
     import torch
 
     return torch.as_tensor(network(images).logsumexp(dim=1))

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from core.detectors.networks.moves import Move, Pretext
 
 ALIKE = 0.97
-"""Cosine of what two moves make of the mean images above which nobody could tell them apart."""
+"""Cosine of what two moves make of the mean images above which they cannot be told apart."""
 
 
 @dataclass
 class Moved(FittedNetwork):
     """The network sees how a moved image differs from the mean image of its group as that is: one network serves all layouts of a grid.
 
-    To a network that learned several layouts, a banner with another one of them looks in order; other detectors find these.
+    To a network that learned several layouts, a banner with another one of them looks ok; other detectors find these.
 
     Moves that change nothing in the mean images are left out. State: `kept_` (K,) their places among those of the `pretext`.
     """
@@ -39,7 +39,7 @@ class Moved(FittedNetwork):
 
         super()._learn_means(X, groups)
         if self.pretext not in MOVES:
-            raise ContractError(f"A pretext is one of {', '.join(MOVES)}, however it is {self.pretext!r}. Check the spelling.")
+            raise ContractError(f"A pretext is one of {', '.join(MOVES)}, not {self.pretext!r}. Check the spelling.")
         self.kept_ = np.array(different(MOVES[self.pretext], torch.from_numpy(self.means_), ALIKE))
 
     def _moves(self) -> "list[Move]":

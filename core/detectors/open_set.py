@@ -131,5 +131,5 @@ class Energy(OpenSet):
 
     def _of(self, logits: Matrix, own: Groups) -> Scores:
         if self.temperature <= 0:
-            raise ContractError(f"A temperature is above 0, however it is {self.temperature}. Take 1.")
+            raise ContractError(f"A temperature is above 0, not {self.temperature}. Take 1.")
         return np.asarray(-self.temperature * logsumexp(logits / self.temperature, axis=1))

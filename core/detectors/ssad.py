@@ -20,12 +20,12 @@ RIDGE = 1e-4
 
 @dataclass
 class Ssad(FittedNetwork):
-    """Images in order against the same images after one augmentation.
+    """Normal images against the same images after one augmentation.
 
     **Score** the Mahalanobis distance of the embedding, brought to length 1, from those of the images learned from, Ledoit-Wolf covariance;
     or where `measure` says so the logit of "augmented", which knows no other oddity. **Shape** images (n, c, side, side) -> (n,).
     **Source** Li et al. 2021; Yoo, Zhao and Akoglu 2023, whose code scores by the distance.
-    `dynamic` draws size, aspect and angle anew a batch (RD), else once a fit (RS). `conditioned` shows the network its group's mean image
+    `dynamic` draws size, aspect and angle for each batch (RD), else once a fit (RS). `conditioned` shows the network its group's mean image
     and the difference too, as `ssad_clicks` sees its reference; else the image alone.
     **Differs** patches lie where something is (`on_content`), since those in empty parts change nothing; their areas reach further, as
     faults of banners do; a small network and hundreds of steps.
@@ -59,7 +59,7 @@ class Ssad(FittedNetwork):
         return self._in_batches(network, self._tensor(X, groups), lambda n, x: n.code(x).double())
 
     def augmented(self, X: Image, seed: int = 0) -> Image:
-        """(n, c, side, side) images augmented as in training, sizes drawn anew for every 32 of them; as `normed` leaves them."""
+        """(n, c, side, side) images augmented as in training, sizes drawn again for every 32 of them; as `normed` leaves them."""
         import torch
 
         x = torch.from_numpy(self.normed(X))
@@ -102,7 +102,7 @@ class Ssad(FittedNetwork):
         return self._told_apart(network, x, self._beside(x, self._sizes(rng), rng))
 
     def _told_apart(self, network: Network, x: "Tensor", made: "Tensor") -> "Tensor":
-        """Cross-entropy of telling images in order from made ones."""
+        """Cross-entropy of telling normal images from made ones."""
         import torch
         from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -110,7 +110,7 @@ class Ssad(FittedNetwork):
         return binary_cross_entropy_with_logits(network(torch.cat([x, made])), wrong)
 
     def _after(self, network: Network, x: "Tensor") -> None:
-        """Learns where embeddings of images in order lie."""
+        """Learns where embeddings of normal images lie."""
         import torch
         from sklearn.covariance import ledoit_wolf
 

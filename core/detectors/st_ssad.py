@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 GATE = 0.75
-"""Share of images in order and augmented ones that a network tells apart, below which its validation loss says nothing: all is mixed up."""
+"""Share of normal images and augmented ones that a network tells apart, below which its validation loss says nothing: all is mixed up."""
 MEASURED = 512
 """Images of each set that the starts are compared on."""
 LEARNABLE = ("cutdiff", "rotation")
@@ -48,7 +48,7 @@ class StSsad(Ssad):
     `unlabelled` images and groups, of which some are anomalous; None = all that `fit` is given, the trimmed ones too. `suspected` is the
     share of them taken for anomalous, an assumption: the most suspicious by the network as it is.
     **Differs** `validation` is `matching_loss` of the suspects; `published` is the paper's `alignment_loss` of all unlabelled images,
-    which where most are in order draws every size to the smallest. Sizes are sigmoids of what is learned; Adam.
+    which where most are ok draws every size to the smallest. Sizes are sigmoids of what is learned; Adam.
     State: `learned_` (steps, 3) area, aspect and angle in degrees at every step of the training kept; `starts_` (starts, 5) a training's
     validation loss, accuracy, and last sizes.
     """
@@ -75,9 +75,7 @@ class StSsad(Ssad):
     def _fit(self, X: Image, groups: Groups) -> None:
         if self.augmentation not in LEARNABLE or self.starts < 1:
             what = f"augmentation={self.augmentation!r}, starts={self.starts}"
-            raise ContractError(
-                f"st_ssad learns the sizes of {' or '.join(LEARNABLE)} from 1 start or more, however {what}. Choose others."
-            )
+            raise ContractError(f"st_ssad learns the sizes of {' or '.join(LEARNABLE)} from 1 start or more: {what}. Choose others.")
         self._others = self.unlabelled or (X, groups)
         super()._fit(X, groups)
         del self._others

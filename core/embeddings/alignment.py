@@ -23,7 +23,7 @@ def fit_alignment(points: Floats, to: Floats) -> Alignment:
     Raises ContractError for other shapes or no rows. **Source** Schoenemann 1966.
     """
     if points.shape != to.shape or points.ndim != 2 or not len(points):
-        raise ContractError(f"Maps are aligned over the same rows and axes, however their shapes are {points.shape} and {to.shape}.")
+        raise ContractError(f"Maps are aligned over the same rows and axes: their shapes are {points.shape} and {to.shape}.")
     here, there = points.mean(axis=0), to.mean(axis=0)
     rotation, _ = orthogonal_procrustes(points - here, to - there)
     shift = there - here @ rotation

@@ -49,11 +49,9 @@ class Embedding(ABC):
         X = _checked(X, self.name)
         width = getattr(self, "n_features_", None)
         if width is None:
-            raise ContractError(f"{self.name} places rows after fit, however fit was not called. Call fit first.")
+            raise ContractError(f"{self.name} places rows after fit: fit was not called. Call fit first.")
         if X.shape[1] != width:
-            raise ContractError(
-                f"{self.name} was fitted on {width} columns, however X has {X.shape[1]}. Use the features it was fitted on."
-            )
+            raise ContractError(f"{self.name} was fitted on {width} columns: X has {X.shape[1]}. Use the features it was fitted on.")
         return self._transform(X)
 
     @final
@@ -80,7 +78,7 @@ class Embedding(ABC):
         fields = json.loads(np.asarray(state["fields"], np.uint8).tobytes())
         name = fields.pop("name")
         if name != cls.name:
-            raise ContractError(f"{cls.name} loads its own state, however this is one of {name}. Load it as {name}.")
+            raise ContractError(f"{cls.name} loads its own state: this is one of {name}. Load it as {name}.")
         made = cls(**fields)
         for key, value in state.items():
             if key != "fields":
@@ -96,8 +94,8 @@ def fix_signs(points: Floats) -> Floats:
 def _checked(X: NDArray[Any], name: str) -> NDArray[Any]:
     if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind != "f":
         got = f"{X.dtype} of shape {X.shape}" if isinstance(X, np.ndarray) else type(X).__name__
-        raise ContractError(f"{name} reads a float array with 2 axes, however it got {got}.")
+        raise ContractError(f"{name} reads a float array with 2 axes: it got {got}.")
     for a in range(0, len(X), 1024):  # by blocks: X may be larger than memory
         if not np.isfinite(X[a : a + 1024]).all():
-            raise ContractError(f"{name} needs finite features, however rows {a} to {a + 1023} hold others. Leave such banners out.")
+            raise ContractError(f"{name} needs finite features: rows {a} to {a + 1023} hold others. Leave such banners out.")
     return X

@@ -17,7 +17,7 @@ def cluster(points: Floats, *, smallest: int = SMALLEST) -> NDArray[np.int64]:
     Raises ContractError for `smallest` below 2 and for fewer places than that.
     """
     if not 2 <= smallest <= len(points):
-        raise ContractError(f"A cluster's least size lies between 2 and the number of places, {len(points)}, however it is {smallest}.")
+        raise ContractError(f"A cluster's least size lies between 2 and the number of places, {len(points)}, not {smallest}.")
     found = HDBSCAN(min_cluster_size=smallest, copy=True).fit(points).labels_
     sizes = np.bincount(found[found >= 0], minlength=1)
     rank = np.empty(len(sizes) + 1, dtype=np.int64)

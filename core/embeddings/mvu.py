@@ -61,9 +61,9 @@ class MVU(Embedding):
         rows, self.twin_ = _merged(X)
         n = len(rows)
         if n <= self.n_axes:
-            raise ContractError(f"MVU with {self.n_axes} axes needs more different rows than axes, however there are {n}. Add banners.")
+            raise ContractError(f"MVU with {self.n_axes} axes needs more different rows than axes: there are {n}. Add banners.")
         if self.tier == "exact" and n > MOST_EXACT:
-            raise ContractError(f"The exact tier takes at most {MOST_EXACT} different rows, however there are {n}. Choose tier scaled.")
+            raise ContractError(f"The exact tier takes at most {MOST_EXACT} different rows: there are {n}. Choose tier scaled.")
         self.X_, self.n_features_ = X[rows], X.shape[1]
         graph = make_graph(self._search(), self.k, self.n_bridges)
         problem = make_problem(n, graph.i, graph.j, graph.squared, self.slack)

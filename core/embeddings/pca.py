@@ -27,7 +27,7 @@ class PCA(Embedding):
 
     def _fit(self, X: NDArray[Any]) -> None:
         if min(X.shape) < self.n_axes:
-            raise ContractError(f"PCA with {self.n_axes} axes needs as many rows and columns, however X is {X.shape[0]} by {X.shape[1]}.")
+            raise ContractError(f"PCA with {self.n_axes} axes needs as many rows and columns: X is {X.shape[0]} by {X.shape[1]}.")
         self.n_features_ = X.shape[1]
         self.mean_ = X.mean(axis=0, dtype=np.float64)
         gram = X.shape[1] > GRAM_RATIO * X.shape[0]
@@ -55,7 +55,7 @@ class PCA(Embedding):
         values, vectors = values[::-1][: self.n_axes], vectors[:, ::-1][:, : self.n_axes]
         if values[-1] <= 1e-12 * values[0]:
             raise ContractError(
-                f"PCA with {self.n_axes} axes needs rows that spread so far, however they lie in fewer dimensions. Ask for fewer axes."
+                f"PCA with {self.n_axes} axes needs rows that spread so far: they lie in fewer dimensions. Ask for fewer axes."
             )
         axes = np.concatenate([(X[:, b].astype(np.float64) - self.mean_[b]).T @ vectors for b in blocks]) / np.sqrt(values)
         return axes, values / np.trace(G)

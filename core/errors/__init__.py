@@ -5,15 +5,15 @@ is the only type that `app.py` and `__main__` turn into a message; anything else
 
     HeatproofError
     ├── InputError        a file, column or option that cannot be used
-    ├── IngestCancelledError   somebody asked an ingest to stop
+    ├── IngestCancelledError   the user cancelled an ingest
     ├── StoreError        the DuckDB file cannot be opened, read or restored
     │   ├── StoreBusyError    another process holds it
     │   └── StoreAwayError    the server of its catalogue does not answer; the same again works once it does
     ├── DiskFullError     a disk has no room for what is to be written
-    ├── ChangedError      somebody else decided since what is acted on was shown
+    ├── ChangedError      another user decided since the page was shown
     ├── ForbiddenError    the person's role does not allow it
     ├── RunError          a scoring run failed
-    │   └── RunCancelledError      … because somebody asked for it
+    │   └── RunCancelledError      … because the user cancelled it
     └── ContractError     a detector was called against its contract
 """
 

@@ -1,4 +1,4 @@
-"""A disk without free space, told as what it is, however deep in an error's chain it stands."""
+"""A disk without free space, recognised at any depth of an error's chain."""
 
 import errno
 import re

@@ -50,7 +50,7 @@ class Availability:
 def make_extractor(name: str, **fields: Any) -> Extractor:
     """The extractor of the catalogue, with `fields` replaced. Raises InputError for an unknown name."""
     if name not in EXTRACTORS:
-        raise InputError(f"An extractor is one of {', '.join(EXTRACTORS)}, however {name!r} was asked for. Check the spelling.")
+        raise InputError(f"An extractor is one of {', '.join(EXTRACTORS)}: {name!r} is none. Check the spelling.")
     return replace(EXTRACTORS[name], **fields)
 
 

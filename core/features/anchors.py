@@ -98,7 +98,7 @@ def _robust_mean(features: NDArray[np.floating], trim: float) -> Vectors:
 
 
 def _trimmed(rows: Vectors, start: Vectors, trim: float) -> Vectors:
-    """(k, d) unit means after at most ROUNDS of: each row to its nearest, each mean anew from its rows but the farthest."""
+    """(k, d) unit means after at most ROUNDS of: each row to its nearest, each mean again from its rows but the farthest."""
     directions = unit(start)
     for _ in range(ROUNDS):
         cosine = rows @ directions.T
@@ -138,4 +138,4 @@ def _spread(rows: Vectors, first: Vectors, k: int, trim: float, seed: int) -> Ve
 
 def _check(rows: NDArray[np.generic], least: int) -> None:
     if len(rows) < least:
-        raise ContractError(f"This anchor rests on at least {least} banners, however there are {len(rows)}. Label more, or ask for fewer.")
+        raise ContractError(f"This anchor rests on at least {least} banners: there are {len(rows)}. Label more, or ask for fewer.")

@@ -94,7 +94,7 @@ class FeatureStore:
         lacking = ~self.has(keys)
         if lacking.any():
             raise ContractError(
-                f"Features are read after they were computed, however {lacking.sum()} of {len(keys)} heatmaps have none. Call fill first."
+                f"Features are read after they were computed: {lacking.sum()} of {len(keys)} heatmaps have none. Call fill first."
             )
         if not len(keys):
             return
@@ -173,7 +173,7 @@ class FeatureStore:
 def _halved(features: Features, name: str) -> NDArray[np.float16]:
     limit = float(np.finfo(np.float16).max)
     if features.size and np.abs(features).max() > limit:
-        raise ContractError(f"Features are kept in float16, up to {limit:.0f}, however {name} gave {np.abs(features).max():.3g}.")
+        raise ContractError(f"Features are kept in float16, up to {limit:.0f}: {name} gave {np.abs(features).max():.3g}.")
     return features.astype(np.float16)
 
 
@@ -182,6 +182,4 @@ def _read(path: Path, name: str) -> NDArray[Any]:
         with safe_open(path, framework="np") as file:
             return np.asarray(file.get_tensor(name))
     except (SafetensorError, OSError) as error:
-        raise StoreError(
-            f"Stored features are whole files, however {path} is not ({error}). Delete it: they are computed again."
-        ) from error
+        raise StoreError(f"Stored features are whole files: {path} is not ({error}). Delete it: they are computed again.") from error

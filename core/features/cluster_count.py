@@ -38,7 +38,7 @@ class ClusterCount(OwnExtractor):
     """The pooled maps, before its head, of a small ResNet that counts 0 to 20 clusters of clicks.
 
     **Shape** (n, 384), averages over 10x10 and over 5x5 cells. **Source** the capstone's counting network before its head.
-    **Differs** counts in clicks as they are, not in a picture of them, and learned where centres are besides. A banner is shown to it as
+    **Differs** counts in clicks as they are, not in a picture of them, and also learned where centres are. A banner is shown to it as
     500 expected clicks with a cell of noise: `python -m benchmarks.detectors.clusters` compares this with sharper and with fuller images.
     Trained on drawn images alone: `python -m core train cluster_count`; its accuracy stands in the file's metadata.
     """
@@ -75,4 +75,4 @@ def _about(path: Path) -> dict[str, str]:
     try:
         return read_about(path)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"Weights are a safetensors file, however {path} cannot be read ({error}). Train it again.") from error
+        raise InputError(f"Weights are a safetensors file: {path} cannot be read ({error}). Train it again.") from error

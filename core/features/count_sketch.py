@@ -1,4 +1,4 @@
-"""Wide features -> narrow ones that keep inner products: a count sketch, seeded, the same for everybody.
+"""Wide features -> narrow ones that keep inner products: a count sketch, seeded, the same on every machine.
 
 Every dimension is added, with a random sign, to one of `n_kept` sums. The inner product of two sketches has the true one as its mean and
 a standard error of about 1 / sqrt(n_kept) of the product of their lengths: 1.6 % at 4,096. **Source** Charikar, Chen and Farach-Colton

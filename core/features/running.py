@@ -25,7 +25,7 @@ def stream(extractor: Extractor, counts: csr_matrix) -> Iterator[Features]:
     for features in _batches(extractor, counts):
         if features.shape[1:] != (extractor.n_dims,) or not np.isfinite(features).all():
             found = f"shape {features.shape} with {int((~np.isfinite(features)).sum())} that are not"
-            raise ContractError(f"{extractor.name} gives {extractor.n_dims} finite features a banner, however it gave {found}.")
+            raise ContractError(f"{extractor.name} gives {extractor.n_dims} finite features a banner: it gave {found}.")
         yield features
 
 

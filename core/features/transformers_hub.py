@@ -49,7 +49,7 @@ def why_not(name: str, source: str, revision: str | None) -> str | None:
         return None
     wanted = source + (f" at revision {revision[:12]}" if revision else "")
     return (
-        f"{name} needs the checkpoint {wanted}, however it is not in the cache and no hub answers ({error}). "
+        f"{name} needs the checkpoint {wanted}: it is not in the cache and no hub answers ({error}). "
         "Connect once and repeat, name a mirror by HF_ENDPOINT, or set HF_HOME to a cache copied from another machine; "
         "efficientnet_lite0 runs without a hub."
     )
@@ -72,11 +72,11 @@ def load(model: Any, name: str, source: str, revision: str | None, **options: An
         )
     except (OSError, ValueError, RuntimeError) as error:
         told = str(error).strip().splitlines()[0]
-        raise InputError(f"{name} reads a {model.__name__} checkpoint, however {source} is none: {told} Check the name.") from error
+        raise InputError(f"{name} reads a {model.__name__} checkpoint: {source} is none: {told} Check the name.") from error
     lacking = sorted([*found["missing_keys"], *(key for key, *_ in found.get("mismatched_keys", []))])
     if lacking:
         raise InputError(
-            f"{name} needs every weight of its network, however {source} lacks {len(lacking)} of them, {lacking[0]} for one. "
+            f"{name} needs every weight of its network: {source} lacks {len(lacking)} of them, {lacking[0]} for one. "
             "Random weights are never used: take a complete checkpoint."
         )
     return network

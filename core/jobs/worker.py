@@ -72,12 +72,13 @@ def say(done: float, what: str, /, **numbers: float) -> None:
 def others_on_stderr() -> Iterator[None]:
     """Standard output is for the lines of `say` alone meanwhile; what libraries print there goes to standard error."""
     global _lines
-    _lines = sys.stdout
+    before = _lines
+    _lines = before or sys.stdout
     try:
         with redirect_stdout(sys.stderr):
             yield
     finally:
-        _lines = None
+        _lines = before
 
 
 def run(main: Callable[[Path], None]) -> None:

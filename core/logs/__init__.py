@@ -74,7 +74,7 @@ def event(name: str, /, **facts: Any) -> None:
 
 
 def detail(name: str, /, **facts: Any) -> None:
-    """Something small, for whoever sets the level to debug."""
+    """A detail, written at level debug only."""
     _write(logging.DEBUG, name, facts)
 
 

@@ -1,6 +1,6 @@
 """What changed between showing something and deciding about it: whose decision it was, and when.
 
-Whoever decides hands in what they saw (`Seen`): the id of the event that each banner's state rested on. It is compared inside the
+A decision carries what was shown (`Seen`): the id of the event that each banner's state rested on. It is compared inside the
 transaction that writes, where nothing else can come in between.
 """
 

@@ -127,7 +127,7 @@ def control_sample(store: Store, run_id: str, seed: int = 0) -> list[dict[str, A
     """The banners drawn at random from the whole run so far, in their order: the honest ground for estimating what is missed.
 
     It reaches to the last one that was shown as a control, and holds those too that had been labelled for another reason. Keys:
-    banner_id, grid_id, flagged, p_broken, label and state (both None where nobody labelled it).
+    banner_id, grid_id, flagged, p_broken, label and state (both None where it is not labelled).
     """
     return store.rows(
         """WITH lots AS (SELECT banner_id, grid_id, flagged, p_broken, md5_number_lower(? || ' ' || banner_id) AS lot
@@ -193,4 +193,4 @@ def _last_skip(store: Store, reviewer: str) -> dict[str, Any] | None:
 
 def _check(reviewer: str) -> None:
     if not reviewer.strip():
-        raise InputError("A label carries its reviewer's name, however yours is empty. Write it at the foot of the sidebar.")
+        raise InputError("A label carries its reviewer's name: yours is empty. Write it at the foot of the sidebar.")

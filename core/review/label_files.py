@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
-from core.errors import InputError
+from core.errors import ChangedError, InputError
+from core.review.changes import Change, words
 from core.review.label_table import Row, read_rows
-from core.review.labels import LABELS, fault_problem
+from core.review.labels import LABELS, PAST, fault_problem
 from core.store import Store, clock
 from core.store.files import write_rows
 from core.store.spelling import known_id, spellings
@@ -40,12 +41,15 @@ class Reject(NamedTuple):
 
 @dataclass
 class LabelImport:
-    """What became of a file: n_rows = added + known + len(rejected). Columns that are not read are named in `ignored`."""
+    """What became of a file: n_rows = added + known + len(rejected). readings: what others hold of banners that added labels differ on.
+
+    Columns that are not read are named in `ignored`."""
 
     file: str
     n_rows: int = 0
     added: int = 0
     known: int = 0
+    readings: list[Change] = field(default_factory=list)
     rejected: list[Reject] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
@@ -58,7 +62,8 @@ class LabelImport:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: the fields, `reasons`, and each reject as a dictionary."""
         rejected = [reject._asdict() for reject in self.rejected]
-        return {**asdict(self), "reasons": self.reasons, "rejected": rejected, "n_rejected": len(rejected)}
+        readings = [reading._asdict() for reading in self.readings]
+        return {**asdict(self), "readings": readings, "reasons": self.reasons, "rejected": rejected, "n_rejected": len(rejected)}
 
 
 class Said(NamedTuple):
@@ -79,17 +84,18 @@ class _BadRowError(Exception):
     """A rule that a row breaks, and the value that does."""
 
 
-def import_labels(store: Store, path: Path) -> LabelImport:
+def import_labels(store: Store, path: Path, *, add_readings: bool = False) -> LabelImport:
     """Takes the labels of a file in: columns REQUIRED, and OPTIONAL where they are there.
 
-    Times without a zone are UTC. In CSV, an apostrophe that an export put before a formula is taken off again. Raises
-    InputError for a file that cannot be read or lacks a column; then nothing of it is in the store.
+    A label that differs from what another reviewer holds of its banner is a second reading: with `add_readings` both stand, else
+    ChangedError says who spoke and when. Times without a zone are UTC. In CSV, an apostrophe that an export put before a formula is
+    taken off again. Raises InputError for a file that cannot be read or lacks a column. After an error nothing of it is in the store.
     """
     names, rows = read_rows(path)
     missing = [name for name in REQUIRED if name not in names]
     if missing:
         raise InputError(
-            f"A label file has the columns {', '.join(REQUIRED)}, however {path.name} has no {', '.join(missing)}. Rename or add them."
+            f"A label file has the columns {', '.join(REQUIRED)}: {path.name} has no {', '.join(missing)}. Rename or add them."
         )
     result = LabelImport(str(path), len(rows), ignored=[name for name in names if name not in REQUIRED + OPTIONAL])
     with store.cursor() as cursor:
@@ -102,6 +108,9 @@ def import_labels(store: Store, path: Path) -> LabelImport:
             result.rejected.append(Reject(row.line, bad.args[0], bad.args[1], row.raw))
     with store.transaction() as cursor:
         new = _settle(cursor, readable, result)
+        result.readings = _differing(cursor, new)
+        if result.readings and not add_readings:
+            raise _refuse(path, result.readings)
         _insert(cursor, new, path.name)
     result.added = len(new)
     result.rejected.sort()
@@ -207,6 +216,36 @@ def _settle(cursor: duckdb.DuckDBPyConnection, readable: list[tuple[Row, Said]],
         else:
             result.rejected.append(Reject(row.line, "another label of the same time", f"{said.label}, before {before[key]}", row.raw))
     return new
+
+
+def _differing(cursor: duckdb.DuckDBPyConnection, new: list[Said]) -> list[Change]:
+    """What others than a new row's reviewer hold of its banner where it differs, newest first: labels, and decisions of disputes."""
+    ids = sorted({said.banner_id for said in new})
+    held = cursor.execute(
+        """SELECT banner_id, event_id::VARCHAR, reviewer, op, happened_at, label FROM (FROM label_current UNION ALL
+               (FROM label_kept WHERE op = 'adjudicate' QUALIFY row_number() OVER (PARTITION BY banner_id ORDER BY event_id DESC) = 1))
+           WHERE banner_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY happened_at DESC, event_id DESC""",
+        [ids],
+    ).fetchall()
+    said_of: dict[str, list[Said]] = {}
+    for said in new:
+        said_of.setdefault(said.banner_id, []).append(said)
+    return [
+        Change(name, event_id, who, PAST[op], at)
+        for name, event_id, who, op, at, label in held
+        if any(said.reviewer != who and said.label != label and (said.op, op) != ("adjudicate", "label") for said in said_of[name])
+    ]
+
+
+def _refuse(path: Path, readings: list[Change]) -> ChangedError:
+    """Says who spoke, not what: a label may be a blind one."""
+    n = len({reading.about for reading in readings})
+    more = f", and {n - 1:,} more banners are labelled otherwise" if n > 1 else ""
+    return ChangedError(
+        f"{words(readings[0])}, and {path.name} says otherwise of it{more}. Nothing was written. "
+        "To keep both as separate readings, import it with --add-readings.",
+        tuple(readings),
+    )
 
 
 def _insert(cursor: duckdb.DuckDBPyConnection, new: list[Said], source: str) -> None:

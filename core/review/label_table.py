@@ -33,15 +33,15 @@ class Row(NamedTuple):
 def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     """Column names (lower case) and rows of a CSV, CSV.gz or Parquet file; blank lines of a CSV are no rows.
 
-    A CSV is UTF-8, its columns are parted by the comma, semicolon or tab that its first line has most of. Raises InputError
+    A CSV is UTF-8, its columns are separated by the comma, semicolon or tab that its first line has most of. Raises InputError
     for a file that cannot be read to its end.
     """
     if not path.is_file():
-        raise InputError(f"Labels come from a CSV or Parquet file, however {path} is no file. Check the path.")
+        raise InputError(f"Labels come from a CSV or Parquet file: {path} is no file. Check the path.")
     names, rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"A column stands in a file once, however {path.name} has {', '.join(twice)} twice. Remove one.")
+        raise InputError(f"A column stands in a file once: {path.name} has {', '.join(twice)} twice. Remove one.")
     return names, rows
 
 
@@ -59,9 +59,9 @@ def _csv(path: Path) -> tuple[list[str], list[Row]]:
                 rows.append(_row(begins, names, cells))
             begins = reader.line_num + 1
     except csv.Error as error:
-        raise InputError(f"{path.name} should be a CSV to its end, however line {begins} is none: {error}. Correct its quotes.") from error
+        raise InputError(f"{path.name} should be a CSV to its end: line {begins} is none: {error}. Correct its quotes.") from error
     if names is None:
-        raise InputError(f"A label file has a header and rows, however {path.name} is empty. Name another file.")
+        raise InputError(f"A label file has a header and rows: {path.name} is empty. Name another file.")
     return names, rows
 
 
@@ -80,7 +80,7 @@ def _text(path: Path) -> str:
         data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
         return data.decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(f"A label file is a CSV in UTF-8 or Parquet, however {path.name} is not: {error}. Save it again.") from error
+        raise InputError(f"A label file is a CSV in UTF-8 or Parquet: {path.name} is not: {error}. Save it again.") from error
 
 
 def _parquet(path: Path) -> tuple[list[str], list[Row]]:
@@ -88,7 +88,7 @@ def _parquet(path: Path) -> tuple[list[str], list[Row]]:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         first = str(error).splitlines()[0]
-        raise InputError(f"{path.name} should be a Parquet file, however it cannot be read: {first} Write it again.") from error
+        raise InputError(f"{path.name} should be a Parquet file: it cannot be read: {first} Write it again.") from error
     names = [name.strip().lower() for name in table.column_names]
     columns = [column.to_pylist() for column in table.columns]
     rows = []

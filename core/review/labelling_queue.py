@@ -22,7 +22,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 WHY = {
     "uncertain": "close to the threshold: broken about as likely as not",
     "disagreement": "the detectors disagree",
-    "second": "a second reading: somebody else has labelled it",
+    "second": "a second reading: another reviewer has labelled it",
     "control": "drawn at random from all banners, to learn what the detectors miss",
     "retest": "a repeat: you labelled it before",
     "contrast": "a clear case of one kind or the other, for a model needs both",
@@ -70,7 +70,7 @@ def head(store: Store, run_id: str, reviewer: str, n: int, mode: Mode = "mixed",
 def draw(store: Store, run_id: str, reviewer: str, n: int, mode: Mode = "mixed", seed: int = 0, *, grid: int | None = None) -> list[Draw]:
     """The same without what is known of the banners."""
     if mode not in MODES:
-        raise InputError(f"A label queue is one of {', '.join(MODES)}, however it is {mode!r}. Choose one of them.")
+        raise InputError(f"A label queue is one of {', '.join(MODES)}, not {mode!r}. Choose one of them.")
     pools = pools_of(store, run_id, seed)
     with past_of(store) as past:
         queue = _Queue(store, past, pools, run_id, reviewer.strip(), seed, grid)
@@ -158,7 +158,7 @@ class _Queue:
         return Draw(found, reason)
 
     def _free(self, pool: str, grid: int | None) -> Iterator[Candidate]:
-        """Candidates that nobody holds, that this reviewer did not skip, and that are in the state the reason asks for."""
+        """Candidates that no reviewer holds, that this reviewer did not skip, and that are in the state the reason asks for."""
         past, me = self.past, self.reviewer
         candidates: Iterator[Candidate]
         if pool == "second":
@@ -186,7 +186,7 @@ class _Queue:
             pools, seen = pools_of(self.store, self.run_id, self.seed, deeper_than=pools), len(ranked)
 
     def _owes_second(self, banner_id: str) -> bool:
-        """Whether exactly one reviewer labelled it, not this one, and nobody decided."""
+        """Whether exactly one reviewer labelled it, not this one, without a decision."""
         kept = self.past.kept.get(banner_id, [])
         readers = {k.reviewer for k in kept}
         return len(readers) == 1 and self.reviewer not in readers and all(k.op == "label" for k in kept)

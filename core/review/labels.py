@@ -76,7 +76,7 @@ def adjudicate(
 
 
 def newest(store: Store, banner_id: str) -> str | None:
-    """The event that what holds for a banner rests on, of anybody: what `seen` is compared with. None where nothing holds."""
+    """The event of any user that a banner's state rests on: what `seen` is compared with. None where nothing holds."""
     found = store.rows("SELECT max(event_id)::VARCHAR AS event_id FROM label_kept WHERE banner_id = ?", [banner_id])
     return found[0]["event_id"]
 
@@ -138,8 +138,16 @@ def states(store: Store, banner_ids: Sequence[str] | None = None) -> list[dict[s
     return store.rows(f"FROM label_state {chosen} ORDER BY banner_id", None if banner_ids is None else [list(banner_ids)])
 
 
+def hidden_from(store: Store, reviewer: str, banner_ids: Sequence[str] | None = None) -> set[str]:
+    """Banners (all unless ids are given) that others labelled and this reviewer did not: what was said of them stays hidden, so that the
+    reviewer's own label is blind."""
+    chosen = "" if banner_ids is None else "WHERE banner_id IN (SELECT unnest(?::VARCHAR[]))"
+    sql = f"SELECT banner_id FROM label_kept {chosen} GROUP BY 1 HAVING NOT bool_or(op = 'label' AND reviewer = ?)"
+    return {row["banner_id"] for row in store.rows(sql, [reviewer] if banner_ids is None else [list(banner_ids), reviewer])}
+
+
 def disputed(store: Store) -> list[dict[str, Any]]:
-    """Banners whose reviewers differ and that nobody decided, sorted: banner_id and labels {reviewer: label}."""
+    """Banners whose reviewers differ, without a decision, sorted: banner_id and labels {reviewer: label}."""
     rows = store.rows(
         """SELECT banner_id, list(reviewer ORDER BY reviewer) AS reviewers, list(label ORDER BY reviewer) AS labels
            FROM label_current WHERE banner_id IN (SELECT banner_id FROM label_state WHERE state = 'disputed')
@@ -243,7 +251,7 @@ def _same(before: tuple[Any, ...], said: tuple[str, ...]) -> Event:
     event, reviewer = Event(*before[:5]), before[5]
     if (event.banner_id, event.op, event.label, reviewer) != said:
         held = f"{event.label!r} for {event.banner_id!r} by {reviewer!r}"
-        raise InputError(f"An answer is saved once, however this one was saved as {held}. Reload the page, then label again.")
+        raise InputError(f"An answer is saved once: this one was saved as {held}. Reload the page, then label again.")
     return event
 
 
@@ -251,15 +259,15 @@ def _batch(given: str | None) -> str:
     try:
         return str(uuid.UUID(given)) if given is not None else str(uuid.uuid4())
     except ValueError as error:
-        raise InputError(f"A batch_id is a UUID, however it is {given!r}. Leave it out, or make one.") from error
+        raise InputError(f"A batch_id is a UUID, not {given!r}. Leave it out, or make one.") from error
 
 
 def _check(label: str, reviewer: str, seconds: float | None, fault: str | None) -> None:
     if label not in LABELS:
-        raise InputError(f"A label is one of {', '.join(LABELS)}, however it is {label!r}. Choose one of them.")
+        raise InputError(f"A label is one of {', '.join(LABELS)}, not {label!r}. Choose one of them.")
     if not reviewer.strip():
-        raise InputError("A label carries its reviewer's name, however yours is empty. Write it at the foot of the sidebar.")
+        raise InputError("A label carries its reviewer's name: yours is empty. Write it at the foot of the sidebar.")
     if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
-        raise InputError(f"The time taken is 0 seconds or more, however it is {seconds}. Leave it out where it is not known.")
+        raise InputError(f"The time taken is 0 seconds or more, not {seconds}. Leave it out where it is not known.")
     if fault_problem(label, fault or None):
-        raise InputError(f"A fault of a broken banner is one of {', '.join(FAULTS)}, however it is {fault!r} of {label!r}. Choose again.")
+        raise InputError(f"A fault of a broken banner is one of {', '.join(FAULTS)}, not {fault!r} of {label!r}. Choose again.")

@@ -1,7 +1,7 @@
 """What reviewers did so far, held in memory: labels that hold, banners on screens, what was skipped and shown.
 
-It follows from the events alone and is brought up to date by those written since, by whichever process, which costs the same however
-many came before.
+It follows from the events alone and is brought up to date by those written since, by any process, which costs the same for any number
+of events before.
 """
 
 import threading
@@ -34,7 +34,7 @@ class Kept(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A banner on somebody's screen."""
+    """A banner on a reviewer's screen."""
 
     batch_id: str
     reviewer: str

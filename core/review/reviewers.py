@@ -38,7 +38,7 @@ class Reviewer(NamedTuple):
 
 
 def labels_token(store: Store) -> int:
-    """Changes with every label, decision and undo of anybody."""
+    """Changes with every label, decision and undo of any user."""
     return int(store.rows("SELECT count(*) AS n FROM label_event")[0]["n"])
 
 
@@ -72,7 +72,7 @@ def second_readings(store: Store, reviewer: str) -> tuple[int, int]:
 
 
 def kappa_with_most(store: Store, reviewer: str) -> tuple[str, Estimate] | None:
-    """Cohen's kappa with the reviewer who labelled most of the same banners; None where nobody labelled one."""
+    """Cohen's kappa with the reviewer who labelled most of the same banners; None where none was labelled."""
     cells = store.rows(
         """WITH mine AS (SELECT banner_id, label FROM label_current WHERE reviewer = ?)
            SELECT o.reviewer, m.label AS mine, o.label AS theirs, count(*) AS n
@@ -91,7 +91,7 @@ def kappa_with_most(store: Store, reviewer: str) -> tuple[str, Estimate] | None:
 
 
 def reviewers(store: Store) -> list[Reviewer]:
-    """Everybody who labelled, by name."""
+    """All who labelled, by name."""
     blocks = store.rows(
         f"""WITH mine AS (
               SELECT *, row_number() OVER (PARTITION BY reviewer ORDER BY happened_at, event_id) - 1 AS k,

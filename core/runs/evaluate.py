@@ -1,7 +1,7 @@
 """How a finished run compares with the truth: per detector and for `combined`, per grid and in all.
 
 Detectors are compared by their normalised scores, which do not depend on clicks and group. `combined` is judged by the
-flags in force; a single detector by the flags that its own p-values give under Benjamini-Hochberg at the run's rate.
+active flags; a single detector by the flags that its own p-values give under Benjamini-Hochberg at the run's rate.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def evaluate(store: Store, truth: Path, run_id: str | None = None) -> dict[str, 
         n_matched = len(columns["combined"]["broken"])
         if not n_matched:
             raise InputError(
-                f"A truth file names banners of the run, however none of the {n_truth} in {truth} is in run {run['run_id']}. "
+                f"A truth file names banners of the run: none of the {n_truth} in {truth} is in run {run['run_id']}. "
                 "Check the ids, or name the run with --run."
             )
         return {
@@ -55,15 +55,15 @@ def evaluate(store: Store, truth: Path, run_id: str | None = None) -> dict[str, 
 def _read_truth(cursor: duckdb.DuckDBPyConnection, path: Path) -> bool:
     """Fills the temporary table truth (banner_id, broken, fault), one row a banner; True where the file has faults."""
     if not path.is_file():
-        raise InputError(f"The truth is a CSV or Parquet file, however {path} is no file. Check the path.")
+        raise InputError(f"The truth is a CSV or Parquet file: {path} is no file. Check the path.")
     reader = "read_parquet(?)" if path.suffix == ".parquet" else "read_csv(?, header = true, all_varchar = true)"
     try:
         cursor.execute(f"CREATE TEMP TABLE truth_file AS FROM {reader}", [str(path)])
     except duckdb.Error as error:
-        raise InputError(f"The truth is a CSV or Parquet file, however {path} cannot be read: {str(error).splitlines()[0]}") from error
+        raise InputError(f"The truth is a CSV or Parquet file: {path} cannot be read: {str(error).splitlines()[0]}") from error
     names = [name for (name,) in cursor.execute("SELECT column_name FROM (DESCRIBE truth_file)").fetchall()]
     if not {"banner_id", "broken"} <= set(names):
-        raise InputError(f"A truth file has the columns banner_id and broken, however {path} has {', '.join(names)}. Rename them.")
+        raise InputError(f"A truth file has the columns banner_id and broken: {path} has {', '.join(names)}. Rename them.")
     _find_banners(cursor, from_csv if path.suffix != ".parquet" else lambda cell: (cell,))
     fault = "nullif(trim(fault::VARCHAR), '')" if "fault" in names else "NULL"
     value = "lower(trim(broken::VARCHAR))"
@@ -77,7 +77,7 @@ def _read_truth(cursor: duckdb.DuckDBPyConnection, path: Path) -> bool:
     )
     wrong = cursor.execute("SELECT banner_id, given FROM truth WHERE broken IS NULL ORDER BY banner_id LIMIT 1").fetchall()
     if wrong:
-        raise InputError(f"`broken` is 1 or 0, one value a banner, however {path} says {wrong[0][1]!r} for {wrong[0][0]}. Correct it.")
+        raise InputError(f"`broken` is 1 or 0, one value a banner: {path} says {wrong[0][1]!r} for {wrong[0][0]}. Correct it.")
     return "fault" in names
 
 

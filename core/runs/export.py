@@ -26,7 +26,7 @@ def export_scores(store: Store, target: Path, *, run_id: str | None = None, form
     """
     copy_options(target)
     if format not in FORMATS:
-        raise InputError(f"An export's format is one of {', '.join(FORMATS)}, however it is {format}. Choose one.")
+        raise InputError(f"An export's format is one of {', '.join(FORMATS)}, not {format}. Choose one.")
     run = last_finished(store, run_id)
     sql = {"wide": _wide, "long": _long, "submission": _submission}[format](store, run["run_id"], shown_of(store, run["run_id"]))
     return write_rows(store, target, sql, TEXT[format])

@@ -21,7 +21,7 @@ def import_tables(cursor: duckdb.DuckDBPyConnection, folder: Path, run_id: str, 
     """Inserts the worker's tables inside the caller's transaction. Raises RunError where they are not whole."""
     for table in TABLES:
         if not any((folder / "out" / table).glob("*.parquet")):
-            raise RunError(f"A worker writes all of {', '.join(TABLES)}, however {table} is missing. Nothing of the run is kept.")
+            raise RunError(f"A worker writes all of {', '.join(TABLES)}: {table} is missing. Nothing of the run is kept.")
         source = str(folder / "out" / table / "*.parquet").replace("'", "''")
         order = f"ORDER BY {ORDER[table]}" if table in ORDER else ""
         rows = f"SELECT $run_id::UUID AS run_id, * FROM read_parquet('{source}') {order}"
@@ -29,11 +29,11 @@ def import_tables(cursor: duckdb.DuckDBPyConnection, folder: Path, run_id: str, 
     _import_cascade(cursor, folder / "out", run_id)
     n_results = cursor.execute("SELECT count(*) FROM result WHERE run_id = ?", [run_id]).fetchall()[0][0]
     if n_results != n_banners:
-        raise RunError(f"A run has one result a banner, however the worker names {n_banners} banners and wrote {n_results}.")
+        raise RunError(f"A run has one result a banner: the worker names {n_banners} banners and wrote {n_results}.")
 
 
 def _import_cascade(cursor: duckdb.DuckDBPyConnection, out: Path, run_id: str) -> None:
-    """What a cascade leaves besides: its tiers, and the cleared banners, whose positions are behind all others."""
+    """What a tiered run also leaves: its tiers, and the cleared banners, whose positions are behind all others."""
     if not (out / "tier").exists():
         return
     tiers, cleared = (str(out / table / "*.parquet").replace("'", "''") for table in ("tier", "cleared"))

@@ -61,7 +61,7 @@ def _weights(store: Store, folder: Path, request: Request) -> Path:
 
 
 def chosen(store: Store) -> Chosen | None:
-    """The model that somebody chose for runs: its detector, fields and name; None where nobody did."""
+    """The model that was chosen for runs: its detector, fields and name; None where there is none."""
     choice = selections.in_use(store)
     return None if choice is None else Chosen(choice.detector, choice.fields, choice.candidate)
 
@@ -73,7 +73,7 @@ KNOWN = """FROM reference r JOIN (SELECT run_id, finished_at, min(finished_at) O
 
 
 def _write_known(cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Writes the newest references of every known grid; nothing where no run has finished yet, since nobody is new then."""
+    """Writes the newest references of every known grid; nothing where no run has finished yet, since no grid is new then."""
     if not cursor.execute(f"SELECT count(*) FROM (SELECT 1 {KNOWN})", {"enough": settings.MIN_BANNERS}).fetchall()[0][0]:
         return
     (folder / "known").mkdir()

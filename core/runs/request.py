@@ -47,25 +47,25 @@ BEFORE = "AND h.ingest_id NOT IN (SELECT ingest_id FROM ingest WHERE finished_at
 def check_request(store: Store, request: Request) -> None:
     """Raises InputError where the store holds nothing that the request asks for."""
     if request.detectors == []:
-        raise InputError("A run takes at least one detector, however none was named. Name some, or leave the choice to the default run.")
+        raise InputError("A run takes at least one detector: none was named. Name some, or leave the choice to the default run.")
     if (request.budget is not None or request.budget_s is not None) and not request.cascade:
-        raise InputError("A budget limits the last tier of a cascade, however the run has no tiers. Say --cascade too.")
+        raise InputError("A budget limits the last tier of a cascade: the run has no tiers. Say --cascade too.")
     if request.budget is not None and not 0 < request.budget <= 1:
-        raise InputError(f"A budget is more than 0 and at most 100 percent, however it is {100 * request.budget:g}. Give another.")
+        raise InputError(f"A budget is more than 0 and at most 100 percent, not {100 * request.budget:g}. Give another.")
     if request.ray_address is not None and request.engine != "ray":
-        raise InputError(f"An address is that of a Ray cluster, however the engine is {request.engine}. Say --engine ray too.")
+        raise InputError(f"An address is that of a Ray cluster: the engine is {request.engine}. Say --engine ray too.")
     if request.engine == "ray":
         from core.jobs import ray_executor
 
         ray_executor.check(request.ray_address)
     if request.budget_s is not None and not request.budget_s > 0:
-        raise InputError(f"A budget is more than 0 seconds, however it is {request.budget_s:g}. Give another.")
+        raise InputError(f"A budget is more than 0 seconds, not {request.budget_s:g}. Give another.")
     for grid_id in request.grids or []:
         if not store.rows("SELECT 1 FROM banner WHERE grid_id = ? LIMIT 1", [grid_id]):
             known = [row["grid_id"] for row in store.rows("SELECT DISTINCT grid_id FROM banner ORDER BY grid_id LIMIT 20")]
-            raise InputError(f"A run takes grids that have clicks, however grid {grid_id} has none. In the store: {known or 'no grid'}.")
+            raise InputError(f"A run takes grids that have clicks: grid {grid_id} has none. In the store: {known or 'no grid'}.")
     if request.first_day and request.last_day and request.first_day > request.last_day:
-        raise InputError(f"A window starts before it ends, however {request.first_day} is after {request.last_day}. Swap the two.")
+        raise InputError(f"A window starts before it ends: {request.first_day} is after {request.last_day}. Swap the two.")
     with store.cursor() as cursor:
         n_rows = cursor.execute(f"SELECT count(*) {WINDOW}", request.window).fetchall()[0][0]
         first, last = cursor.execute("SELECT min(day), max(day) FROM heatmap_day").fetchall()[0]
@@ -99,9 +99,9 @@ class RunSummary:
     seconds: float
     by_grid: list[GridCount]
     version: int | None = None
-    """Threshold version that the flags follow; None = the cut without labels."""
+    """Threshold version that the flags follow; None = the threshold without labels."""
     note: str | None = None
-    """Why the version in force could not judge this run."""
+    """Why the active version could not judge this run."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""

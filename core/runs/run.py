@@ -125,7 +125,7 @@ class _OvertakenError(Exception):
 
 
 def _import(store: Store, job: RunJob, folder: Path, summary: dict[str, Any]) -> RunSummary:
-    """Takes the results in and judges them by the version in force. Raises _OvertakenError where another one came in between."""
+    """Takes the results in and judges them by the active version. Raises _OvertakenError where another one came in between."""
     with store.bulk() as begun:
         cursor = begun.cursor
         import_results.import_tables(cursor, folder, job.id, summary["n_banners"])
@@ -180,11 +180,11 @@ def _by_grid(cursor: duckdb.DuckDBPyConnection, result_id: str) -> list[GridCoun
 
 
 def _judged(cursor: duckdb.DuckDBPyConnection, summary: RunSummary) -> RunSummary:
-    """The run judged by the version in force; one that asks for detectors which this run lacks leaves it as it is, and says so."""
+    """The run judged by the active version; one that asks for detectors which this run lacks leaves it as it is, and says so."""
     try:
         shown = verdicts.show_in_force(cursor, summary.run_id)
     except InputError as error:
-        return replace(summary, note=f"The flags follow the cut without labels. {error}")
+        return replace(summary, note=f"The flags follow the threshold without labels. {error}")
     if shown is None:
         return summary
     by_grid = _by_grid(cursor, shown.result_id)

@@ -18,7 +18,7 @@ from core.statistics.combine import combine_families
 from core.statistics.normalise import bulk, location_scale
 
 LEAST = 8
-"""Banners of a grid below which nobody can say how many clicks are usual."""
+"""Banners of a grid below which the usual number of clicks is unknown."""
 N_SIZES, N_DRAWS = 6, 40
 """Click counts, from one click to the lowest usual count, and banners of each, that are simulated."""
 

@@ -23,13 +23,14 @@ from core.banners.images import Images
 from core.banners.onset import Days, late_heatmaps
 from core.banners.reference import Reference
 from core.banners.templates import FAMILIES
+from core.banners.views import LEAST_CLICKS
 from core.detectors import CATALOGUE, make
 from core.detectors.likelihood_ratio import LikelihoodRatio
 from core.features.base import Extractor
 from core.features.click_features import ClickFeatures
 from core.features.count_sketch import extract_reduced
 from core.scoring.below_bulk import below_bulk
-from core.scoring.fault_families import TEMPLATE
+from core.scoring.fault_families import TEMPLATE, freed
 from core.scoring.task import Chosen, RunTask
 from core.statistics.p_values import few_clicks_limit
 
@@ -55,8 +56,8 @@ class Scored:
     diagnoses: list[Diagnosis]
     limit: Vector
     """Highest normalised score that its clicks allow; infinite where they are not few, by themselves or beside the others'."""
-    log_odds: NDArray[np.float32]
-    """(n, 10) log odds of every family of faults; NaN where the templates were not asked."""
+    evidence: NDArray[np.float32]
+    """(n, 10 v) evidence for each family of faults in each of v views of the clicks: see `fault_families.py`."""
     seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Seconds a detector: fit and score, or features and score where it is a deep one."""
     weights: dict[str, str | None] = field(default_factory=dict)
@@ -67,7 +68,7 @@ _limits: WeakKeyDictionary[Heatmaps, tuple[Reference, Vector]] = WeakKeyDictiona
 
 
 def quiet(what: str) -> None:
-    """A step that nobody is told of."""
+    """Ignores progress."""
 
 
 def score_grid(
@@ -77,10 +78,11 @@ def score_grid(
     step: Callable[[str], None],
     own_weights: Path | None = None,
     chosen: Chosen | None = None,
+    views: list[Heatmaps] | None = None,
 ) -> Scored:
     """Scores and diagnoses the banners of one grid by detectors that learn from these very banners: see `GridScorer`."""
     scorer = GridScorer(int(heatmaps.grid_id[0]), reference, names, own_weights, chosen)
-    return scorer.fit(heatmaps, step).score(heatmaps, step)
+    return scorer.fit(heatmaps, step).score(heatmaps, step, views)
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,9 @@ class GridScorer:
         self.detectors_ = {name: _with_others(detector, self.others_) for name, detector in self.detectors_.items()}
         return self
 
-    def score(self, heatmaps: Heatmaps, step: Callable[[str], None]) -> Scored:
+    def score(self, heatmaps: Heatmaps, step: Callable[[str], None], views: list[Heatmaps] | None = None) -> Scored:
         """Raw scores and diagnoses of banners of the grid."""
-        out = self.raw(heatmaps, self.names, step)
+        out = self.raw(heatmaps, self.names, step, views)
         step("diagnosis")
         out.diagnoses = self.diagnose(heatmaps)
         return out
@@ -169,8 +171,8 @@ class GridScorer:
         """The likeliest fault of each banner."""
         return _diagnoses(heatmaps, self.own_, self.others_, self.reference)
 
-    def raw(self, heatmaps: Heatmaps, names: list[str], step: Callable[[str], None]) -> Scored:
-        """Raw scores by the detectors `names`; without diagnoses."""
+    def raw(self, heatmaps: Heatmaps, names: list[str], step: Callable[[str], None], views: list[Heatmaps] | None = None) -> Scored:
+        """Raw scores by the detectors `names`; without diagnoses. `views` hold some of the same banners' clicks each: see `views.py`."""
         scores, seconds = {}, {}
         for name in names:
             step(name)
@@ -186,15 +188,20 @@ class GridScorer:
         read = self._read
         limit = np.minimum(self._limit(heatmaps), self.below_.limit(heatmaps.n_clicks, scores, self._score))
         self._read = read
-        return Scored(
-            *what, self.ids_[self.own_.group_rows(heatmaps)], scores, [], limit, self._log_odds(heatmaps, names), seconds, weights
-        )
+        evidence = self._evidence(heatmaps, views or [], names)
+        return Scored(*what, self.ids_[self.own_.group_rows(heatmaps)], scores, [], limit, evidence, seconds, weights)
 
-    def _log_odds(self, heatmaps: Heatmaps, names: list[str]) -> NDArray[np.float32]:
+    def _evidence(self, heatmaps: Heatmaps, views: list[Heatmaps], names: list[str]) -> NDArray[np.float32]:
         if TEMPLATE not in names:
-            return np.full((len(heatmaps), len(FAMILIES)), np.nan, dtype=np.float32)
+            return np.full((len(heatmaps), 0), np.nan, dtype=np.float32)
         ratio: LikelihoodRatio = self.detectors_[TEMPLATE]
-        return ratio.evidence(heatmaps).log_odds.astype(np.float32)
+        out = [freed(ratio.evidence(heatmaps).log_odds, heatmaps.n_clicks)]
+        for view in views:
+            rows = np.flatnonzero(view.n_clicks >= LEAST_CLICKS)
+            some = view.take(rows)
+            out.append(np.full((len(view), len(FAMILIES)), np.nan))
+            out[-1][rows] = freed(ratio.evidence(some).log_odds, some.n_clicks)
+        return np.concatenate(out, axis=1, dtype=np.float32)
 
     def _score(self, name: str, heatmaps: Heatmaps) -> Vector:
         return np.asarray(self.detectors_[name].score(*self._as_read(self.detectors_[name].reads, heatmaps)))
@@ -252,11 +259,12 @@ def score_deep(
 
 def diagnose_late(part: Scored, heatmaps: Heatmaps, days: Days, flagged: NDArray[np.int64], reference: Reference) -> None:
     """Puts a new diagnosis, from the first day on, in the place of the old for those of `flagged` whose fault began late."""
-    rows, late = late_heatmaps(heatmaps, days, flagged, part.diagnoses, part.reference_id, reference)
+    grid_id = int(heatmaps.grid_id[0])
+    own, others = reference.of_grid(grid_id)[0], reference.layouts(but=grid_id)
+    rows, late = late_heatmaps(heatmaps, days, flagged, own, others)
     if not len(rows):
         return
-    grid_id = int(heatmaps.grid_id[0])
-    again = _diagnoses(late, reference.of_grid(grid_id)[0], reference.layouts(but=grid_id), reference)
+    again = _diagnoses(late, own, others, reference)
     for i, diagnosis in zip(rows.tolist(), again, strict=True):
         if diagnosis.fault is not None:
             part.diagnoses[i] = diagnosis

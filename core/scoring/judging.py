@@ -52,13 +52,13 @@ class Judged:
 
 
 class About(NamedTuple):
-    """What a judge must know of n banners besides their scores: grid_id, n_clicks and highest score that their clicks allow, (n,) each, and
-    the log odds of each family of faults (n, 10), NaN where the templates were not asked; None = of no banner."""
+    """What a judge needs of n banners apart from their scores: grid_id, n_clicks and highest score that their clicks allow, (n,) each, and
+    the evidence for each family of faults (n, 10 v): see `fault_families.py`; None = the templates were not asked."""
 
     grid_id: Codes
     n_clicks: Vector
     limit: Vector
-    log_odds: NDArray[np.float32] | None = None
+    evidence: NDArray[np.float32] | None = None
 
     def take(self, rows: Mask) -> "About":
         """The same of some of the banners."""
@@ -77,7 +77,7 @@ class Heard:
 
 @dataclass
 class Judge:
-    """What raw scores look like where most banners are in order: scale and null of each detector, and of their vote.
+    """What raw scores look like where most banners are ok: scale and null of each detector, and of their vote.
 
     Learned from banners drawn at random, or from all there are; then it hears others as well. `per_knot`: see `Normaliser`.
     """
@@ -94,8 +94,8 @@ class Judge:
         self.vote_ = Normaliser(self.per_knot).fit(vote, about.grid_id, about.n_clicks)
         combined = self._freed(self.vote_, vote, about)
         self.null_ = EmpiricalNull().fit(combined)
-        if TEMPLATE in scores and about.log_odds is not None and not np.isnan(about.log_odds).any():
-            self.families_ = FaultFamilies().fit(about.log_odds, about.grid_id, about.n_clicks, about.limit)
+        if TEMPLATE in scores and about.evidence is not None and about.evidence.size:
+            self.families_ = FaultFamilies().fit(about.evidence, about.grid_id, about.limit)
         self.final_null_ = self.null_.with_other(self.final(combined, about))
         return self
 
@@ -106,22 +106,24 @@ class Judge:
         combined = self._freed(self.vote_, self._vote(evidence), about)
         p_values = {name: three[1] for name, three in said.items()}
         if self.families_ is not None:
-            p_values[TEMPLATE] = np.exp(self._log_p_of_families(self.families_, about))
+            p_values[TEMPLATE] = np.exp(harmonic_mean(self._log_p_of_views(self.families_, about)))
         return Heard({name: three[0] for name, three in said.items()}, p_values, combined)
 
     def final(self, combined: Vector, about: About) -> Vector:
-        """(n,) the vote and the families of faults in one score, on the scale of the vote: its p-value is the harmonic mean of theirs.
+        """(n,) the vote and the families of faults in one score, on the scale of the vote: its p-value is the harmonic mean of that of the
+        vote and those of the views.
 
-        A fault that only its own template sees, since half of the grid shares it, is lost in a mean over detectors, not in this.
+        A fault that only its own template sees, or that shows in the last days alone, is lost in a mean over detectors, not in this.
         """
         if self.families_ is None:
             return combined
-        both = np.stack([self.null_.log_p_values(combined), self._log_p_of_families(self.families_, about)], axis=1)
-        return np.minimum(self.null_.scores_of(harmonic_mean(both)), about.limit)
+        vote = self.null_.log_p_values(combined)
+        together = harmonic_mean(np.concatenate([vote[:, None], self._log_p_of_views(self.families_, about)], axis=1))
+        return np.minimum(self.null_.scores_of(together), about.limit)
 
-    def _log_p_of_families(self, families: FaultFamilies, about: About) -> Vector:
-        assert about.log_odds is not None
-        return families.log_p_values(about.log_odds, about.grid_id, about.n_clicks, about.limit)
+    def _log_p_of_views(self, families: FaultFamilies, about: About) -> Vector:
+        assert about.evidence is not None
+        return families.log_p_values(about.evidence, about.grid_id, about.limit)
 
     def p_values(self, heard: Heard, about: About) -> Vector:
         """(n,) p-values that flags follow from."""
@@ -239,7 +241,7 @@ def control_sample(grid_id: Codes, n_products: NDArray[np.int16], seed: int) -> 
 
 
 def candidates(judged: Judged, grid_id: Codes, control: Mask) -> Mask:
-    """(n,) banners that a deep detector shall look at: the control sample, and whoever could still be flagged, the strongest first.
+    """(n,) banners that a deep detector shall look at: the control sample, and banners that could still be flagged, the strongest first.
 
     A grid without any control banner, which only a store of very many layouts has, is left out.
     """

@@ -1,4 +1,4 @@
-"""Banners of grids that nobody has seen before: do their clicks fit any layout that is known?
+"""Banners of grids that are new: do their clicks fit any layout that is known?
 
 In: counts (n, 1600) and the references of all known grids (r, 1600). Out: a score a banner, higher = less like any of them, and the
 reference that fits best. One banner alone cannot say whether it is broken or of a new grid, its clicks fit no known layout either way;
@@ -29,7 +29,7 @@ KERNEL_SD = 1.8
 STRAY = 0.1
 """Share of uniform clicks in what a banner says of itself: no click is impossible."""
 SHARE = 0.05
-"""Share of the banners of known grids, broken ones among them, that look as strange as the cut."""
+"""Share of the banners of known grids, broken ones among them, that look as strange as the threshold."""
 BLOCK = 1024
 
 
@@ -78,12 +78,12 @@ class Known:
     p: Vector
 
     def fit(self, counts: csr_matrix) -> Self:
-        """Learns the cut from banners of known grids."""
+        """Learns the threshold from banners of known grids."""
         self.cut_ = float(np.quantile(strangeness(counts, self.p)[0], 1 - SHARE))
         return self
 
     def judge(self, counts: csr_matrix) -> tuple[Vector, NDArray[np.int64], NDArray[np.bool_] | None]:
-        """(n,) scores, grids whose layout fits best, and whether none fits; the last is None where no cut was learned."""
+        """(n,) scores, grids whose layout fits best, and whether none fits; the last is None where no threshold was learned."""
         scores, best = strangeness(counts, self.p)
         return scores, self.grid_id[best], scores > self.cut_ if hasattr(self, "cut_") else None
 
@@ -93,7 +93,7 @@ MOST_GRIDS, PER_GRID = 40, 500
 
 
 def find_strangers(path: Path, scored: list[Scored], read: Read) -> pa.Table:
-    """Table `stranger`: the banners of grids that no earlier run knew; empty in a first run, which knows nobody.
+    """Table `stranger`: the banners of grids that no earlier run knew; empty in a first run, which knows no grid.
 
     `path`: references of the grids that earlier runs knew; there is no such file in a first run.
     """

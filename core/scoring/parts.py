@@ -6,6 +6,7 @@ heatmaps/grid_id=<id>/part=<k>/*.parquet  every row of a banner in the same part
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,23 @@ def parts_of(job: Path) -> list[Part]:
 def _has_rows(part: Part) -> bool:
     """Whether any of its files has a row, by their footers."""
     return any(pq.read_metadata(path).num_rows for path in part.folder.glob("*.parquet"))
+
+
+def days_of(parts: list[Part]) -> tuple[date, date]:
+    """First and last day of the clicks in `parts`, by their files' statistics."""
+    bounds: list[date] = []
+    for part in parts:
+        for path in part.folder.glob("*.parquet"):
+            about = pq.read_metadata(path)
+            at = about.schema.names.index("day")
+            for k in range(about.num_row_groups):
+                found = about.row_group(k).column(at).statistics
+                bounds += [found.min, found.max] if found is not None and found.has_min_max else _days_in(path)
+    return min(bounds), max(bounds)
+
+
+def _days_in(path: Path) -> list[date]:
+    return [day for day in pq.read_table(path, columns=["day"])["day"].unique().to_pylist() if day is not None]
 
 
 def read_part(part: Part) -> Grid:

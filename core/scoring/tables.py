@@ -1,4 +1,4 @@
-"""Columns and types of every table that a worker writes, declared once, whatever a run finds and however little.
+"""Columns and types of every table that a worker writes, declared once, for any number of rows.
 
 A column's type never follows from its values: an array of no strings has none. So every writer makes its tables by `table`, and `write`
 refuses others. Types are those of the store's columns; `run_id` and `embedding_id` are added when a table is imported.

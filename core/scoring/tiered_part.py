@@ -5,7 +5,7 @@ a file with a row for each that one did.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from core.arrays import Mask, Vector
 from core.banners.diagnosis import Diagnosis
 from core.banners.heatmaps import Heatmaps
 from core.banners.reference import Reference
+from core.banners.views import views_of
 from core.detectors import CATALOGUE
 from core.scoring.fault_families import TEMPLATE
 from core.scoring.grid import GridScorer, Scored, quiet
@@ -46,6 +47,8 @@ class Learned:
     whole: set[int]
     """Grids so small that no banner of theirs is cleared."""
     quick: list[str]
+    starts: list[np.datetime64] = field(default_factory=list)
+    """First days of the views in which late faults are looked for."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Scorers travel without the references of all grids, which are here once."""
@@ -94,7 +97,8 @@ def look(part: Part, learned: Learned, job: Path) -> Looked:
     looked = np.flatnonzero(must | (templates >= cuts[1]))
     closely = heatmaps.take(looked)
     scorer.carry(some, np.searchsorted(alive, looked), closely)
-    scored, heard = _look_closely(closely, learned, scorer)
+    near = rows_of(grid, looked)
+    scored, heard = _look_closely(closely, views_of(near.heatmaps, near.days, learned.starts), learned, scorer)
     clock.append(time.perf_counter())
     fates = [~must & (statistics < cuts[0]), ~must & (statistics >= cuts[0]) & (templates < cuts[1])]
     name = f"{part.grid_id}-{part.folder.name}"
@@ -110,7 +114,7 @@ def look(part: Part, learned: Learned, job: Path) -> Looked:
         seconds=(seconds[0], seconds[1], seconds[2]),
         n_clicks=float(heatmaps.n_clicks.sum()),
         days=_days(rows_of(grid, np.flatnonzero(fates[0] | fates[1]))),
-        kept=_keep(job / "kept" / f"{name}.parquet", rows_of(grid, looked)),
+        kept=_keep(job / "kept" / f"{name}.parquet", near),
     )
 
 
@@ -121,10 +125,10 @@ def _heard(heatmaps: Heatmaps, learned: Learned, scorer: GridScorer, names: list
     return {name: learned.judge.normalised(name, found.scores[name], about) for name in names}
 
 
-def _look_closely(heatmaps: Heatmaps, learned: Learned, scorer: GridScorer) -> tuple[Scored, Heard]:
+def _look_closely(heatmaps: Heatmaps, views: list[Heatmaps], learned: Learned, scorer: GridScorer) -> tuple[Scored, Heard]:
     """What every quick detector says; diagnoses of those who could be flagged."""
-    scored = scorer.raw(heatmaps, learned.quick, quiet)
-    about = About(scored.grid_id, scored.n_clicks, scored.limit, scored.log_odds)
+    scored = scorer.raw(heatmaps, learned.quick, quiet, views)
+    about = About(scored.grid_id, scored.n_clicks, scored.limit, scored.evidence)
     heard = learned.judge.hear(scored.scores, about)
     scored.diagnoses = [UNDIAGNOSED] * len(heatmaps)
     odd = np.flatnonzero(learned.judge.p_values(heard, about) <= CANDIDATE)

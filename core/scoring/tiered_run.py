@@ -19,6 +19,7 @@ from core.banners import templates
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, concatenated
 from core.banners.reference import Reference, joined
+from core.banners.views import joined_views, late_starts, views_of
 from core.detectors import CATALOGUE
 from core.errors import InputError
 from core.jobs.executors import Engine, Step
@@ -30,7 +31,7 @@ from core.scoring.fault_families import TEMPLATE
 from core.scoring.grid import Detectors, GridScorer, Scored, quiet
 from core.scoring.judging import About, Heard, Judge
 from core.scoring.new_grids import find_strangers
-from core.scoring.parts import Grid, Part, grid_of, read_part
+from core.scoring.parts import Grid, Part, days_of, grid_of, read_part, rows_of
 from core.scoring.progress import SCORE_SHARE, WRITE_SHARE
 from core.scoring.result_tables import write, write_days
 from core.scoring.tables import table
@@ -52,6 +53,8 @@ class Sample:
     heatmaps: Heatmaps
     learned: Heatmaps
     control: Heatmaps
+    views: list[Heatmaps]
+    """Of the control banners."""
     n_banners: int
     whole: bool
 
@@ -66,9 +69,11 @@ def score(job: Path, parts: list[Part], quick: list[str], deep: list[str], task:
     _check(quick)
     templates.prepare()
     fdr, seed = task.fdr, task.seed
-    samples = draw_samples(job, parts, seed, engine)
+    starts = late_starts(*days_of(parts))
+    samples = draw_samples(job, parts, seed, starts, engine)
     detectors = Detectors.of(quick, task, job)
     learned = learn(job, samples, detectors, Budget(task.budget, task.budget_s), fdr, engine)
+    learned.starts = starts
     found = engine.spread(look_at, learned, [part.within(job) for part in parts], lambda part: part.files(job))
     looked = []
     for k, part in enumerate(parts):
@@ -87,11 +92,11 @@ def _check(quick: list[str]) -> None:
     statistics = [name for name in quick if CATALOGUE[name].is_statistic]
     if not statistics or TEMPLATE not in quick:
         raise InputError(
-            f"A cascade clears banners by statistics and {TEMPLATE}, however the run takes {', '.join(quick) or 'neither'}. Name them too."
+            f"A cascade clears banners by statistics and {TEMPLATE}: the run takes {', '.join(quick) or 'neither'}. Name them too."
         )
     across = [name for name in quick if CATALOGUE[name].across]
     if across:
-        raise InputError(f"A cascade looks at one grid at a time, however {', '.join(across)} learn from all at once. Leave them out.")
+        raise InputError(f"A cascade looks at one grid at a time: {', '.join(across)} learn from all at once. Leave them out.")
 
 
 class Draw(NamedTuple):
@@ -106,17 +111,18 @@ class Drawn(NamedTuple):
     """Banners drawn at random from the `n_banners` of a part, and the generator after that."""
 
     heatmaps: Heatmaps
+    views: list[Heatmaps]
     n_banners: int
     rng: np.random.Generator
 
 
-def draw_samples(job: Path, parts: list[Part], seed: int, engine: Engine) -> list[Sample]:
-    """The sample of every grid, by grid_id, drawn evenly from its parts."""
+def draw_samples(job: Path, parts: list[Part], seed: int, starts: list[np.datetime64], engine: Engine) -> list[Sample]:
+    """The sample of every grid, by grid_id, drawn evenly from its parts; views of them from each of the days `starts` on."""
     draws = []
     for grid_id in sorted({part.grid_id for part in parts}):
         own = [part.within(job) for part in parts if part.grid_id == grid_id]
         draws += [Draw(part, k, max(1, cascade.PER_REFERENCE // len(own))) for k, part in enumerate(own)]
-    found = engine.spread(draw, seed, draws, lambda item: item.part.files(job))
+    found = engine.spread(draw, (seed, starts), draws, lambda item: item.part.files(job))
     drawn: dict[int, list[Drawn]] = {}
     for k, item in enumerate(draws):
         say(LEARN_SHARE * k / len(draws) / 2, f"drawing a sample of grid {item.part.grid_id}: part {k + 1} of {len(draws)}")
@@ -124,26 +130,31 @@ def draw_samples(job: Path, parts: list[Part], seed: int, engine: Engine) -> lis
     return [_sample(own) for own in drawn.values()]
 
 
-def draw(seed: int, item: Draw, job: Path, step: Step) -> Drawn:
+def draw(given: tuple[int, list[np.datetime64]], item: Draw, job: Path, step: Step) -> Drawn:
     """Draws from one part: a piece of work."""
+    seed, starts = given
     rng = np.random.default_rng([seed, item.part.grid_id, *([item.number] if item.number else [])])
-    heatmaps = read_part(item.part.under(job)).heatmaps
-    n = len(heatmaps)
-    return Drawn(heatmaps if n <= item.wanted else heatmaps.take(np.sort(rng.choice(n, item.wanted, replace=False))), n, rng)
+    grid = read_part(item.part.under(job))
+    n = len(grid.heatmaps)
+    rows = np.arange(n) if n <= item.wanted else np.sort(rng.choice(n, item.wanted, replace=False))
+    some = grid if n <= item.wanted else rows_of(grid, rows)
+    return Drawn(some.heatmaps, views_of(some.heatmaps, some.days, starts), n, rng)
 
 
 def _sample(drawn: list[Drawn]) -> Sample:
     """The sample of one grid from what was drawn of its parts."""
     heatmaps, n = concatenated([part.heatmaps for part in drawn]), sum(part.n_banners for part in drawn)
+    views = joined_views([part.views for part in drawn])
     if len(heatmaps) <= 2 * cascade.CONTROL:
-        return Sample(heatmaps, heatmaps, heatmaps, n, True)
+        return Sample(heatmaps, heatmaps, heatmaps, views, n, True)
     order = drawn[0].rng.permutation(len(heatmaps))
     control, rest = order[: cascade.CONTROL], order[cascade.CONTROL :][: cascade.LEARNED]
-    return Sample(heatmaps, heatmaps.take(np.sort(rest)), heatmaps.take(np.sort(control)), n, False)
+    control = np.sort(control)
+    return Sample(heatmaps, heatmaps.take(np.sort(rest)), heatmaps.take(control), [view.take(control) for view in views], n, False)
 
 
 def learn(job: Path, samples: list[Sample], detectors: Detectors, budget: Budget, fdr: float, engine: Engine) -> Learned:
-    """References, fitted detectors, what their scores mean, and the cuts of the tiers, from samples of all grids."""
+    """References, fitted detectors, what their scores mean, and the thresholds of the tiers, from samples of all grids."""
     quick = detectors.names
     reference = _fit_references(samples, engine)
     scorers, scored, seconds = {}, [], 0.0
@@ -186,7 +197,7 @@ def fit_grid(given: tuple[Reference, Detectors], sample: Sample, job: Path, step
     reference, detectors = given[0], given[1].under(job)
     scorer = GridScorer(sample.grid_id, reference, detectors.names, detectors.own_weights, detectors.chosen).fit(sample.learned, quiet)
     began = time.process_time()
-    return scorer, scorer.raw(sample.control, detectors.names, quiet), time.process_time() - began
+    return scorer, scorer.raw(sample.control, detectors.names, quiet, sample.views), time.process_time() - began
 
 
 def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], task: RunTask) -> dict[str, Any]:

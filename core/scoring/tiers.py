@@ -1,7 +1,8 @@
 """A run in tiers: cheap statistics look at every banner, dearer detectors at those whom the tier before could not clear.
 
-In: what every detector says of a control sample, banners drawn at random. Out: the cuts of the tiers, and which share of the broken
-banners each tier loses. All of the control sample sets the cuts; what they lose is said by cuts that half of it sets, for the other half.
+In: what every detector says of a control sample, banners drawn at random. Out: the thresholds of the tiers, and which share of the broken
+banners each tier loses. All of the control sample sets the thresholds; their loss is that of thresholds set on one half, measured on the
+other.
 Knows no files and no database.
 """
 
@@ -23,9 +24,9 @@ CONTROL, LEARNED, PER_REFERENCE = 500, 1000, 20_000
 PER_KNOT = 180
 """Control banners that a knot of a trend rests on: three times as many as in a whole run. Flags of banners near the limit differ less."""
 LOSS = 0.005
-"""Share of the broken banners of the control sample that a cut may lose."""
+"""Share of the broken banners of the control sample that a threshold may lose."""
 MARGIN = 1.5
-"""A cut lets through so many times the share that the control sample needs."""
+"""A threshold lets through so many times the share that the control sample needs."""
 LEAST = (0.15, 0.06)
 """Share of all banners that a tier lets through at least: a control sample without a broken banner needs none."""
 N_BINS, PER_BIN = 20, 10
@@ -56,9 +57,9 @@ class Budget:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a tier does to a control sample: banners found broken by all detectors, and lost here by a cut that the other half set.
+    """What a tier does to a control sample: banners found broken by all detectors, and lost here by a threshold that the other half set.
 
-    A cut that rests on half as many banners loses more than one that rests on all: this errs on the side of caution.
+    A threshold that rests on half as many banners loses more than one that rests on all: this errs on the side of caution.
     """
 
     n_found: int
@@ -84,7 +85,7 @@ class Gates:
 
 
 def fit_gates(scores: list[Vector], found: Mask, most: float = 1.0) -> Gates:
-    """The cuts from scores (n,) of both tiers for a control sample, of which all detectors together say that `found` (n,) are broken.
+    """The thresholds from scores (n,) of both tiers for a control sample, of which all detectors together say that `found` (n,) are broken.
 
     A tier lets the share through that keeps all but LOSS of the found ones, times MARGIN, at least LEAST. The last tier lets at most the
     share `most` of all banners through, which is the budget.
@@ -100,7 +101,7 @@ def fit_gates(scores: list[Vector], found: Mask, most: float = 1.0) -> Gates:
 
 
 def _cuts(scores: list[Vector], found: Mask, most: float) -> tuple[float, float]:
-    """The cuts that the banners `found` (n,) ask for, in a sample whose tiers' scores these are."""
+    """The thresholds that the banners `found` (n,) ask for, in a sample whose tiers' scores these are."""
     cuts = []
     for k, tier in enumerate(scores):
         share = max(LEAST[k], MARGIN * _needed(tier, found))

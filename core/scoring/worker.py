@@ -17,6 +17,7 @@ import numpy as np
 from core.arrays import Mask
 from core.banners.fitting import fit_reference
 from core.banners.reference import Reference, joined
+from core.banners.views import late_starts, views_of
 from core.detectors import CATALOGUE, default_names, load_libraries, make
 from core.errors import InputError
 from core.jobs import executors, ray_executor, worker
@@ -29,7 +30,7 @@ from core.scoring.deep_detectors import check, look_deep
 from core.scoring.grid import Detectors, Scored, score_grid
 from core.scoring.judging import About, Judged
 from core.scoring.new_grids import find_strangers
-from core.scoring.parts import Part, parts_of, read_part
+from core.scoring.parts import Part, days_of, parts_of, read_part
 from core.scoring.progress import SCORE_SHARE, WRITE_SHARE
 from core.scoring.result_tables import write, write_days
 from core.scoring.task import Chosen, RunTask
@@ -85,14 +86,12 @@ def _parted(names: list[str], deep: str) -> tuple[list[str], list[str]]:
     for name in quick:
         make(name)
     if not quick and deep == "none":
-        raise InputError(
-            f"A run without deep detectors takes others, however only {', '.join(slow)} was asked for. Name more, or say --deep all."
-        )
+        raise InputError(f"A run without deep detectors takes others: only {', '.join(slow)} was asked for. Name more, or say --deep all.")
     return quick, slow if deep != "none" else []
 
 
 def _with_chosen(names: list[str], chosen: Chosen | None) -> list[str]:
-    """The default run, and the model that somebody chose for it."""
+    """The default run, and the model that was chosen for it."""
     return names if chosen is None or chosen.detector in names else [*names, chosen.detector]
 
 
@@ -160,7 +159,8 @@ def _score(job: Path, parts: list[Part], reference: Reference, detectors: Detect
     items.sort(key=lambda item: item.part.n_bytes(job), reverse=True)  # or all would wait for a large one at the end
     reads = lambda item: [*item.part.files(job), *detectors.files(job)]  # noqa: E731
     out = []
-    for item, scored in zip(items, engine.spread(score_part, (reference, detectors), items, reads, told), strict=True):
+    given = reference, detectors, late_starts(*days_of(parts))
+    for item, scored in zip(items, engine.spread(score_part, given, items, reads, told), strict=True):
         out.append(scored)
         at[0] = max(at[0], len(out) * in_all // len(parts))  # where nobody hears of steps
         say(FIT_SHARE + (SCORE_SHARE - FIT_SHARE) * at[0] / in_all, f"{item.told}: done")
@@ -174,11 +174,12 @@ class Numbered(NamedTuple):
     told: str
 
 
-def score_part(given: tuple[Reference, Detectors], item: Numbered, job: Path, step: Step) -> Scored:
+def score_part(given: tuple[Reference, Detectors, list[np.datetime64]], item: Numbered, job: Path, step: Step) -> Scored:
     """Scores and diagnoses of one grid: a piece of work."""
-    reference, detectors = given[0], given[1].under(job)
-    heatmaps, tell = read_part(item.part.under(job)).heatmaps, lambda what: step(f"{item.told}: {what}")
-    return score_grid(heatmaps, reference, detectors.names, tell, detectors.own_weights, detectors.chosen)
+    reference, detectors, starts = given[0], given[1].under(job), given[2]
+    grid, tell = read_part(item.part.under(job)), lambda what: step(f"{item.told}: {what}")
+    views = views_of(grid.heatmaps, grid.days, starts)
+    return score_grid(grid.heatmaps, reference, detectors.names, tell, detectors.own_weights, detectors.chosen, views)
 
 
 def _judge(scored: list[Scored], fdr: float, control: Mask | None = None) -> Judged:
@@ -187,7 +188,7 @@ def _judge(scored: list[Scored], fdr: float, control: Mask | None = None) -> Jud
 
 
 def _look_deep(scored: list[Scored], parts: list[Part], names: list[str], judged: Judged | None, task: RunTask) -> Mask:
-    """Scores of the deep detectors on everybody, or on those who could still be flagged and on a control sample, which it returns."""
+    """Scores of the deep detectors on all banners, or on those that could still be flagged and a control sample, which it returns."""
     grid_id, n_products = result_tables.gathered(scored, "grid_id"), result_tables.gathered(scored, "n_products")
     if judged is None or task.deep == "all":
         control = looked = np.ones(len(grid_id), dtype=bool)

@@ -33,7 +33,7 @@ def take_in(combined: Vector, slow: Vector, control: NDArray[np.bool_], p_broken
     """(n,) `combined` moved by what `slow` (n,), NaN where left out, says beyond it; and the weight, 0..MOST_WEIGHT, that was given to it.
 
     Where nothing is broken, a line foretells `slow` from `combined`: it is fitted over `control`, banners drawn at random. What is left
-    over is 0 on average for everybody, so that a banner left out stays where it was. It counts as much as it lies higher on banners that
+    over is 0 on average for all banners, so that a banner left out stays where it was. It counts as much as it lies higher on banners that
     are broken by `p_broken`, in its own spread, than `combined` does.
     """
     known = np.clip(combined, -CLIP, CLIP)
@@ -57,11 +57,12 @@ def _gain(x: Vector, clear: NDArray[np.bool_], p_broken: Vector) -> float:
 
 
 def harmonic_mean(log_p: Vector) -> Vector:
-    """(n,) logarithm of the harmonic mean of p-values whose logarithms are `log_p` (n, k), NaN where one is missing.
+    """(n,) logarithm of the harmonic mean of p-values whose logarithms are `log_p` (n, k), NaN where one is missing; NaN where all are.
 
     It stays a p-value to a good approximation where the p-values depend on each other, and one that is small is enough.
     **Source** Wilson 2019, "The harmonic mean p-value for combining dependent tests", eq. 1, with equal weights.
     """
     known = np.isfinite(log_p)
     log_sum = logsumexp(np.where(known, -log_p, -np.inf), axis=1)
-    return np.minimum(np.log(np.maximum(known.sum(axis=1), 1)) - log_sum, 0.0)
+    out = np.minimum(np.log(np.maximum(known.sum(axis=1), 1)) - log_sum, 0.0)
+    return np.where(known.any(axis=1), out, np.nan)

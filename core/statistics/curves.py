@@ -1,4 +1,4 @@
-"""How well probabilities tell broken banners from others at every cut at once: ROC and precision-recall, with bootstrap bands.
+"""How well probabilities tell broken banners from others at every threshold: ROC and precision-recall, with bootstrap bands.
 
 In: p (n,) and what the banners are. Only what was predicted without a banner's own grid says how another grid will do. Precision depends on
 the share of broken banners among those labelled, which reviewers' queues make larger than it is.
@@ -35,8 +35,8 @@ def curves(p: Vector, broken: Mask, seed: int = 0) -> Curves | None:
     """Both curves of n banners; None where all of them are of one kind.
 
     **Bands** percentiles of DRAWS bootstrap samples drawn within either kind (Efron and Tibshirani 1993, ch. 13), and one banner more or
-    less at either end: where all of the first few are broken, every sample says so again. Precision between two cuts is that of the
-    cut that reaches the recall, since a line between them promises too much (Davis and Goadrich 2006).
+    less at either end: where all of the first few are broken, every sample says so again. Precision between two thresholds is that of
+    the threshold that reaches the recall, since a line between them promises too much (Davis and Goadrich 2006).
     """
     if not broken.any() or broken.all():
         return None
@@ -63,18 +63,18 @@ def _shapes(kinds: list[NDArray[np.int64]], weights: list[Vector], ends: NDArray
 
 
 def _reached(true: Vector) -> NDArray[np.int64]:
-    """(101,) the first cut that reaches each recall of AT; recall 0 is reached by flagging nothing, which has no precision."""
+    """(101,) the first threshold that reaches each recall of AT; recall 0 is reached by flagging nothing, which has no precision."""
     return np.maximum(np.searchsorted(true, AT - 1e-12, side="left").clip(max=len(true) - 1), int(np.argmax(true > 0)))
 
 
 def _n_flagged(kinds: list[NDArray[np.int64]], ends: NDArray[np.int64]) -> Vector:
-    """(101,) banners at or above the first cut that reaches each recall of AT."""
+    """(101,) banners at or above the first threshold that reaches each recall of AT."""
     reached = _reached(_share_by(kinds[0], np.ones(len(kinds[0])), ends))
     return (ends[reached] + 1).astype(np.float64)
 
 
 def _share_by(kind: NDArray[np.int64], weight: Vector, ends: NDArray[np.int64]) -> Vector:
-    """Share of a kind at or above each cut."""
+    """Share of a kind at or above each threshold."""
     placed = np.zeros(int(ends[-1]) + 1)
     placed[kind] = weight
     share: Vector = np.cumsum(placed)[ends] / weight.sum()

@@ -49,7 +49,7 @@ def lower_limit(centre: float, n: NDArray[np.float64], sigmas: float = 3.0) -> N
 def alert_state(share: NDArray[np.float64], limit: NDArray[np.float64]) -> tuple[State, int]:
     """State on the last day, and the index of the day it began.
 
-    One day above the limit is pending, two or more in a row to the last day are firing: one bad day does not wake anybody.
+    One day above the limit is pending, two or more in a row to the last day are firing: one bad day raises no alarm.
     Days without a value break no streak.
     """
     above = share > limit

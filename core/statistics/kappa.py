@@ -42,7 +42,7 @@ def confusion(first: Codes, second: Codes, n_values: int) -> Codes:
     first, second: (n,) codes. Raises InputError for other codes or lengths.
     """
     if first.shape != second.shape:
-        raise InputError(f"Two raters rate the same items, however they have {first.shape} and {second.shape}. Align them first.")
+        raise InputError(f"Two raters rate the same items: they have {first.shape} and {second.shape}. Align them first.")
     both = (_checked(first, n_values) != MISSING) & (_checked(second, n_values) != MISSING)
     cells = np.bincount(first[both] * n_values + second[both], minlength=n_values**2)
     return cells.reshape(n_values, n_values).astype(np.int64)
@@ -124,5 +124,5 @@ def _estimate(value: NDArray[np.float64], drawn: NDArray[np.float64], n: int) ->
 def _checked(codes: Codes, n_values: int) -> Codes:
     if codes.size and not (codes.min() >= MISSING and codes.max() < n_values):
         got = f"{codes.min()} to {codes.max()}"
-        raise InputError(f"Ratings are 0 to {n_values - 1}, or {MISSING} where missing, however they are {got}. Code them first.")
+        raise InputError(f"Ratings are 0 to {n_values - 1}, or {MISSING} where missing, not {got}. Code them first.")
     return codes

@@ -28,7 +28,7 @@ UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 class Standing(NamedTuple):
     """One detector over the n labelled banners that it looked at; figures with 95 % intervals, NaN where not known.
 
-    roc_auc: chance that a broken banner scores above one that is in order, ties half. average_precision: mean precision over the recall
+    roc_auc: probability that a broken banner scores above an ok one, ties half. average_precision: mean precision over the recall
     steps of the scores. f1 of the flags, with hits, false alarms and misses.
     """
 

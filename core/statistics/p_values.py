@@ -1,6 +1,6 @@
-"""P-values from an estimated null, and the chance that a banner is broken.
+"""P-values from an estimated null, and the probability that a banner is broken.
 
-In: normalised combined scores (n,), of which most are of banners in order. Out: p-values in 0..1 and, per group, the share of broken
+In: normalised combined scores (n,), of which most are of ok banners. Out: p-values in 0..1 and, per group, the share of broken
 banners and each banner's posterior. A rank among the very banners that a banner belongs to would be uniform by construction and
 Benjamini-Hochberg would reject nothing; so the null is a distribution fitted together with an alternative.
 """
@@ -36,9 +36,9 @@ GROUP_PRIOR = 20.0
 MAX_SCORE = 60.0
 """Scores beyond it count as it in the fit."""
 FAR = 3.0
-"""Beyond so many of its scales the alternative's density vanishes; whoever scores higher is as surely broken."""
+"""Beyond so many of its scales the alternative's density vanishes; a banner with a higher score is as surely broken."""
 LOWEST = -4.0
-"""How much evidence there can be that a banner is in order."""
+"""How much evidence there can be that a banner is ok."""
 FEW_CLICKS = 12
 """Up to here a banner's own clicks set a limit to how odd it may look."""
 N_DRAWS = 4096

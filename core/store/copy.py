@@ -1,12 +1,14 @@
 """Everything of one store into another one, whatever their engines, with proof that nothing is missing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
 
 from core import logs
-from core.errors import StoreError
+from core.errors import StoreBusyError, StoreError
 from core.progress import Display
 from core.store.store import Store
 from core.store.url import StoreUrl
@@ -32,8 +34,8 @@ def copy(source: Store, target: Path | str | StoreUrl, progress: Display | None 
     """
     url = StoreUrl.parse(target)
     if str(url) == str(source.url) or url.home.resolve() == source.path.resolve():
-        raise StoreError(f"A copy goes into another store, however {url.shown} is the store itself. Name another one.")
-    with Store(url) as new:
+        raise StoreError(f"A copy goes into another store: {url.shown} is the store itself. Name another one.")
+    with _without_leftovers(url), Store(url) as new:
         _refuse_used(new)
         with source.cursor() as reader, new.transaction() as writer:
             reader.execute("BEGIN")
@@ -45,10 +47,24 @@ def copy(source: Store, target: Path | str | StoreUrl, progress: Display | None 
         return copied
 
 
+@contextmanager
+def _without_leftovers(url: StoreUrl) -> Iterator[None]:
+    """Where copying fails, a DuckDB file that was made for it goes again."""
+    made = not url.is_shared and not Path(url.where).exists()
+    try:
+        yield
+    except StoreBusyError:
+        raise  # another process made it meanwhile
+    except BaseException:
+        for left in (url.where, f"{url.where}.wal") if made else ():
+            Path(left).unlink(missing_ok=True)
+        raise
+
+
 def _refuse_used(store: Store) -> None:
     for name in store.tables():
         if name not in SKIPPED and store.rows(f"SELECT EXISTS (FROM {name}) AS used")[0]["used"]:
-            raise StoreError(f"A copy needs an empty store, however {store.url.shown} has rows in {name}. Name a new one.")
+            raise StoreError(f"A copy needs an empty store: {store.url.shown} has rows in {name}. Name a new one.")
 
 
 def _copy(source: Store, reader: duckdb.DuckDBPyConnection, writer: duckdb.DuckDBPyConnection, progress: Display) -> list[Table]:
@@ -65,7 +81,7 @@ def _copy(source: Store, reader: duckdb.DuckDBPyConnection, writer: duckdb.DuckD
             writer.unregister("rows_to_copy")
         here, there = summed(reader, name), summed(writer, name)
         if here != there:
-            raise StoreError(f"A copy holds the same rows, however {name} has {difference(here, there)}. Nothing was kept; try again.")
+            raise StoreError(f"A copy holds the same rows: {name} has {difference(here, there)}. Nothing was kept; try again.")
         copied.append(here)
     return copied
 

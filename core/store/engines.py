@@ -12,7 +12,7 @@ from typing import ClassVar
 import duckdb
 
 from core import settings
-from core.errors import StoreAwayError, StoreBusyError, StoreError
+from core.errors import HeatproofError, StoreAwayError, StoreBusyError, StoreError, disk_space
 from core.errors.masking import masked
 from core.store.locks import Lock, Locks, ThreadLock
 from core.store.putting_back import finish
@@ -58,7 +58,7 @@ class Engine(ABC):
         """Makes a new cursor ready: names without a database are the store's."""
 
     def state(self, cursor: duckdb.DuckDBPyConnection) -> int | None:
-        """A number that every commit changes, whoever made it; None where asking anything costs no more than asking for this."""
+        """A number that every commit of any process changes; None where asking anything costs no more than asking for this."""
         return None
 
     def away(self, error: duckdb.Error) -> StoreAwayError | None:
@@ -128,10 +128,8 @@ def config_of(home: Path) -> Config:
 
 
 def missing(url: StoreUrl) -> StoreError:
-    """The error of whoever needs a store that is not there."""
-    return StoreError(
-        f"This needs a store, however {url.shown} does not exist. Make one by `ingest FILE` or `demo`, or name it by --store."
-    )
+    """The error where a store is needed and does not exist."""
+    return StoreError(f"This needs a store: {url.shown} does not exist. Make one by `ingest FILE` or `demo`, or name it by --store.")
 
 
 def quoted(text: str) -> str:
@@ -144,12 +142,15 @@ def first_line(error: Exception) -> str:
     return next(iter(masked(str(error)).splitlines()), type(error).__name__)
 
 
-def _open_error(path: Path, error: duckdb.Error) -> StoreError:
+def _open_error(path: Path, error: duckdb.Error) -> HeatproofError:
+    full = disk_space.full_disk(error)
+    if full is not None:
+        return full
     text = masked(str(error))
     held = re.search(r"Conflicting lock is held in (.+?)\s*\(PID (\d+)\)", text)
     if held:
         return StoreBusyError(
-            f"One process at a time may use a store, however {path} is held by PID {held[2]} ({held[1]}). "
+            f"One process at a time may use a store: {path} is held by PID {held[2]} ({held[1]}). "
             "Close that process (a running dashboard?), or do it from the dashboard's Data page."
         )
     return StoreError(

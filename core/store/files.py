@@ -33,7 +33,7 @@ def copy_options(target: Path) -> str:
     """How DuckDB writes a file of this ending."""
     options = next((value for ending, value in ENDINGS.items() if target.name.lower().endswith(ending)), None)
     if options is None:
-        raise InputError(f"An export's name ends in {', '.join(ENDINGS)}, however it is {target.name}. Rename it.")
+        raise InputError(f"An export's name ends in {', '.join(ENDINGS)}, not {target.name}. Rename it.")
     return options
 
 

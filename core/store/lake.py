@@ -74,7 +74,7 @@ class LakeEngine(Engine):
             if not create and "does not exist - and creating a new" in str(error):
                 raise missing(url) from error
             raise StoreError(
-                f"A shared store needs its catalogue and its files, however {url.shown} cannot be opened: {first_line(error)}. "
+                f"A shared store needs its catalogue and its files: {url.shown} cannot be opened: {first_line(error)}. "
                 "Check that the catalogue runs, that you may use it, and that data_path is the one it was made with."
             ) from error
         except BaseException:
@@ -174,7 +174,7 @@ def load(con: duckdb.DuckDBPyConnection, name: str) -> None:
         con.execute(f"LOAD {name}")
     except duckdb.Error as error:
         raise StoreError(
-            f"A shared store needs DuckDB's extension {name}, however it is neither installed nor to be had: {first_line(error)}. "
+            f"A shared store needs DuckDB's extension {name}: it is not installed and cannot be downloaded: {first_line(error)}. "
             "Run `pip install -r requirements-lake.txt`."
         ) from error
 

@@ -1,4 +1,7 @@
-"""Locks across threads, processes and machines; released when the holder ends or dies."""
+"""Locks across threads, processes and machines.
+
+A lock is released when its holder leaves it or dies: none outlives a killed process.
+"""
 
 import contextlib
 import fcntl

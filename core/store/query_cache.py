@@ -1,4 +1,4 @@
-"""Answers to queries, kept as long as the store stays in the state that they were asked in.
+"""Query cache, cleared by every commit.
 
 A page asks some questions several times, and the same ones when it is drawn again. On a lake each costs a look into its catalogue and its
 files, while a single look tells whether anything was committed since.
@@ -26,7 +26,7 @@ VOLATILE = re.compile(
 
 
 class Recall:
-    """What was answered in the newest state that anybody asked about. Safe to share between threads."""
+    """What was answered in the newest state that was queried. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

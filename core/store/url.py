@@ -45,12 +45,12 @@ class StoreUrl:
         masking.remember(str(text))
         if kind not in ("postgres", "postgresql"):
             raise InputError(
-                f"A shared store's catalogue is sqlite or postgres, however {_shown(str(text))} names {kind}. Write ducklake:sqlite:PATH."
+                f"A shared store's catalogue is sqlite or postgres: {_shown(str(text))} names {kind}. Write ducklake:sqlite:PATH."
             )
         if not data:
             raise InputError(
-                "A store on PostgreSQL keeps its bins in a folder or bucket that all machines see, "
-                f"however {_shown(str(text))} names none. Add data_path=… at its end."
+                "A store on PostgreSQL keeps its bins in a folder or bucket that all machines see: "
+                f"{_shown(str(text))} names none. Add data_path=… at its end."
             )
         where = re.sub(r"^(postgres(?:ql)?):/(?!/)", r"\1://", where)  # a Path may have made one slash of two
         masking.remember(where)
@@ -108,7 +108,7 @@ class StoreUrl:
         """The path of a DuckDB file, for what works on no other store. Raises InputError for a shared one."""
         url = cls.parse(text)
         if url.is_shared:
-            raise InputError(f"{who} a DuckDB file, however {url.shown} is a shared store. Name a file, then `store copy` it there.")
+            raise InputError(f"{who} a DuckDB file: {url.shown} is a shared store. Name a file, then `store copy` it there.")
         return Path(url.where)
 
     def exists(self) -> bool:

@@ -4,8 +4,9 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from core.banners.diagnosis import Diagnosis
-from core.banners.onset import Days, daily_log_odds, late_heatmaps, onset
-from tests.support.banners import drawn, heatmaps, layout, reference_of
+from core.banners.onset import Days, daily_log_odds, first_day, late_heatmaps, onset
+from core.banners.templates import make_bank
+from tests.support.banners import drawn, heatmaps, layout, mirrored, reference_of
 
 REFERENCE = reference_of(layout())
 
@@ -40,12 +41,17 @@ def test_a_late_fault_is_cut_to_its_days() -> None:
     assert at.tolist() == [first.item(), second.item()]
     np.testing.assert_array_equal(own.toarray(), [quiet[2], hot.sum(axis=0)])
     X = heatmaps([quiet[:2].sum(axis=0), counts[2:].sum(axis=0)])
-    spot = Diagnosis("hot_spot", 0.75, {"x": 0.5125, "y": 0.5125, "share": 0.75}, 1.0, "edge", 1.0, "")
-    rows, late = late_heatmaps(
-        X, days, np.array([0, 1]), [Diagnosis(None, None, None, -1.0, "edge", 1.0, ""), spot], np.zeros(2, int), REFERENCE
-    )
+    rows, late = late_heatmaps(X, days, np.array([0, 1]), REFERENCE, {})
     assert rows.tolist() == [1]
     np.testing.assert_array_equal(late.counts.toarray(), [hot.sum(axis=0)])
     assert late.banner_id.tolist() == [X.banner_id[1]]
-    nobody, none = late_heatmaps(X, days, np.array([], dtype=np.int64), [], np.zeros(2, int), REFERENCE)
+    nobody, none = late_heatmaps(X, days, np.array([], dtype=np.int64), REFERENCE, {})
     assert len(nobody) == len(none) == 0
+
+
+def test_the_first_day_is_found_with_the_template_and_not_after_it() -> None:
+    bank = make_bank(REFERENCE.p[0], {})
+    good, bad = drawn(3, np.full(12, 12)), mirrored(drawn(4, np.full(2, 25)))
+    assert first_day(csr_matrix(np.concatenate([good, bad])), bank) == 12  # over the whole window most clicks lie where they should
+    assert first_day(csr_matrix(good), bank) == 0
+    assert first_day(csr_matrix(np.concatenate([bad, bad])), bank) == 0

@@ -16,7 +16,7 @@ def test_a_manual_cut_is_the_value_itself() -> None:
     p = np.array([0.1, 0.4, 0.9])
     assert find_cut("manual", p, p, p > 0.5, 0.37) == 0.37
     assert find_cut("manual", p, p, p > 0.5) == METHODS["manual"][1]
-    with pytest.raises(InputError, match=r"lies between 0 and 1, however it is 1\.5"):
+    with pytest.raises(InputError, match=r"lies between 0 and 1, not 1\.5"):
         find_cut("manual", p, p, p > 0.5, 1.5)
 
 
@@ -35,7 +35,7 @@ def test_another_cut_is_what_learning_with_it_gives() -> None:
         assert again.rule.cut == direct.rule.cut != first.rule.cut
         assert (again.flagged == direct.flagged).all()
         assert again.expected == direct.expected
-    with pytest.raises(InputError, match="A cut is found by one of"):
+    with pytest.raises(InputError, match="A threshold is found by one of"):
         first.cut_by("luck")
 
 

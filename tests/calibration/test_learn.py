@@ -113,7 +113,7 @@ def test_no_label_and_no_shot_are_said() -> None:
     data = drawn()
     with pytest.raises(InputError, match="none is on the source grids"):
         run(data, np.empty(0, dtype=np.int64), [3])
-    with pytest.raises(InputError, match="every target grid, however grid 3 has none"):
+    with pytest.raises(InputError, match="every target grid: grid 3 has none"):
         run(data, np.flatnonzero(data[1] == 1), [3], shots=1)
 
 

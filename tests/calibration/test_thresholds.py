@@ -62,8 +62,8 @@ def test_fpr_and_fdr_cut_by_them() -> None:
     ("method", "value", "message"),
     [
         ("guess", None, "by one of f1, cost"),
-        ("precision", 1.5, "between 0 and 1, however it is 1.5"),
-        ("cost", -1.0, "above 0, however it is -1"),
+        ("precision", 1.5, "between 0 and 1, not 1.5"),
+        ("cost", -1.0, "above 0, not -1"),
         ("budget", 0.0, "above 0"),
         ("fpr", 0.01, "needs 100 banners labelled ok: there are 7"),
     ],
@@ -120,7 +120,7 @@ def test_intervals_hold_as_often_as_they_say() -> None:
         hits = (broken[target] & flags).sum()
         held += expected.precision.low <= hits / flags.sum() <= expected.precision.high
         held += expected.recall.low <= hits / broken[target].sum() <= expected.recall.high
-        assert expected == worlds.of_before()  # the same flags, however they came about
+        assert expected == worlds.of_before()  # the same flags: they came about
     assert held >= 72  # of 80, at a nominal 95 %
 
 

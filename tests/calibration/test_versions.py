@@ -156,7 +156,7 @@ def test_rolling_back_returns_the_flags_as_they_were(store: Store) -> None:
 
 def test_nothing_is_kept_of_a_publication_that_is_refused(store: Store) -> None:
     seen = calibrate.prepare(store, Request(target_grids=TARGETS))
-    for author, reason, message in (("", "why", "author's name"), ("ana", " ", "carries a reason")):
+    for author, reason, message in (("", "why", "author's name"), ("ana", " ", "give a reason")):
         with pytest.raises(InputError, match=message):
             calibrate.publish(store, seen, author, reason)
     publish(store, "meanwhile", method="budget", value=3.0)

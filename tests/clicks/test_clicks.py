@@ -74,7 +74,7 @@ def test_a_mapping_goes_before_aliases() -> None:
     ],
 )
 def test_columns_that_do_not_fit_are_named(names: list[str], mapping: dict[str, str], said: str) -> None:
-    with pytest.raises(InputError, match="however") as caught:
+    with pytest.raises(InputError, match=r"log|mapping|column") as caught:
         match(names, mapping)
     assert said in str(caught.value)
 
@@ -232,7 +232,7 @@ def test_keys_of_json_may_hold_dots_slashes_and_quotes() -> None:
         ("a.csv", b"a,b\n1,2\n", "cannot be found among a, b"),
         ("a.jsonl", b"[]", "begins with a list"),
         ("a.csv.gz", b"not gzip at all", "damaged"),
-        ("a.csv.gz", gzip.compress(b"x" * 100_000)[:-20], "damaged"),
+        ("a.csv.gz", gzip.compress(b"x" * 100_000)[:-20], "cut off"),
         ("a.parquet", b"PAR1", "cannot open it"),
         ("a.xlsx", b"PK", "does not"),
         ("a.csv", "größe".encode("latin-1"), "begins with a line of UTF-8 text"),
@@ -245,7 +245,7 @@ def test_files_that_cannot_be_read_say_why(name: str, content: bytes, said: str)
 
 
 def test_a_log_with_a_header_only_is_not_taken_in() -> None:
-    with pytest.raises(InputError, match="holds no row besides its header"):
+    with pytest.raises(InputError, match="holds no row after its header"):
         take_in((HEADER + "\n").encode())
 
 

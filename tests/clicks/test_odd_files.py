@@ -59,8 +59,8 @@ def test_every_file_is_tried_and_those_that_fail_are_listed(store: Store, folder
     said = {Path(file.file).name: file.reason for file in done.failed}
     expected = {
         "empty.csv": "0 bytes",
-        "header.csv": "no row besides its header",
-        "cut.csv.gz": "damaged",
+        "header.csv": "no row after its header",
+        "cut.csv.gz": "cut off",
         "broken.parquet": "broken.parquet",
         "other.csv": "needs the columns",
         "nothing.csv": "does not exist",

@@ -134,9 +134,12 @@ FORMS = {
     "header missing": (lambda: text("b,101,3,d,0.5,0.5,2026-10-01", lambda r: "b,101,3,d,0.5,0.5,2026-10-01"), "header is missing"),
     "another delimiter": (
         lambda: text(":".join(NAMES), lambda r: ":".join(str(r[name]) for name in NAMES)),
-        "columns are parted by colons",
+        "columns are separated by colons",
     ),
-    "rows by another": (lambda: text(",".join(NAMES), lambda r: ";".join(str(r[name]) for name in NAMES)), "rows are parted by semicolons"),
+    "rows by another": (
+        lambda: text(",".join(NAMES), lambda r: ";".join(str(r[name]) for name in NAMES)),
+        "rows are separated by semicolons",
+    ),
     "unquoted commas": (
         lambda: text(",".join(NAMES), lambda r: ",".join(str(r[name]).replace(".", ",") for name in NAMES if name != "domain")),
         "commas part the columns too|header names",

@@ -49,7 +49,7 @@ def test_rows_outside_of_every_cloud_score_higher(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_another_number_of_features_is_refused(name: str) -> None:
     found = make(name).fit(BULK, GROUPS)
-    with pytest.raises(ContractError, match="fitted on 6 features, however it got 5"):
+    with pytest.raises(ContractError, match="fitted on 6 features: it got 5"):
         found.score(NEW[:, :5], np.zeros(len(NEW), dtype=np.int64))
 
 

@@ -65,7 +65,7 @@ def test_state_survives_a_file_without_pickle(method: Embedding) -> None:
         loaded = type(method).from_state(dict(arrays))
     np.testing.assert_array_equal(loaded.transform(X[60:]), fitted.transform(X[60:]))
     assert loaded == fitted
-    with pytest.raises(ContractError, match="loads its own state, however"):
+    with pytest.raises(ContractError, match="loads its own state:"):
         (MVU if method.name == "pca" else PCA).from_state(fitted.state())
 
 
@@ -87,11 +87,11 @@ def test_what_cannot_be_placed_is_refused_with_the_reason(method: Embedding) -> 
         fresh(method).transform(X)
     with pytest.raises(ContractError, match="needs finite features"):
         fresh(method).fit(np.where(np.arange(1600) == 3, np.nan, X).astype(np.float32))
-    with pytest.raises(ContractError, match="2 axes, however"):
+    with pytest.raises(ContractError, match="2 axes:"):
         fresh(method).fit(np.arange(5))
-    with pytest.raises(ContractError, match="fitted on 1600 columns, however X has 3"):
+    with pytest.raises(ContractError, match="fitted on 1600 columns: X has 3"):
         fresh(method).fit(X).transform(X[:, :3])
-    with pytest.raises(ContractError, match="however"):
+    with pytest.raises(ContractError, match=r"needs|reads|fitted"):
         fresh(method).fit(X[:1])
 
 
@@ -199,11 +199,11 @@ def test_equal_rows_share_a_place_and_outsiders_are_named() -> None:
 
 
 def test_choices_that_cannot_work_say_so() -> None:
-    with pytest.raises(ContractError, match="slack of an edge must be above 0 and at most 1, however it is 0"):
+    with pytest.raises(ContractError, match="slack of an edge must be above 0 and at most 1, not 0"):
         MVU(slack=0).fit(heat(30))
-    with pytest.raises(ContractError, match="exact tier takes at most 1000 different rows, however there are 1001"):
+    with pytest.raises(ContractError, match="exact tier takes at most 1000 different rows: there are 1001"):
         MVU(tier="exact").fit(np.arange(1001.0)[:, None])
-    with pytest.raises(ContractError, match="same rows and axes, however"):
+    with pytest.raises(ContractError, match="same rows and axes:"):
         fit_alignment(np.zeros((3, 2)), np.zeros((4, 2)))
 
 

@@ -74,7 +74,7 @@ def test_the_catalogue_is_what_was_published() -> None:
     assert {name: dims[name] for name in published} == published
     assert len({e.key for e in EXTRACTORS.values()}) == len(EXTRACTORS)
     assert EXTRACTORS["resnet50"].weights == "microsoft/resnet-50@34c2154c194f"
-    with pytest.raises(InputError, match="however 'resnet51' was asked for"):
+    with pytest.raises(InputError, match=": 'resnet51' is none"):
         make_extractor("resnet51")
 
 
@@ -136,11 +136,11 @@ def test_a_checkpoint_with_missing_weights_is_refused(vit_folder: Path, tmp_path
 
 
 def test_a_checkpoint_of_another_kind_or_width_is_refused(resnet_folder: Path, vit_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(HeatproofError, match="however"):
+    with pytest.raises(HeatproofError, match=r"resnet|checkpoint|needs"):
         features_of(tiny_vit(resnet_folder), counts(1))
-    with pytest.raises(ContractError, match="gives 17 finite features a banner, however it gave shape"):
+    with pytest.raises(ContractError, match="gives 17 finite features a banner: it gave shape"):
         features_of(replace(tiny_resnet(resnet_folder), width=17), counts(1))
-    with pytest.raises(InputError, match="reads a ResNetModel checkpoint, however"):
+    with pytest.raises(InputError, match="reads a ResNetModel checkpoint:"):
         features_of(tiny_resnet(tmp_path), counts(1))
 
 

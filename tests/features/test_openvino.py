@@ -88,7 +88,7 @@ def test_the_default_gives_in_openvino_what_it_gives_in_torch() -> None:
 
 @installed
 def test_a_checkpoint_of_another_width_is_refused(resnet_folder: Path) -> None:
-    with pytest.raises(ContractError, match="gives 17 finite features a banner, however it gave shape"):
+    with pytest.raises(ContractError, match="gives 17 finite features a banner: it gave shape"):
         features_of(replace(tiny_resnet(resnet_folder), width=17, engine="openvino"), counts(1))
 
 
@@ -118,5 +118,5 @@ def test_without_it_everything_runs_in_torch_under_the_same_key(tiny: Extractor,
 
 def test_asked_for_and_not_installed_it_is_said_what_to_do(tiny: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
     without_openvino(monkeypatch)
-    with pytest.raises(InputError, match=r"OpenVINO, however it is not installed. Run `pip install -r requirements-fast.txt`"):
+    with pytest.raises(InputError, match=r"OpenVINO: it is not installed. Run `pip install -r requirements-fast.txt`"):
         features_of(replace(tiny, engine="openvino"), counts(1))

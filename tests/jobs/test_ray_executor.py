@@ -115,7 +115,7 @@ def test_networks_of_the_store_travel(cluster: None, tmp_path: Path) -> None:
     (job / "weights").mkdir()
     shipped = find_weights("ssad_clicks")
     save_file({name: 0.9 * w for name, w in load_file(shipped).items()}, job / "weights" / shipped.name)
-    samples = tiered_run.draw_samples(job, parts_of(job), 0, Here(job))
+    samples = tiered_run.draw_samples(job, parts_of(job), 0, [], Here(job))
     reference = tiered_run._fit_references(samples, Here(job))
     detectors = Detectors.of(["ssad_clicks"], RunTask(weights=str(job / "weights")), job)
     assert detectors.own_weights == Path("weights")
@@ -227,6 +227,6 @@ def test_a_run_says_at_once_that_nobody_answers(store: Store, monkeypatch: pytes
     monkeypatch.setattr(ray_executor, "find_spec", lambda name: name)
     with pytest.raises(InputError, match=r"answers at 127\.0\.0\.1:1"):
         run.score(store, engine="ray", ray_address="127.0.0.1:1")
-    with pytest.raises(InputError, match=r"however the engine is local\. Say --engine ray too"):
+    with pytest.raises(InputError, match=r": the engine is local\. Say --engine ray too"):
         run.score(store, ray_address="127.0.0.1:1")
     assert store.rows("FROM run_event") == []

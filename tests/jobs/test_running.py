@@ -274,7 +274,7 @@ def test_the_child_ends_with_a_parent_that_was_killed(lake: Store) -> None:
 def test_an_interrupt_at_the_keyboard_is_a_cancellation(lake: Store) -> None:
     with other_process(lake, "fake") as other:
         other.send_signal(signal.SIGINT)
-        said, _ = other.communicate(timeout=20)
+        said, _ = other.communicate(timeout=120)
         assert said.strip().splitlines()[-1] == "The fake job was cancelled, nothing of it is kept."
         assert other.returncode == 130
     assert free(lake)

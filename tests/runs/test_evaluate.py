@@ -106,7 +106,7 @@ def test_a_parquet_truth_and_a_named_run(store: Store, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("banner,broken\na,1\n", "however .* has banner, broken"),
+        ("banner,broken\na,1\n", ": .* has banner, broken"),
         ("banner_id,broken\nbn0001,maybe\n", "says 'maybe' for bn0001"),
         ("banner_id,broken\nbn0001,\n", "says 'empty' for bn0001"),
         ("banner_id,broken\nbn0001,1\nbn0001,0\n", "bn0001. Correct it"),

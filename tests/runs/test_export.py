@@ -83,6 +83,6 @@ def test_an_earlier_run_can_be_named(store: Store, tmp_path: Path) -> None:
 
 
 def test_other_endings_are_refused_and_nothing_is_left(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"however it is scores\.xlsx"):
+    with pytest.raises(InputError, match=r"not scores\.xlsx"):
         export_scores(store, tmp_path / "scores.xlsx")
     assert not list(tmp_path.glob("scores*"))

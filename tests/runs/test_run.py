@@ -82,7 +82,7 @@ def test_runs_are_appended_and_found_by_their_beginning(store: Store, monkeypatc
         ("error", "Detectors are named as in the catalogue, however \\['nosuch'\\] is not"),
         ("crash", "exit code 1: ZeroDivisionError: a planted bug"),
         ("killed", r"died with signal 9 \(memory\?\): it wrote nothing"),
-        ("incomplete", "however evidence is missing"),
+        ("incomplete", ": evidence is missing"),
         ("miscounted", "names 41 banners and wrote 40"),
     ],
 )

@@ -98,7 +98,7 @@ def test_the_classifier_learns_groups_that_are_large_enough() -> None:
 
 def test_one_group_cannot_be_told_from_others() -> None:
     X, groups = _pictures()
-    with pytest.raises(ContractError, match="two groups or more, however there is 1"):
+    with pytest.raises(ContractError, match="two groups or more: there is 1"):
         make("max_logit").fit(X, np.zeros_like(groups))
 
 

@@ -33,7 +33,7 @@ def judged(counts: Any) -> Judged:
     """What a run says of the banners of one grid."""
     of = heatmaps(counts)
     scored = score_grid(of, fit_reference(of), NAMES, lambda what: None)
-    return judge(scored.scores, About(scored.grid_id, scored.n_clicks, scored.limit, scored.log_odds), FDR)
+    return judge(scored.scores, About(scored.grid_id, scored.n_clicks, scored.limit, scored.evidence), FDR)
 
 
 def shifted(seed: int, n_clicks: int) -> np.ndarray:
@@ -49,7 +49,7 @@ def spotted(seed: int, n_clicks: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", list(SIZES))
-@pytest.mark.parametrize("n", [40, 300])
+@pytest.mark.parametrize("n", [30, 40, 300, pytest.param(2000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("fault", [shifted, spotted])
 def test_more_clicks_of_a_fault_only_make_it_clearer(fault: Callable[[int, int], np.ndarray], n: int, kind: str) -> None:
     counts = drawn(n, SIZES[kind](np.random.default_rng(n), n))
@@ -80,6 +80,18 @@ def test_neither_one_banner_nor_a_tenth_moves_what_is_expected_of_it(away: float
     assert np.median(z[odd]) > 4
     assert abs(np.median(z[clean])) < 0.5
     assert np.quantile(z[clean], 0.2) == pytest.approx(-0.84, abs=0.5)
+
+
+@pytest.mark.parametrize("kind", list(SIZES))
+@pytest.mark.parametrize("n", [100, 600, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_clicks", [30, 100, 1_000])
+def test_a_tenth_that_shares_a_fault_and_a_click_count_is_flagged(n_clicks: int, n: int, kind: str) -> None:
+    counts = drawn(n, SIZES[kind](np.random.default_rng(n), n))
+    broken = np.arange(n) < n // 10
+    counts[broken] = [shifted(i, n_clicks) for i in range(n // 10)]
+    flagged = judged(counts).flagged
+    assert flagged[broken].mean() > 0.8
+    assert flagged[~broken].mean() < 0.03
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.3])

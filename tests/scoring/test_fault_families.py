@@ -54,8 +54,8 @@ def test_without_the_templates_the_vote_decides() -> None:
     X = heatmaps(drawn(10, sizes(10, 80)))
     part = score_grid(X, fit_reference(X), ["multinomial_10", "jensen_shannon"], lambda what: None)
     about = About(*(getattr(part, c) for c in About._fields))
-    assert np.isnan(part.log_odds).all()
-    np.testing.assert_array_equal(judge(part.scores, about, 0.1).combined, judge(part.scores, about._replace(log_odds=None), 0.1).combined)
+    assert not part.evidence.size
+    np.testing.assert_array_equal(judge(part.scores, about, 0.1).combined, judge(part.scores, about._replace(evidence=None), 0.1).combined)
 
 
 def real(name: str) -> tuple[Heatmaps, np.ndarray]:

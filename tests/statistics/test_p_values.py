@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from core.statistics import p_values
 from core.statistics.p_values import FEW_CLICKS, START, EmpiricalNull, benjamini_hochberg, few_clicks_limit
 from tests.support import naive
 from tests.support.banners import cells, drawn, heatmaps, layout
@@ -125,3 +126,14 @@ def _score(p_value: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if fitted.p_values(np.array([middle]))[0] > p_value else (low, middle)
     return low
+
+
+@pytest.mark.parametrize(("seed", "share"), [(2, 0.2), (2, 0.3), (2, 0.35)])
+def test_a_fit_from_a_single_start_can_stick_and_several_do_not(monkeypatch: pytest.MonkeyPatch, seed: int, share: float) -> None:
+    rng, n = np.random.default_rng(seed), 200
+    broken = np.arange(n) < round(n * share)
+    x = np.where(broken, rng.lognormal(1.2, 0.2, n), null_scores(rng, n))
+    flags = benjamini_hochberg(EmpiricalNull().fit(x).p_values(x), 0.1)
+    assert (flags & broken).sum() > 0.7 * broken.sum()
+    monkeypatch.setattr(p_values, "STARTS", p_values.STARTS[:1])
+    assert benjamini_hochberg(EmpiricalNull().fit(x).p_values(x), 0.1).sum() < 0.1 * broken.sum()

@@ -49,7 +49,7 @@ def test_what_cannot_be_a_store_is_refused(tmp_path: Path) -> None:
         StoreUrl.parse("ducklake:mysql:db=heat")
     with pytest.raises(StoreError, match="does not exist"):
         Store(f"ducklake:sqlite:{tmp_path / 'none.sqlite'}", create=False)
-    with pytest.raises(InputError, match="Restoring replaces a DuckDB file, however"):
+    with pytest.raises(InputError, match="Restoring replaces a DuckDB file:"):
         restore(tmp_path / "b.duckdb", "ducklake:sqlite:a.sqlite")
     assert not list(tmp_path.iterdir())
 

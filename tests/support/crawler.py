@@ -51,6 +51,8 @@ class Crawler:
     pressed: list[Pressed] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
     read: int = 0
+    found: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    """By page and address the signatures of all controls that were seen there; of an address not come to, none."""
     everywhere: set[str] = field(default_factory=set)
     """Links of the sidebar, which are the same on every page: each is pressed once, from one page or another."""
 
@@ -74,20 +76,26 @@ class Crawler:
         self.note(page, state, "opened by its link")
 
     def crawl(self, page: str, state: str = "") -> None:
-        """Presses everything on a page that was opened by its link, also what shows up only then; stops at `until`."""
+        """Presses everything on a page that was opened by its link, also what shows up only then; stops at `until`.
+
+        One control of each kind comes first, so that little time still reaches every kind.
+        """
+        self.found.setdefault((page, state), set())
         if time.monotonic() > self.until:
             return
         self.visit(page, state)
-        done, before, is_fresh = set[str](), set[str](), True
+        done, kinds, before, is_fresh = set[str](), set[str](), set[str](), True
         for _ in range(MOST_PRESSES):
             if time.monotonic() > self.until:
                 return
             found = {control["signature"]: control for control in self._controls()}
+            self.found[page, state] |= set(found)
             left = [control for signature, control in found.items() if signature not in done | self.everywhere]
             if not left and is_fresh:
                 return
             if left:
-                chosen = min(left, key=lambda control: (control["signature"] in before, control["rank"]))
+                chosen = min(left, key=lambda control: (control["kind"] in kinds, control["signature"] in before, control["rank"]))
+                kinds.add(chosen["kind"])
                 before, is_fresh = set(found), False
                 (self.everywhere if chosen["everywhere"] else done).add(chosen["signature"])
                 self._press(chosen)
@@ -99,6 +107,15 @@ class Crawler:
     def has_pressed(self, page: str, start: str) -> bool:
         """Whether a control of the page was pressed whose signature begins so."""
         return any(one.page == page and " ".join(one.signature.split()).startswith(start) for one in self.pressed)
+
+    def account(self) -> str:
+        """How many controls were reached, and what was left for lack of time."""
+        pressed = {(one.page, one.state, one.signature) for one in self.pressed}
+        every = {(*where, signature) for where, found in self.found.items() for signature in found - self.everywhere}
+        left = len(every - pressed)
+        unopened = sum(not found for found in self.found.values())
+        words = f"{len(every) - left + len(self.everywhere)} controls pressed, {left} of those seen left for lack of time"
+        return f"{words}, {unopened} of {len(self.found)} addresses not come to"
 
     def broken(self) -> list[Pressed]:
         """What broke something."""

@@ -122,11 +122,7 @@ def _fill_run(cursor: Any, run_id: str, facts: dict[str, Any], rng: np.random.Ge
     start = end - timedelta(seconds=21)
     failed = str(uuid.UUID(int=uuid.UUID(run_id).int + 77))
     for run, state, at in ((run_id, "started", start), (run_id, "finished", end), (failed, "started", start), (failed, "failed", start)):
-        detail = (
-            json.dumps({"error": "The worker ended with exit status 1, however 0 is expected. Read the log."})
-            if state == "failed"
-            else None
-        )
+        detail = json.dumps({"error": "The worker ended with exit status 1: 0 is expected. Read the log."}) if state == "failed" else None
         cursor.execute("INSERT INTO run_event VALUES (?, ?, ?, ?)", [run, at, state, detail])
     strength = np.where(flagged, rng.normal(6, 1, n), rng.normal(0, 1, n))
     p_broken = np.where(flagged, rng.uniform(0.7, 1, n), rng.uniform(0, 0.3, n))

@@ -1,4 +1,4 @@
-"""Augmentations: what self-supervised detectors make of images in order, to learn from. One place for images, one for clicks.
+"""Augmentations: what self-supervised detectors make of normal images, to learn from. One place for images, one for clicks.
 
 Here: what acts on **images** float32 (b, c, side, side) in 0..1 with 0 = empty, sized by `Ranges`, placed by `patches.placed`:
 cutout, cutavg, cutpaste, cutdiff and rotation, in `patches.py`, which brings torch. What acts on **clicks** before they are binned
@@ -34,9 +34,9 @@ class Ranges:
     def __post_init__(self) -> None:
         for what, (low, high) in (("area", self.area), ("aspect", self.aspect)):
             if not 0 < low <= high:
-                raise ContractError(f"An {what} is drawn between two numbers above 0, however it was {low} and {high}. Swap or raise them.")
+                raise ContractError(f"An {what} is drawn between two numbers above 0: it was {low} and {high}. Swap or raise them.")
         if self.angle[0] > self.angle[1]:
-            raise ContractError(f"An angle is drawn between two numbers, however they are {self.angle}, the larger one first. Swap them.")
+            raise ContractError(f"An angle is drawn between two numbers, not {self.angle}, the larger one first. Swap them.")
 
     def draw(self, rng: "Generator") -> "Tensor":
         """(3,) area, aspect and angle in radians."""

@@ -108,7 +108,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {f.__name__: f for f in (cutout, cutavg
 def find(name: str) -> Augmentation:
     """The augmentation of that name. Raises ContractError for an unknown one."""
     if name not in AUGMENTATIONS:
-        raise ContractError(f"An augmentation is one of {', '.join(NAMES)}, however {name!r} was asked for. Check the spelling.")
+        raise ContractError(f"An augmentation is one of {', '.join(NAMES)}: {name!r} is none. Check the spelling.")
     return AUGMENTATIONS[name]
 
 

@@ -32,7 +32,7 @@ def alignment_loss(train: Tensor, augmented: Tensor, unlabelled: Tensor) -> Tens
 def matching_loss(train: Tensor, augmented: Tensor, suspects: Tensor) -> Tensor:
     """Energy distance 2 E|s - a| - E|s - s'| - E|a - a'| of suspects s and augmented a, over |mean(train) - mean(augmented)|; 0 = the same.
 
-    The published loss asks all unlabelled images to lie between both sets; where most are in order, that draws augmented ones to those.
+    The published loss asks all unlabelled images to lie between both sets; where most are ok, that draws augmented ones to those.
     This asks the most suspicious alone, and to lie as the augmented ones do. The scale is held fixed in gradients: sizes shall not move to
     stretch it. **Source** Szekely and Rizzo 2004 for the distance.
     """

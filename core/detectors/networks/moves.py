@@ -60,7 +60,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
 def different(moves: tuple[Move, ...], means: Tensor, alike: float) -> list[int]:
     """Places of the moves that make something of their own of the mean images (k, c, side, side).
 
-    A move is left out where its images' cosine to those of one that is kept is above `alike` in the mean over k: nobody could tell
+    A move is left out where its images' cosine to those of one that is kept is above `alike` in the mean over k: it could not be told
     which of both was done. All are kept where fewer than two would be, or where the images are empty.
     """
     flat = torch.stack([move(means).flatten(1) for move in moves])

@@ -31,7 +31,7 @@ class MeanAndMax(nn.Module):
 class SsadNet(nn.Module):
     """(b, 2 c, h, w) images and their groups' means -> (b,) logits of "augmented"; `body` gives embeddings (b, 128).
 
-    Buffers: mean and whitening matrix of the embeddings of images in order, each brought to length 1.
+    Buffers: mean and whitening matrix of the embeddings of normal images, each brought to length 1.
     """
 
     centre: Tensor

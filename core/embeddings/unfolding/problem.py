@@ -89,8 +89,6 @@ def make_problem(n_points: int, i: Ints, j: Ints, squared: Floats, slack: float)
     Raises ContractError for a slack outside (0, 1]: with equalities no strictly feasible point exists on low-dimensional input.
     """
     if not 0 < slack <= 1:
-        raise ContractError(
-            f"The slack of an edge must be above 0 and at most 1, however it is {slack}. Take 0.02 for nearly equal lengths."
-        )
+        raise ContractError(f"The slack of an edge must be above 0 and at most 1, not {slack}. Take 0.02 for nearly equal lengths.")
     upper = np.maximum(squared, SHORTEST * np.median(squared))
     return Problem(n_points, i, j, (1 - slack) * upper, upper)

@@ -119,7 +119,7 @@ def _save(checkpoint: Path, network: "nn.Module", optimiser: Any, losses: list[f
 
 
 def _resume(checkpoint: Path, network: "nn.Module", optimiser: Any, plan: Plan) -> list[float]:
-    """Takes up a checkpoint of the same plan; one of another plan is left alone and training begins anew."""
+    """Takes up a checkpoint of the same plan; one of another plan is ignored and training starts from the beginning."""
     import torch
 
     if not checkpoint.exists():

@@ -21,7 +21,7 @@ def find_weights(name: str, own: Path | None = None) -> Path:
     for folder in (own, SHIPPED):
         if folder is not None and (folder / f"{name}.safetensors").exists():
             return folder / f"{name}.safetensors"
-    raise InputError(f"{name} needs trained weights, however {SHIPPED / name}.safetensors is missing. Run `python -m core train {name}`.")
+    raise InputError(f"{name} needs trained weights: {SHIPPED / name}.safetensors is missing. Run `python -m core train {name}`.")
 
 
 def load_network(network: "nn.Module", path: Path) -> "nn.Module":
@@ -32,9 +32,7 @@ def load_network(network: "nn.Module", path: Path) -> "nn.Module":
     try:
         network.load_state_dict(load_file(path))
     except (RuntimeError, OSError, SafetensorError) as error:
-        raise InputError(
-            f"Weights must fit their network, however {path} does not: {str(error).splitlines()[0]} Train it again."
-        ) from error
+        raise InputError(f"Weights must fit their network: {path} does not: {str(error).splitlines()[0]} Train it again.") from error
     return network.eval()
 
 

@@ -8,7 +8,7 @@ forests.
 of the very faults that it is asked about. Labelled banners are dealt into two halves of three parts; every part is predicted by a forest
 fitted on the two others of its half. So no forest and nothing that it looks at has seen the banners on which it is measured: what is
 trained for one half's representation learns from the other half. **Held out** the same where whole fault families are missing from what
-the forest learns from: what labels are worth against faults that nobody has labelled yet.
+the forest learns from: what labels are worth against faults without a label yet.
 **Source** Garrepalli 2022, "Oracle analysis of representations for deep open set detection", arXiv 2209.11350. **Differs** cross-fitted,
 since labels are few; fault families in the place of anomaly classes; the held-out forest and the intervals are additions.
 """
@@ -100,7 +100,7 @@ def check_labels(n_broken: int, n_ok: int) -> None:
     """Raises InputError where there are too few labels of a kind."""
     if min(n_broken, n_ok) < LEAST_OF_A_KIND:
         raise InputError(
-            f"An audit needs {LEAST_OF_A_KIND} banners labelled broken and as many labelled ok, however there are {n_broken} and {n_ok}. "
+            f"An audit needs {LEAST_OF_A_KIND} banners labelled broken and as many labelled ok: there are {n_broken} and {n_ok}. "
             "Label more on the Label page."
         )
 
@@ -241,7 +241,7 @@ def advice(found: list[Finding]) -> str:
     if labels and (not features or best.not_extracted.share >= best.not_represented.share):
         words = f"More labels would help: {about}, the same features with labels {best.oracle.share:.3f}"
         if not np.isnan(best.held_out.share) and best.held_out.share <= best.score.share:
-            return f"{words}, however only against faults like those labelled ({best.held_out.share:.3f} against others)."
+            return f"{words}, but only against faults like those labelled ({best.held_out.share:.3f} against others)."
         return f"{words}."
     if features:
         return (

@@ -24,7 +24,7 @@ MOST_LABELLED = 400
 MOST_OK = 4
 """Labelled ok for each broken one: further ones hardly narrow an interval."""
 MOST_OTHERS = 800
-"""Banners without a label that networks and anchors learn from besides."""
+"""Banners without a label that networks and anchors also learn from."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def chosen(store: Store, run_id: str, seed: int = 0) -> Labelled:
 
 
 def without_labels(found: Labelled) -> tuple[NDArray[np.float64], list[str], NDArray[np.float64]]:
-    """(n,) what the run says by itself, names of the k detectors that looked at everybody, and (n, k) their normalised scores."""
+    """(n,) what the run says by itself, names of the k detectors that scored all banners, and (n, k) their normalised scores."""
     combined = found.names.index(OWN if OWN in found.names else COMBINED)
     whole = [k for k, name in enumerate(found.names) if name not in (COMBINED, OWN) and found.looked[:, k].all()]
     return found.scores[:, combined], [found.names[k] for k in whole], found.scores[:, whole]

@@ -93,7 +93,7 @@ class Steps:
 
 @contextmanager
 def forests() -> Iterator[Each]:
-    """A way to run forests on every core, in processes that end with this one, however it ends."""
+    """A way to run forests on every core, in processes that end with this one."""
     n = settings.n_threads()
     if n == 1:
         yield map

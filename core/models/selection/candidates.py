@@ -14,7 +14,7 @@ class Candidate:
     """One trained model: embeddings of the images it learned from, train (n, d), of these augmented (m, d), and of those to be judged,
     test (t, d), with their scores (t,), higher = more anomalous.
 
-    `mixed` marks the model whose augmentation was drawn anew for every image, the baseline that chooses nothing. Raises ContractError
+    `mixed` marks the model whose augmentation was drawn for each image, the baseline that chooses nothing. Raises ContractError
     where shapes do not fit or a set is empty.
     """
 
@@ -29,14 +29,10 @@ class Candidate:
         sets = (self.train, self.augmented, self.test)
         if any(z.ndim != 2 or not len(z) for z in sets) or len({z.shape[1] for z in sets}) > 1:
             shapes = ", ".join(str(z.shape) for z in sets)
-            raise ContractError(
-                f"A candidate's embeddings are three sets (n, d) of one d, however {self.name} has {shapes}. Embed all three."
-            )
+            raise ContractError(f"A candidate's embeddings are three sets (n, d) of one d: {self.name} has {shapes}. Embed all three.")
         if self.scores.shape != (len(self.test),):
             shape = self.scores.shape
-            raise ContractError(
-                f"A candidate scores each of its {len(self.test)} test banners, however {self.name} has {shape}. Score them."
-            )
+            raise ContractError(f"A candidate scores each of its {len(self.test)} test banners: {self.name} has {shape}. Score them.")
 
 
 def unit(z: Matrix) -> Matrix:
@@ -62,7 +58,7 @@ def matched(candidate: Candidate, ratio: float) -> tuple[Matrix, Matrix]:
 def stated(ratio: float) -> float:
     """The assumed share of anomalies as it was given. Raises ContractError for one outside 0..1."""
     if not 0 < ratio < 1:
-        raise ContractError(f"The assumed share of anomalies lies between 0 and 1, however it is {ratio}. Assume one.")
+        raise ContractError(f"The assumed share of anomalies lies between 0 and 1, not {ratio}. Assume one.")
     return ratio
 
 

@@ -38,7 +38,8 @@ class SelectionKind(Kind[SelectionRequest, SelectionRequest, Selection]):
         run_id = runs.behind(store, request.run_id)
         if not LOWEST <= request.ratio <= HIGHEST:
             raise InputError(
-                f"The assumed share of broken banners lies between {LOWEST:.1%} and {HIGHEST:.0%}; it is {request.ratio:.1%}. "
+                f"The assumed share of broken banners lies between {100 * LOWEST:.1f} % and {100 * HIGHEST:.0f} %; it is "
+                f"{100 * request.ratio:.1f} %. "
                 "Assume another."
             )
         return replace(request, run_id=run_id)

@@ -27,7 +27,7 @@ class Selector:
     def chosen(self, candidates: Sequence[Candidate], ratio: float) -> int:
         """Place of the candidate that it takes; the first of equals. Raises ContractError where there is none to take."""
         if not candidates:
-            raise ContractError(f"{self.name} chooses among candidates, however there are 0. Train one.")
+            raise ContractError(f"{self.name} chooses among candidates: there are 0. Train one.")
         values = self.values(candidates, ratio)
         return int(np.argmin(values) if self.lowest else np.argmax(values))
 
@@ -41,10 +41,10 @@ def _by_scores(measure: Callable[[NDArray[np.float64]], Vector]) -> Values:
 
 
 def _mixed(candidates: Sequence[Candidate], ratio: float) -> Vector:
-    """1 for the candidate whose augmentation was drawn anew for every image. Raises ContractError where none is."""
+    """1 for the candidate whose augmentation was drawn for each image. Raises ContractError where none is."""
     mixed = np.array([float(c.mixed) for c in candidates])
     if not mixed.any():
-        raise ContractError("Rand takes the candidate with mixed augmentations, however none of them is. Train one, or leave Rand out.")
+        raise ContractError("Rand takes the candidate with mixed augmentations: there is none. Train one, or leave Rand out.")
     return mixed
 
 
@@ -60,7 +60,7 @@ SELECTORS: dict[str, Selector] = {
         Selector("mc", "it ranks test banners most as the others do", _by_scores(centrality), lowest=False),
         Selector("select", "it ranks them as those that agree do", _by_scores(agreement), lowest=False),
         Selector("hits", "it points at banners that many point at", _by_scores(hubs), lowest=False),
-        Selector("rand", "its augmentation was drawn anew all the time", _mixed, lowest=False),
+        Selector("rand", "its augmentation was drawn again all the time", _mixed, lowest=False),
     )
 }
 """By name, in the order in which tables show them."""

@@ -24,7 +24,7 @@ MOST_EMBEDDED = 600
 
 @dataclass(frozen=True)
 class Contender:
-    """A detector of the catalogue with fields of its own. `mixed`: sizes are drawn anew for every batch, so that nothing is chosen."""
+    """A detector of the catalogue with fields of its own. `mixed`: sizes are drawn for every batch, so that nothing is chosen."""
 
     name: str
     detector: str

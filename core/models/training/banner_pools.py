@@ -1,4 +1,4 @@
-"""Banners to train on: believed to be in order, from the store or synthetic.
+"""Banners to train on: believed to be ok, from the store or synthetic.
 
 A network that is shown broken banners as real ones learns that they are normal, so the most suspicious are left out first.
 """
@@ -22,7 +22,7 @@ SUSPICIOUS = 0.12
 
 @dataclass(frozen=True)
 class Pool:
-    """Banners believed to be in order: counts (n, 1600), references (r, 1600), each banner's reference (n,) and grid (n,)."""
+    """Banners believed to be ok: counts (n, 1600), references (r, 1600), each banner's reference (n,) and grid (n,)."""
 
     counts: csr_matrix
     expected: NDArray[np.float32]
@@ -34,7 +34,7 @@ def clean_pool(heatmaps: Heatmaps) -> Pool:
     """The pool of `heatmaps`, without the most suspicious of every grid. Raises InputError for fewer than two grids."""
     grids = np.unique(heatmaps.grid_id)
     if len(grids) < 2:
-        raise InputError(f"Training mixes banners of different grids, however there are {len(grids)}. Ingest the logs of at least two.")
+        raise InputError(f"Training mixes banners of different grids: there are {len(grids)}. Ingest the logs of at least two.")
     reference = fit_reference(heatmaps)
     kept = np.concatenate([_unsuspicious(heatmaps, np.flatnonzero(heatmaps.grid_id == g)) for g in grids])
     clean = heatmaps.take(np.sort(kept))

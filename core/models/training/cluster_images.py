@@ -1,7 +1,7 @@
 """Synthetic click images with a known number of clusters, drawn afresh for every training step.
 
 Of the capstone's kind: the number of clusters is uniform, their centres uniform over the image; each is a normal distribution with two
-standard deviations, log-uniform, in a random direction; some clicks a cluster, and clicks all over the image besides. Clicks that leave
+standard deviations, log-uniform, in a random direction; some clicks a cluster, and clicks also all over the image. Clicks that leave
 the image are lost. Everything is binned as heatmaps are. Lengths are in shares of the image's side.
 """
 

@@ -114,7 +114,7 @@ def discard(store: Store, name: str, weights: str | None = None) -> None:
     """Goes back to the shipped weights of a network: the store's own are kept under another name that nothing reads.
 
     `weights`: file and hash as they were shown. Raises InputError for an unknown network and where there are none, RunError while it is
-    in training, ChangedError where it was trained anew since.
+    in training, ChangedError where it was trained again since.
     """
     from core.models.training.train import recipe_of
 
@@ -126,7 +126,7 @@ def discard(store: Store, name: str, weights: str | None = None) -> None:
     if not own.exists():
         raise InputError(f"Only weights of the store's own can be put aside; {own} is not there: {name} runs by the shipped ones.")
     if weights is not None and weights != f"{own.name} {digest(own)}":
-        raise ChangedError(f"{name} was trained anew since its weights were shown: {weights} is no longer in use. Nothing was put aside.")
+        raise ChangedError(f"{name} was trained again since its weights were shown: {weights} is no longer in use. Nothing was put aside.")
     own.replace(own.with_name(f"{name}-{digest(own)}.safetensors"))
 
 

@@ -108,7 +108,7 @@ def _command(name: str, plan: Plan, drawn: str) -> str:
 def _pool(recipe: Recipe, request: TrainRequest, banners: pa.Table | None, progress: Progress) -> Pool | None:
     if not recipe.reads_banners:
         return None
-    progress(0.0, "choosing banners that are in order")
+    progress(0.0, "choosing ok banners")
     if request.synthetic:
         return joined([synthetic_pool(request.seed + k) for k in range(N_SYNTHETIC)])
     if banners is None:

@@ -91,7 +91,7 @@ def of_some_layouts(rng: np.random.Generator, rows: NDArray[np.int64], n: int, m
     _, start, size = np.unique(rows[by_layout], return_index=True, return_counts=True)
     drawn = rng.permutation(np.flatnonzero(size >= 2))
     if not len(drawn):
-        raise InputError(f"Contrast takes two banners of a layout, however each of {len(rows)} is alone in its own. Ingest more banners.")
+        raise InputError(f"Contrast takes two banners of a layout: each of {len(rows)} is alone in its own. Ingest more banners.")
     taken = np.minimum(size[drawn], members)
     enough = int(np.searchsorted(np.cumsum(taken), n)) + 1
     return np.concatenate([by_layout[start[k] : start[k] + m] for k, m in zip(drawn[:enough], taken[:enough], strict=True)])

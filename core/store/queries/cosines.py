@@ -42,7 +42,7 @@ def detectors(store: Store, run_id: str) -> list[str]:
 
 
 def asked(store: Store, run_id: str, detector: str) -> Asked:
-    """Whoever the detector was asked about."""
+    """The banners that the detector scored."""
     with store.cursor() as cursor:
         found = cursor.execute(
             """SELECT banner_id, r.grid_id, r.position, r.flagged, r.p_broken, s.score AS distance
@@ -69,7 +69,7 @@ def pair(first: Asked, second: Asked, grid_id: int) -> Pair:
 
 
 def known_ok(store: Store, run_id: str, grid_id: int) -> list[str]:
-    """Banners of a grid that an analyst dismissed: known to be in order."""
+    """Banners of a grid that an analyst dismissed: known to be ok."""
     rows = store.rows(
         """SELECT banner_id FROM triage_current SEMI JOIN (SELECT banner_id FROM result WHERE run_id = ? AND grid_id = ?) USING (banner_id)
            WHERE state = 'dismissed' ORDER BY banner_id""",

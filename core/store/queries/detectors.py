@@ -14,12 +14,12 @@ from core.store.store import Store
 
 COMBINED = "combined"
 OWN = "combined without labels"
-"""What the run said by itself, where a threshold version is in force."""
+"""What the run said by itself, where a threshold version is active."""
 SAMPLE = 20_000
 
 
 class Cut(NamedTuple):
-    """Up to which p-value a detector flags (NaN: it flags nobody), and how many banners it flags."""
+    """Up to which p-value a detector flags (NaN: it flags none), and how many banners it flags."""
 
     p_value: float
     n_flagged: int
@@ -64,9 +64,9 @@ class Sample:
 
 
 def cuts(store: Store, run_id: str) -> dict[str, Cut]:
-    """Every detector's own cut, in the order of family and name.
+    """Each detector's own threshold, in the order of family and name.
 
-    Banners that a tier cleared count as looked at by those who saw all that it left: it left the odd ones.
+    Banners that a tier cleared count as scored by detectors that scored all it left: it left the unusual ones.
     """
     own = scored_by(store, run_id)
     about = """SELECT fdr, (SELECT coalesce(sum(n_cleared), 0)::BIGINT FROM tier WHERE run_id = $run) AS n_cleared,
@@ -75,7 +75,7 @@ def cuts(store: Store, run_id: str) -> dict[str, Cut]:
         """WITH size AS (
                SELECT detector, count(*) FILTER (p_value <= $fdr) AS n_low, count(*) + if(count(*) = $n_left, $n_cleared, 0) AS n
                FROM score WHERE run_id = $run GROUP BY detector),
-           low AS (  -- no cut is above the rate times the share at or below it: the others need not be sorted
+           low AS (  -- no threshold is above the rate times the share at or below it: the others need not be sorted
                SELECT detector, p_value, n, row_number() OVER (PARTITION BY detector ORDER BY p_value) AS place
                FROM (SELECT detector, p_value FROM score WHERE run_id = $run AND p_value <= $fdr) JOIN size USING (detector)
                WHERE p_value <= $fdr * n_low / n),

@@ -1,4 +1,4 @@
-"""Banners to hold another one against: known to be in order, or the most ordinary ones."""
+"""Banners to hold another one against: known to be ok, or the most ordinary ones."""
 
 from core.store.queries.runs import Row
 from core.store.store import Store
@@ -10,7 +10,7 @@ ENOUGH_CLICKS = 100
 def known_ok(store: Store, run_id: str, grid_id: int, n_products: int, n: int = 5) -> list[Row]:
     """Up to n banners of a grid that reviewers agree are ok, those with as many products and most readers first.
 
-    Keys: banner_id, n_products, n_clicks, n_reviewers. Several agree, or one said so and nobody differed, or it was adjudicated.
+    Keys: banner_id, n_products, n_clicks, n_reviewers. Several agree, or one said so and none differed, or it was adjudicated.
     """
     return store.rows(
         """SELECT r.banner_id, r.n_products, r.n_clicks, s.n_reviewers FROM result r JOIN label_state s USING (banner_id)
@@ -21,7 +21,7 @@ def known_ok(store: Store, run_id: str, grid_id: int, n_products: int, n: int = 
 
 
 def ordinary(store: Store, run_id: str, grid_id: int, n_products: int, n: int = 5) -> list[Row]:
-    """Up to n banners of a grid that the detectors find least suspicious, nobody labelled; with n_products and enough clicks first."""
+    """Up to n banners of a grid that the detectors find least suspicious, without a label; with n_products and enough clicks first."""
     return store.rows(
         """SELECT banner_id, n_products, n_clicks, NULL AS n_reviewers FROM result ANTI JOIN label_kept USING (banner_id)
            WHERE run_id = ? AND grid_id = ? AND NOT flagged ORDER BY n_products <> ?, n_clicks < ?, position DESC LIMIT ?""",

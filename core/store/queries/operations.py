@@ -1,4 +1,4 @@
-"""What whoever runs the machine watches: a few numbers over the whole store, each from a small table."""
+"""What an operator watches: a few numbers over the whole store, each from a small table."""
 
 from typing import Any
 

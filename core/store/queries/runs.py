@@ -24,7 +24,7 @@ _known: WeakKeyDictionary[Store, dict[str, Results]] = WeakKeyDictionary()
 def finished_runs(store: Store, limit: int = 50) -> list[Row]:
     """Finished runs, newest first, as they are shown: `run_id` is that of their results, `scored_id` that of the run itself.
 
-    The two differ where a threshold version judged the run again; `version` is its number, None for the cut without labels.
+    The two differ where a threshold version judged the run again; `version` is its number, None for the threshold without labels.
     """
     return store.rows(
         """SELECT result_id::VARCHAR AS run_id, s.run_id::VARCHAR AS scored_id, started_at, finished_at, first_day, last_day, n_banners,
@@ -56,7 +56,7 @@ def behind(store: Store, run_id: str | None) -> str:
 
 
 def _results(store: Store, run_id: str) -> Results:
-    """Of a run or a verdict, looked up once; an id that no finished run has flags nobody."""
+    """Of a run or a verdict, looked up once; an id that no finished run has flags none."""
     kept = _known.setdefault(store, {})
     if run_id not in kept:
         sql = """SELECT run_id::VARCHAR AS scored_id, n_flagged FROM run_info WHERE run_id = ?
@@ -111,7 +111,7 @@ def detectors(store: Store, run_id: str) -> list[Row]:
 
 
 def decisions_token(store: Store) -> str:
-    """Changes with every decision of anybody: a cheap cache key for what depends on decisions."""
+    """Changes with every decision of any user: a cheap cache key for what depends on decisions."""
     row = store.rows("SELECT count(*) AS n, max(event_id)::VARCHAR AS last FROM triage_event")[0]
     return f"{row['n']}-{row['last']}"
 
@@ -147,9 +147,9 @@ def last_finished(store: Store, run_id: str | None = None) -> dict[str, Any]:
         WHERE state = 'finished' AND starts_with(run_id::VARCHAR, ?) ORDER BY finished_at DESC, run_id DESC"""
     found = store.rows(sql, [(run_id or "").lower()])
     if not found and run_id:
-        raise RunError(f"A run is named by its id, however {store.path} has no finished run {run_id!r}. `info` lists the latest.")
+        raise RunError(f"A run is named by its id: {store.path} has no finished run {run_id!r}. `info` lists the latest.")
     if not found:
-        raise RunError(f"This needs a finished run, however {store.path} has none. Run `python -m core score` first.")
+        raise RunError(f"This needs a finished run: {store.path} has none. Run `python -m core score` first.")
     if run_id and len(found) > 1:
-        raise RunError(f"A run is named by its id, however {run_id!r} begins {len(found)} of them. Give more of it.")
+        raise RunError(f"A run is named by its id: {run_id!r} begins {len(found)} of them. Give more of it.")
     return found[0]

@@ -71,7 +71,7 @@ def in_use(store: Store) -> Choice | None:
 def write_banners(store: Store, run: Row, found: Labelled, most: int, file: Path) -> None:
     """Banners of a run with their heatmaps, as Parquet: part, grid_id, n_products, broken and family (None: not labelled), bins, counts.
 
-    Parts `train` and `test` are up to `most` banners of two halves of all, parted by a hash of the id; `known` are all labelled banners
+    Parts `train` and `test` are up to `most` banners of two halves of all, split by a hash of the id; `known` are all labelled banners
     that are not in `train`, which prefers those without a label. So nothing is measured on a banner that was learned from, and `test` is
     an honest draw, whatever was labelled.
     """

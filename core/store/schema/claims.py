@@ -19,6 +19,6 @@ def m008_claims() -> str:
         control BOOLEAN NOT NULL,         -- drawn at random from all banners of the run, or of from_grid
         from_grid BIGINT,                 -- the grid that the queue was limited to, NULL = none
         seed INTEGER NOT NULL,            -- of the order in which control banners are drawn
-        expires_at TIMESTAMP NOT NULL);   -- until then nobody else gets this banner
+        expires_at TIMESTAMP NOT NULL);   -- until then no other reviewer gets this banner
     CREATE VIEW shown AS FROM claim_event WHERE op = 'show';
     """

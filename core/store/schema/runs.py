@@ -97,7 +97,7 @@ def m002_runs() -> str:
 
 
 def m005_left_out() -> str:
-    """Slow detectors look at some banners only: the others have no row in `score`, and are not taken to be in order."""
+    """Slow detectors look at some banners only: the others have no row in `score`, and are not taken to be ok."""
     return """
     ALTER TABLE result ADD COLUMN n_left_out SMALLINT DEFAULT 0;  -- detectors of the run that left the banner out
     """
@@ -128,7 +128,7 @@ def m013_tiers() -> str:
         n_in BIGINT NOT NULL,             -- banners that it looked at
         n_cleared BIGINT NOT NULL,
         seconds DOUBLE NOT NULL,
-        cut DOUBLE,                       -- score from which on it lets banners through; NULL = the last tier, which clears nobody
+        cut DOUBLE,                       -- score from which on it lets banners through; NULL = the last tier, which clears none
         n_found BIGINT,                   -- broken by all detectors, in the control sample
         n_lost BIGINT);                   -- of these, cleared by this tier
     """

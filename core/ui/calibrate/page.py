@@ -165,6 +165,9 @@ def calibrating(run: Shown, known: Labels) -> None:
     number = next(iter(v["number"] for v in versions.versions(run.store)), 0) + 1
     with top:
         components.sentence(first_line(seen, number))
+        why = seen.why_none()
+        if why:
+            st.info(text.markdown(why), icon=":material/info:")
     charts(seen, run)
     before_and_after(seen, run, chosen.ratio)
     left, right = st.columns([0.5, 0.5], gap="medium")

@@ -84,7 +84,7 @@ def alone_rows(run: Shown, said: dict[str, str]) -> list[Row]:
 
 def show(run: Shown, board: Board | None, chosen: str) -> None:
     """Counts of all detectors on the left, the chosen one's banners on the right."""
-    said = session_reads.said(run.path, session_reads.labels_token(run))
+    said = session_reads.seen_labels(run)[0]
     west, east = st.columns([0.42, 0.58], gap="medium")
     with west:
         rows = alone_rows(run, said)

@@ -137,8 +137,8 @@ def what_was_said(run: Shown, colour: str) -> tuple[str, dict[str, str]]:
     if colour == "decision":
         return reads.token(run), reads.decided(run.path, reads.token(run))
     if colour == "label":
-        token = detector_reads.labels_token(run)
-        return str(token), detector_reads.said(run.path, token)
+        found, n_hidden = detector_reads.seen_labels(run)
+        return f"{detector_reads.labels_token(run)} {n_hidden}", found
     return "", {}
 
 
@@ -150,7 +150,9 @@ def signs(run: Shown, points: Points, about: Row, chosen: Choice) -> str:
         words.append("An anchor is the mean direction of a layout's banners that are not flagged.")
     said = what_was_said(run, chosen.colour)[1]
     if chosen.colour in ("label", "decision") and not any(str(name) in said for name in points.banner_id):
-        words.append(f"No banner of this map has a {chosen.colour} yet.")
+        words.append(f"No banner of this map has a {chosen.colour} {'to show' if chosen.colour == 'label' else 'yet'}.")
+    if chosen.colour == "label" and (n_hidden := detector_reads.seen_labels(run)[1]):
+        words.append(f"Labels of {text.plural(n_hidden, 'banner')} stay hidden until you label them too, so that yours are blind.")
     return " ".join(words)
 
 

@@ -68,7 +68,7 @@ def _grid_row(row: Row, day: Daily | None, new: Row | None) -> GridRow:
         state, first = intervals.alert_state(day.share, day.high)
         since = text.day(day.days[first].astype(object))
         started = "on every day shown" if first == 0 else f"since {since}"
-        words = {"normal": "normal", "pending": "pending: 1 day above", "firing": f"firing {started}"}[state]
+        words = {"normal": "normal", "pending": "pending: 1 day above", "firing": f"high {started}"}[state]
     if new is not None:
         words = _new_words(new) if state == "normal" else f"{words}; new grid"
     fault_share = row["fault_n"] / row["flagged"] if row["fault"] else 0.0
@@ -132,9 +132,9 @@ def sentence(rows: Sequence[Row], shown: Sequence[GridRow], previous: float | No
         words += f"; {new:,} {'is' if new == 1 else 'are'} new on {text.day(last_day)}"
     firing = [r for r in shown if r.state == "firing"]
     if len(firing) == 1:
-        words += f"; grid {firing[0].grid_id} " + firing[0].state_text.replace("firing", "is high")
+        words += f"; grid {firing[0].grid_id} is {firing[0].state_text}"
     elif firing:
-        words += f"; {len(firing)} of {len(shown)} grids stand out"
+        words += f"; {len(firing)} of {len(shown)} grids are high"
     worst = max(rows, key=lambda r: r["flagged"])
     if len(rows) > 1 and flagged and worst["flagged"] > 0.3 * flagged and not firing:
         part = "most" if worst["flagged"] > flagged / 2 else text.percent(worst["flagged"] / flagged, 0)

@@ -69,15 +69,15 @@ def bars(rows: Sequence[tuple[str, float, float]], theme: Theme) -> Figure:
     bar = {"type": "bar", "orientation": "h", "x": np.nan_to_num(np.maximum(values, 0)), "y": names, "width": 0.5}
     bar |= {"marker": {"color": np.where(below, theme.broken, theme.ok).tolist()}, "hoverinfo": "skip"}
     words = [
-        "left out" if np.isnan(v) else f"{v:.3f}" + ("" if np.isnan(c) else f" (threshold {c:.3f})")
+        "left out" if np.isnan(v) else f"{v:.2f}" + ("" if np.isnan(c) else f" (threshold {c:.2f})")
         for v, c in zip(values, cuts, strict=True)
     ]
-    place = {"xref": "x domain", "x": 1.04, "xanchor": "left", "showarrow": False, "font": {"color": theme.text, "size": 12}}
+    place = {"xref": "x domain", "x": 1.03, "xanchor": "left", "showarrow": False, "font": {"color": theme.text, "size": 12}}
     notes = [place | {"y": name, "text": said} for name, said in zip(names, words, strict=True)]
     tick = {"type": "scatter", "mode": "markers", "x": cuts, "y": names, "hoverinfo": "skip"}
     tick |= {"marker": {"symbol": "line-ns", "size": 22, "line": {"width": 3, "color": theme.text}}}
     axes = plain_axes(theme, "cosine similarity to the anchor", "")
-    axes["xaxis"] |= {"range": [0, 1], "domain": [0, 0.6]}
+    axes["xaxis"] |= {"range": [0, 1], "domain": [0, 0.5]}
     axes["yaxis"] |= {"autorange": "reversed", "rangemode": "normal", "automargin": True, "showgrid": False}
     layout = map_layout(theme, 70 + 34 * len(rows), "") | axes | {"showlegend": False, "annotations": notes}
     return {"data": [bar, tick], "layout": layout | {"margin": {"l": 8, "r": 8, "t": 4, "b": 44}}}

@@ -18,7 +18,7 @@ from core.store.queries import new_grids as strangers
 from core.store.queries.cosines import Asked
 from core.store.queries.embeddings import Points
 from core.ui.render.thumbnails import Thumbnails
-from core.ui.session import state
+from core.ui.session import identity, state
 from core.ui.session.state import Shown
 
 Row = dict[str, Any]
@@ -181,7 +181,19 @@ def labels_token(run: Shown) -> int:
     return drift.labels_token(run.store)
 
 
+def seen_labels(run: Shown) -> tuple[dict[str, str], int]:
+    """What holds for the labelled banners that the reader may see: broken, ok, unsure or disputed; and how many are hidden from them.
+
+    Who may label sees the labels of a banner once they labelled it too, so that theirs is blind.
+    """
+    reader = state.author() if identity.refused("label") is None else None
+    return _seen_labels(run.path, labels_token(run), reader)
+
+
 @st.cache_data(max_entries=16, show_spinner=False)
-def said(path: str, token: int) -> dict[str, str]:
-    """What holds for every labelled banner: broken, ok, unsure or disputed."""
-    return {row["banner_id"]: row["label"] or "disputed" for row in labels.states(state.at_path(path))}
+def _seen_labels(path: str, token: int, reader: str | None) -> tuple[dict[str, str], int]:
+    store = state.at_path(path)
+    every = {row["banner_id"]: row["label"] or "disputed" for row in labels.states(store)}
+    hidden = labels.hidden_from(store, reader) if reader is not None else set()
+    shown = {name: said for name, said in every.items() if name not in hidden}
+    return shown, len(every) - len(shown)

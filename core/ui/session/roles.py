@@ -31,7 +31,7 @@ class Need(NamedTuple):
 NEEDS: dict[Action, Need] = {
     "look": Need("viewer", "Looking at banners"),
     "triage": Need("analyst", "Deciding about flagged banners"),
-    # computing for some minutes, however it changes nothing that anybody decided or sees
+    # computes for some minutes, and changes no decision and no page of another user
     "map": Need("analyst", "Making a map of banners"),
     "label": Need("reviewer", "Labelling banners"),
     "adjudicate": Need("reviewer", "Deciding between labels"),

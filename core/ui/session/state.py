@@ -117,8 +117,7 @@ def sidebar_foot(run: Shown | None) -> None:
             "Cividis is the same on both. All of them can be told apart by colour-blind eyes.",
         )  # fmt: skip
         identity.foot()
-        st.caption(f"Store: {text.markdown(opened.url.name)}", help=text.markdown(opened.url.shown))
-        st.caption(f"Heatproof {__version__}")
+        st.caption(f"Store: {text.markdown(opened.url.name)}  \nHeatproof {__version__}", help=text.markdown(opened.url.shown))
 
 
 @st.fragment(run_every=AWAY_S)

@@ -162,5 +162,5 @@ def test_the_moves_to_tell_are_learned() -> None:
 
 
 def test_a_pretext_is_one_of_those_known() -> None:
-    with pytest.raises(ContractError, match="moves, rotation, scale, however it is 'colour'"):
+    with pytest.raises(ContractError, match="moves, rotation, scale, not 'colour'"):
         make("geom", pretext="colour").fit(pictures(1, 5), zeros(5))

@@ -204,7 +204,7 @@ def test_a_backbone_that_cannot_be_had_says_so(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(transformers_hub, "is_cached", lambda source, revision: False)
     monkeypatch.setattr(transformers_hub, "hub_error", lambda source, revision: "no answer")
-    with pytest.raises(InputError, match=r"--backbone of cluster_count needs the checkpoint microsoft/resnet-50, however"):
+    with pytest.raises(InputError, match=r"--backbone of cluster_count needs the checkpoint microsoft/resnet-50:"):
         train_cluster_count(None, CountPlan(1, 2, backbone="microsoft/resnet-50"), tmp_path / "x.checkpoint", no_progress)
 
 

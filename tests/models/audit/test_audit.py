@@ -72,7 +72,7 @@ def test_every_part_has_its_share_of_every_kind() -> None:
 
 @pytest.mark.parametrize(("n_broken", "n_ok"), [(11, 100), (100, 11), (0, 0)])
 def test_too_few_labels_of_a_kind_are_refused(n_broken: int, n_ok: int) -> None:
-    with pytest.raises(InputError, match=f"12 banners labelled broken and as many labelled ok, however there are {n_broken} and {n_ok}"):
+    with pytest.raises(InputError, match=f"12 banners labelled broken and as many labelled ok: there are {n_broken} and {n_ok}"):
         figures.plan(*kinds(n_broken, n_ok))
 
 
@@ -178,8 +178,8 @@ def test_what_a_score_wastes_is_not_extracted_and_what_features_lack_is_not_repr
 def test_the_rule() -> None:
     labels_help, features_help = finding(0.90, 0.97, 0.98), finding(0.90, 0.91, 0.99)
     assert advice([labels_help]).startswith("More labels would help: `knn` reaches 0.900, the same features with labels 0.970.")
-    assert "however only against faults like those labelled (0.880 against others)" in advice([finding(0.90, 0.97, 0.98, held=0.88)])
-    assert "however" not in advice([finding(0.90, 0.97, 0.98, held=0.93)])
+    assert "but only against faults like those labelled (0.880 against others)" in advice([finding(0.90, 0.97, 0.98, held=0.88)])
+    assert "but only" not in advice([finding(0.90, 0.97, 0.98, held=0.93)])
     assert advice([features_help]).startswith("Better features would help")
     assert advice([finding(0.90, 0.903, 0.905)]).startswith("Neither"), "gaps that do not matter"
     assert advice([finding(0.90, 0.95, 0.99, spread=0.06)]).startswith("Neither"), "gaps that chance explains"

@@ -241,7 +241,7 @@ def test_a_chosen_model_is_scored_with_its_own_fields(monkeypatch: pytest.Monkey
     monkeypatch.setattr(cls, "_fit", lambda self, X, groups: seen.append(self) or setattr(self, "done_", True))
     monkeypatch.setattr(cls, "_score", lambda self, X, groups: np.zeros(len(groups)))
     grid = heatmaps(drawn(1, sizes(1, 40)), grid_id=4)
-    chosen = {"detector": "ssad_cutout", "fields": {"area": [0.1, 0.2], "dynamic": False}, "candidate": "cutout large"}
+    chosen = Chosen("ssad_cutout", {"area": [0.1, 0.2], "dynamic": False}, "cutout large")
     part = score_grid(grid, fit_reference(grid), ["ssad_cutout", "ssad_cutavg"], lambda what: None, None, chosen)
     assert [(d.name, d.area, d.dynamic) for d in seen] == [
         ("ssad_cutout", (0.1, 0.2), False),
@@ -303,12 +303,12 @@ def test_the_verbs_tables_name_takers_and_figures(capsys: pytest.CaptureFixture[
 
 
 def test_the_verb_refuses_a_name_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_selection, "make", lambda *given: pytest.fail("it trained"))
+    monkeypatch.setattr("core.jobs.running.run", lambda *given: pytest.fail("it trained"))
     path = tmp_path / "s.duckdb"
     filled_store(path, 60).close()
     done = CliRunner().invoke(app, ["select", "--store", str(path), "--use", "dvs"])
     assert done.exit_code == 2
-    assert "however --use was 'dvs'" in done.stderr
+    assert ": --use was 'dvs'" in done.stderr
 
 
 def test_what_is_wanted_is_a_candidate_or_what_a_selector_takes(store: Store) -> None:

@@ -103,7 +103,7 @@ def test_matching_by_hand() -> None:
     assert matching(small(train, augmented, test, scores=[5, 0, 1, 4]), 0.5) == pytest.approx(2)  # 2 d(s, a) = 2 √2, nothing within
     half = matching(small(train, augmented, test, scores=[5, 4, 0, 0]), 0.1)  # still two; one of each: d(s, a) = d(s, s) = √2 / 2
     assert half == pytest.approx(2 * 0.5 - 0.5)
-    with pytest.raises(ContractError, match="between 0 and 1, however it is 1"):
+    with pytest.raises(ContractError, match="between 0 and 1, not 1"):
         matching(small(train, augmented, test), 1.0)
 
 
@@ -132,17 +132,17 @@ def test_augmented_embeddings_have_the_share_that_is_assumed() -> None:
     few = small(np.ones((80, 2)), np.ones((5, 2)), np.ones((3, 2)))
     assert tuple(map(len, matched(few, 0.5))) == (5, 5)
     for ratio in (0.0, 1.0, -0.1):
-        with pytest.raises(ContractError, match="between 0 and 1, however"):
+        with pytest.raises(ContractError, match="between 0 and 1, not"):
             matched(c, ratio)
 
 
 def test_a_candidate_whose_arrays_do_not_fit_is_refused() -> None:
     ones = np.ones((3, 2))
-    with pytest.raises(ContractError, match=r"three sets \(n, d\) of one d, however small has"):
+    with pytest.raises(ContractError, match=r"three sets \(n, d\) of one d: small has"):
         small(ones, np.ones((3, 4)), ones)
-    with pytest.raises(ContractError, match="of one d, however"):
+    with pytest.raises(ContractError, match="of one d:"):
         small(ones, np.ones((0, 2)), ones)
-    with pytest.raises(ContractError, match="scores each of its 3 test banners, however"):
+    with pytest.raises(ContractError, match="scores each of its 3 test banners:"):
         small(ones, ones, ones, scores=[1, 2])
 
 
@@ -206,9 +206,9 @@ def test_every_selector_takes_one_of_the_candidates() -> None:
 def test_rand_asks_for_a_mixed_candidate() -> None:
     candidates, broken = pool()
     assert "rand" not in {row.selector for row in outcomes(candidates[:3], broken, 0.2)}
-    with pytest.raises(ContractError, match="none of them is"):
+    with pytest.raises(ContractError, match="there is none"):
         SELECTORS["rand"].chosen(candidates[:3], 0.2)
-    with pytest.raises(ContractError, match="however there are 0"):
+    with pytest.raises(ContractError, match=": there are 0"):
         SELECTORS["dsv"].chosen([], 0.2)
 
 

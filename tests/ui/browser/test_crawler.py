@@ -1,5 +1,6 @@
 """Everything that can be pressed on every page, in a real headless Chromium: nothing breaks, whatever store and address hold."""
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ ADDRESSES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """What is crawled of each store, first of all what leads from one page to another; the store decides what these pages show."""
 SECONDS = {"empty": 60, "unscored": 60, "scored": 150, "labelled": 240}
-"""After so long nothing more is pressed: a machine that is busy presses less."""
+"""After so long nothing more is pressed: a machine that is busy presses less. CRAWL_SECONDS in the environment takes their place."""
 SURE = {
     "empty": {("", "link"), ("data", "tab")},
     "unscored": {("", "link"), ("data", "tab")},
@@ -56,18 +57,19 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("name", crawled_stores.NAMES)
-def test_nothing_breaks_whatever_is_pressed(browser: Any, tmp_path: Path, name: str) -> None:
+def test_nothing_breaks_whatever_is_pressed(browser: Any, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     path, log = tmp_path / f"{name}.duckdb", tmp_path / "server.log"
     crawled_stores.make(name, path)
     context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     with dashboard(path, log=log) as url:
-        crawler = Crawler(context.new_page(), url, log, until=time.monotonic() + SECONDS[name])
+        crawler = Crawler(context.new_page(), url, log, until=time.monotonic() + float(os.environ.get("CRAWL_SECONDS", SECONDS[name])))
         for page in PAGES:
             crawler.visit(page, NONSENSE)
         for page, state in ADDRESSES[name]:
             crawler.crawl(page, state)
     context.close()
-    print(f"{name}: {len(crawler.pressed)} presses")
+    with capsys.disabled():
+        print(f"\ncrawler, store {name}: {crawler.account()}")
     assert not crawler.broken(), "\n".join(map(str, crawler.broken()))
     missed = {(page, start) for page, start in SURE[name] if not crawler.has_pressed(page, start)}
     assert not missed, f"a crawler that misses these finds nothing: {missed}"

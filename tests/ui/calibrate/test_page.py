@@ -100,7 +100,7 @@ def test_published_flags_are_seen_and_come_back_as_they_were(full: Open) -> None
     app.run()
     before, then = flags(store), calibrate.prepare(store, Request(method="budget", value=5))
     publish(app, "  ")
-    assert "carries a reason" in plain(app.error[0].value)
+    assert "give a reason" in plain(app.error[0].value)
     assert flags(store) == before
     publish(app, f"fewer, {HOSTILE} **b**")
     assert not app.exception
@@ -147,7 +147,7 @@ def test_a_grid_without_a_known_ok_banner_has_no_shot(full: Open) -> None:
     app = full("calibrate", shots="1", target="310021")
     add_labels(state.store(), grids=(333346,))
     app.run()
-    assert plain(app.error[0].value).endswith("however grid 310021 has none. Label some, or take 0 shots.")
+    assert plain(app.error[0].value).endswith(": grid 310021 has none. Label some, or take 0 shots.")
     assert app.subheader[0].value == "Nothing can be learned like this."
     app = full("calibrate", shots="0", target="310021").run()
     assert not app.error
@@ -271,3 +271,14 @@ def test_the_next_queue_holds_as_often_as_it_says() -> None:
             low, high = calibration_tables.next_queue(int(k))
             inside.append(low <= other <= high)
     assert 0.93 < np.mean(inside) < 0.99
+
+
+@pytest.mark.parametrize(("by", "value"), [("fdr", 0.02), ("fpr", 0.02), ("precision", 0.99)])
+def test_what_the_labels_cannot_show_is_said_as_on_the_command_line(full: Open, by: str, value: float) -> None:
+    full("calibrate")
+    add_labels(state.store(), 60)
+    app = full("calibrate", by=version_words.NAMES[by], **{by: str(value)})
+    assert not app.exception
+    why = calibrate.prepare(state.store(), Request(method=by, value=value)).why_none()
+    said = [plain(note.value) for note in app.info]
+    assert ([plain(why)] if why else []) == [note for note in said if "labels ok cannot" in note or "No banner" in note]

@@ -82,7 +82,7 @@ def test_without_labels_it_says_how_many_are_missing(full: Open) -> None:
     app = full("detectors")
     assert not app.exception
     assert "Would more labels help, or better features?" in words(app)
-    assert "12 banners labelled broken and as many labelled ok, however there are 0 and 0" in words(app)
+    assert "12 banners labelled broken and as many labelled ok: there are 0 and 0" in words(app)
     assert button(app, "audit_start") is None
 
 
@@ -120,7 +120,7 @@ def test_figures_the_line_and_what_they_rest_on(full: Open) -> None:
     assert not app.exception
     said = words(app)
     assert (
-        "More labels would help: of_evidence reaches 0.960, the same features with labels 0.990, however only against faults"
+        "More labels would help: of_evidence reaches 0.960, the same features with labels 0.990, but only against faults"
         in said.replace("`", "")
     )
     assert "40 broken and 60 ok labels" in said

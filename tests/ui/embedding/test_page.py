@@ -14,7 +14,7 @@ from core.features import EXTRACTORS
 from core.features.cache import FeatureStore, folder_of
 from core.features.running import stream
 from core.jobs import running as jobs
-from core.review import triage
+from core.review import labels, triage
 from core.store import Store
 from core.store.queries import cosines, embeddings, runs
 from core.ui.embedding import pairwise, selection
@@ -252,3 +252,27 @@ def test_the_banner_page_without_a_map_offers_one(full: Open) -> None:
     assert not app.exception
     assert "No map of this run yet" in texts(app)
     assert "No cosine in this run" in texts(app)
+
+
+def test_labels_of_others_stay_hidden_from_a_reviewer_until_they_label_too(mapped: Open) -> None:
+    app = mapped("embedding", method="PCA", colour="label")
+    for reviewer, name in (("ana", "bn-000100"), ("ana", "bn-000101"), ("ben", "bn-000101")):
+        labels.label(state.store(), name, "broken", reviewer, blind=True)
+    app.session_state["author"] = "ben"
+    app.run()
+    assert not app.exception
+    assert "Labels of 1 banner stay hidden until you label them too" in plain(texts(app))
+    drawn = [t for t in chart(app)["data"] if "broken" in str(t.get("name", ""))]
+    assert sum(len(t["text"]) for t in drawn if "text" in t) == 1
+    app.session_state["author"] = "ana"
+    app.run()
+    assert "stay hidden" not in plain(texts(app))
+
+
+def test_every_place_hides_labels_by_one_rule(mapped: Open) -> None:
+    mapped("embedding")
+    store = state.store()
+    labels.label(store, "bn-000100", "broken", "ana", blind=True)
+    labels.label(store, "bn-000101", "ok", "ben", blind=True)
+    assert labels.hidden_from(store, "ben") == {"bn-000100"}
+    assert labels.hidden_from(store, "ana", ["bn-000100", "bn-000101"]) == {"bn-000101"}

@@ -1,5 +1,6 @@
 # make run      installs what is missing, builds the demo store if there is none, opens the dashboard on localhost:8501
-# make test     all tests            make check    lint, format, types
+# make test     the quick tests      make test-all every test
+# make check    lint, format, types
 # make demo     the demo store only  make clean    removes the environment, caches and stamps; never a store
 
 STORE := $(or $(HEATPROOF_STORE),data/heatproof.duckdb)
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export HEATPROOF_STORE = $(STORE)
 
-.PHONY: run test check demo clean
+.PHONY: run test test-all check demo clean
 
 run: $(STORE)
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.headless $(HEADLESS) --server.showEmailPrompt false
@@ -23,6 +24,9 @@ $(STORE): | $(VENV)/run.stamp
 
 # One thread a process: there are as many processes as cores, and more threads would wait for each other.
 test: $(VENV)/dev.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) -m "not slow"
+
+test-all: $(VENV)/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(VENV)/dev.stamp

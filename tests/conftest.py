@@ -18,11 +18,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--lakes", action="store_true", help="all tests of the store on every engine: some minutes more")
 
 
+SLOW = Path(__file__).parent / "slow_tests.txt"
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what only --lakes runs."""
+    """Marks the tests that `slow_tests.txt` lists, and leaves out what only --lakes runs."""
+    listed = slow_tests()
+    for item in items:
+        if _is_listed(item.nodeid, listed):
+            item.add_marker(pytest.mark.slow)
     left = [item for item in items if _is_of_lake(item) and not (config.getoption("--lakes") or item.get_closest_marker("lakes"))]
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in set(left)]
+
+
+def slow_tests() -> set[str]:
+    """Lines of `slow_tests.txt`: file::test of slow tests, and folders of which all are slow."""
+    return {line for line in SLOW.read_text().splitlines() if line and not line.startswith("#")}
+
+
+def _is_listed(nodeid: str, listed: set[str]) -> bool:
+    test = nodeid.split("[")[0]
+    return test in listed or any(test.startswith(f"{folder}/") for folder in listed if "::" not in folder)
 
 
 def _is_of_lake(item: pytest.Item) -> bool:

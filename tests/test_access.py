@@ -167,6 +167,7 @@ READS = {
         "fault_problem",
         "newest",
         "n_settled",
+        "hidden_from",
     },
     "core.review.claims": {"Item", "Undone", "control_sample", "last_action"},
     "core.jobs.running": {"current", "all_current"},

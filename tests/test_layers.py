@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from core import PACKAGES
+from tests.conftest import slow_tests
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "core"
@@ -181,3 +182,12 @@ def test_detectors_load_before_a_run_forks_what_they_need_and_no_more(names: lis
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) == loaded
+
+
+def test_every_slow_test_that_is_listed_exists() -> None:
+    gone = []
+    for line in slow_tests():
+        file, _, name = line.partition("::")
+        there = (ROOT / file).exists() and (not name or f"def {name}(" in (ROOT / file).read_text())
+        gone += [] if there else [line]
+    assert not gone

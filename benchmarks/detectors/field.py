@@ -25,7 +25,7 @@ from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, bins_of
 from core.banners.onset import Days
 from core.banners.reference import joined
-from core.banners.views import late_starts, views_of
+from core.banners.views import learned, views_between, views_of
 from core.detectors import CATALOGUE, default_names
 from core.scoring.grid import score_grid
 from core.scoring.judging import About, Judged, judge
@@ -51,17 +51,18 @@ SELECT banner_id, any_value(grid_id) AS grid_id, any_value(n_products) AS n_prod
 def grids_of(log: FieldLog) -> Iterator[Grid]:
     """The clicks of a field log by grid, banner and day."""
     day, bins = log.clicked_at.astype("datetime64[D]"), bins_of(log.points[:, 0], log.points[:, 1])
-    of_click = log.grid_id[log.banner]
+    of_click, segment = log.grid_id[log.banner], np.unique(log.device, return_inverse=True)
     for grid_id in np.unique(log.grid_id):
         banners, clicks = np.flatnonzero(log.grid_id == grid_id), np.flatnonzero(of_click == grid_id)
         of = np.searchsorted(banners, log.banner[clicks])
-        at, row = np.unique(np.stack([of, day[clicks].astype(np.int64)]), axis=1, return_inverse=True)
+        at, row = np.unique(np.stack([of, day[clicks].astype(np.int64), segment[1][clicks]]), axis=1, return_inverse=True)
         row = row.ravel()
         counts = csr_matrix((np.ones(len(clicks), np.float32), (row, bins[clicks])), shape=(at.shape[1], N_BINS))
         counts.sum_duplicates()
         summing = csr_matrix((np.ones(at.shape[1], np.float32), (at[0], np.arange(at.shape[1]))), shape=(len(banners), at.shape[1]))
         columns = (log.banner_id[banners], log.grid_id[banners], log.n_products[banners], log.domain[banners])
-        yield Grid(Heatmaps(*columns, (summing @ counts).tocsr()), Days(at[0], at[1].astype("datetime64[D]"), counts))
+        days = Days(at[0], at[1].astype("datetime64[D]"), counts, segment[0].astype(object)[at[2]])
+        yield Grid(Heatmaps(*columns, (summing @ counts).tocsr()), days)
 
 
 def grids_in(folder: Path) -> list[Grid]:
@@ -70,11 +71,11 @@ def grids_in(folder: Path) -> list[Grid]:
     return [grid_of(rows.filter(pc.equal(rows["grid_id"], g)), g) for g in sorted(pc.unique(rows["grid_id"]).to_pylist())]
 
 
-def judged(grids: list[Grid]) -> tuple[Judged, NDArray[np.object_], NDArray[np.float64]]:
-    """What a run says of the banners of all grids; their ids and clicks, in the same order."""
+def judged(grids: list[Grid], segments: tuple[str, ...] = ()) -> tuple[Judged, NDArray[np.object_], NDArray[np.float64]]:
+    """What a run that knows these segments says of the banners of all grids; their ids and clicks, in the same order."""
     reference = joined([fit_reference(grid.heatmaps) for grid in grids])
-    starts = late_starts(min(grid.days.day.min() for grid in grids), max(grid.days.day.max() for grid in grids))
-    parts = [score_grid(g.heatmaps, reference, NAMES, lambda what: None, views=views_of(g.heatmaps, g.days, starts)) for g in grids]
+    views = views_between(min(grid.days.day.min() for grid in grids), max(grid.days.day.max() for grid in grids), segments)
+    parts = [score_grid(g.heatmaps, reference, NAMES, lambda what: None, views=learned(views_of(g.heatmaps, g.days, views))) for g in grids]
     scores = {name: np.concatenate([part.scores[name] for part in parts]) for name in NAMES}
     about = About(*(np.concatenate([getattr(part, c) for part in parts]) for c in About._fields))
     return judge(scores, about, FDR), np.concatenate([part.banner_id for part in parts]), about.n_clicks
@@ -107,9 +108,10 @@ def main() -> None:
     )
     for seed in asked.seeds:
         log = make_field(seed)
-        found, banner_id, n_clicks = judged(list(grids_of(log)))
-        broken = np.isin(banner_id.astype(str), log.banner_id[log.fault != ""].astype(str))
-        table.add_row(f"field {seed}", *row(found, broken, n_clicks >= LEAST))
+        for segments, what in (((), "without device"), (("desktop", "phone"), "with device")):
+            found, banner_id, n_clicks = judged(list(grids_of(log)), segments)
+            broken = np.isin(banner_id.astype(str), log.banner_id[log.fault != ""].astype(str))
+            table.add_row(f"field {seed}, {what}", *row(found, broken, n_clicks >= LEAST))
     for folder in sorted(asked.real.iterdir()) if asked.real else []:
         if not (folder / "truth.csv").exists():
             continue

@@ -4,7 +4,7 @@ In: the evidence of the template banks. Out: family, parameters, margin over the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ NAMES = {
 class Diagnosis:
     """The likeliest fault of one banner. `log_odds` nats of its family's mean template over the reference; `margin` nats over `runner_up`.
 
-    `fault` is None where the reference is likelier than every family.
+    `fault` is None where the reference is likelier than every family; `segment` names the clicks that alone show it, None = all.
     """
 
     fault: str | None
@@ -43,6 +43,15 @@ class Diagnosis:
     runner_up: str
     margin: float
     sentence: str
+    segment: str | None = None
+
+
+def within(diagnosis: Diagnosis, segment: str | None) -> Diagnosis:
+    """The same of the clicks of one segment, which the sentence names first."""
+    if segment is None:
+        return diagnosis
+    sentence = f"For {segment} only: {diagnosis.sentence[0].lower()}{diagnosis.sentence[1:]}"
+    return replace(diagnosis, sentence=sentence, segment=segment)
 
 
 def diagnose(evidence: Evidence, grids: dict[int, int]) -> list[Diagnosis]:

@@ -22,7 +22,7 @@ from core.calibration.versions import chain, in_force_id
 from core.store import clock
 
 COPIED = """banner_id, grid_id, n_products, domain, n_clicks, reference_id, p_value, n_agree, n_detectors, n_left_out, fault, fault_size,
-    fault_detail, log_odds, runner_up, margin, sentence"""
+    fault_detail, log_odds, runner_up, margin, sentence, segment"""
 
 
 @dataclass(frozen=True)

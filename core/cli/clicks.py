@@ -23,6 +23,10 @@ def ingest(
     mapping: Annotated[
         list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="A column under another name; repeatable.")
     ] = None,
+    segment: Annotated[
+        str | None,
+        typer.Option("--segment", metavar="COLUMN", help="Column that splits a banner's clicks, such as a browser or a country."),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="A newer version of a known file: take the earlier ingest back.")] = False,
     add: Annotated[bool, typer.Option("--add", help="Other clicks under a known name: count both.")] = False,
     rotating: Annotated[
@@ -45,7 +49,7 @@ def ingest(
     if len(given) > 1:
         raise InputError(f"A known file is treated in one way; --{' and --'.join(given)} were given. Keep one of them.")
     options = Options(known=given[0] if given else "refuse", allow_rejects=allow_rejects)
-    pairs = _pairs(mapping or [])
+    pairs = _with_segment(_pairs(mapping or []), segment)
     with Store(store or settings.store_url()) as opened, console.progress_bar() as progress:
         try:
             taken = jobs.run(opened, INGEST, IngestRequest(files, pairs, options), progress)
@@ -78,6 +82,12 @@ def _show(taken: Any) -> None:
     if taken.failed:
         n_files = len(taken.failed) + len(taken.files)
         console.err.print(f"{len(taken.failed)} of {n_files} files were not taken in:\n{failed_lines(taken.failed)}")
+
+
+def _with_segment(pairs: dict[str, str], segment: str | None) -> dict[str, str]:
+    if segment is not None and "device" in pairs:
+        raise InputError(f"A log has one column of segments; --segment {segment} and --map device={pairs['device']} name two. Keep one.")
+    return pairs if segment is None else {**pairs, "device": segment}
 
 
 def _pairs(mapping: list[str]) -> dict[str, str]:

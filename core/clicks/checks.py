@@ -48,11 +48,15 @@ class Row:
     def check_types(self) -> None:
         """Raises InputError where a field's column holds several values a row."""
         for ours, theirs in self.match.fields.items():
-            if self._type(ours).startswith(("STRUCT", "MAP", "UNION")) or self._type(ours).endswith("]"):
+            if self.is_nested(ours):
                 raise InputError(
                     f"A field is one value a row; column {theirs!r} ({ours}) of {self.file} holds {self._type(ours)}. "
                     "Flatten it, or map another column."
                 )
+
+    def is_nested(self, ours: str) -> bool:
+        """Whether a field's column holds several values a row."""
+        return self._type(ours).startswith(("STRUCT", "MAP", "UNION")) or self._type(ours).endswith("]")
 
     def text(self, ours: str) -> str:
         """The field as text; bytes that are no UTF-8 are none."""

@@ -22,6 +22,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "click_y_rel": ("y_rel", "rel_y", "pointer_relative_y", "y", "click_y", "pos_y"),
     "clicked_at": ("timestamp", "click_time", "event_time", "time", "datetime", "ts", "created_at", "day", "date"),
     "click_id": ("click_uuid",),
+    "device": ("device_type", "device_category", "device_class", "devicetype", "form_factor", "segment"),
     "click_x_px": ("x_px", "px_x", "x_pixel", "offset_x", "pointer_x", "x", "click_x", "pos_x"),
     "click_y_px": ("y_px", "px_y", "y_pixel", "offset_y", "pointer_y", "y", "click_y", "pos_y"),
     "banner_width": ("width", "banner_width_px", "width_px", "banner_w", "w"),
@@ -76,7 +77,7 @@ def match(names: Sequence[str], mapping: Mapping[str, str] | None = None) -> Mat
             f"A click log needs the columns {', '.join(needed)}: {', '.join(missing)} cannot be found among "
             f"{_shown(names)}. Name them with a mapping, ours=theirs: {missing[0]}=THEIR_COLUMN."
         )
-    kept = {ours: fields[ours] for ours in ["banner_id", *needed, "clicked_at", "click_id"] if ours in fields}
+    kept = {ours: fields[ours] for ours in ["banner_id", *needed, "clicked_at", "click_id", "device"] if ours in fields}
     if layout == "binned":
         kept.pop("click_id", None)  # a row of counts is not one click
     _check_once(names, kept)
@@ -85,10 +86,12 @@ def match(names: Sequence[str], mapping: Mapping[str, str] | None = None) -> Mat
 
 def matched_before(names: Sequence[str], found: Match) -> list[Match]:
     """How earlier versions matched the same columns: a file that they ingested is recognised by it."""
+    guessed = "device" in found and "device" not in found.given
+    readings = [found, *([found.without("device")] if guessed else [])]
     former = next((name for name in names if _plain(name) == "eventid"), None)
-    if former is None or "click_id" in found or found.layout == "binned" or former in found.fields.values():
-        return []
-    return [replace(found, fields={**found.fields, "click_id": former})]
+    if former is not None and "click_id" not in found and found.layout != "binned" and former not in found.fields.values():
+        readings += [replace(one, fields={**one.fields, "click_id": former}) for one in list(readings)]
+    return readings[1:]
 
 
 def _check_mapping(names: Sequence[str], given: dict[str, str]) -> None:

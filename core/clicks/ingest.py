@@ -20,7 +20,7 @@ from core.clicks.cancellable import Progress
 from core.clicks.ingest_results import FailedFile, FileError, FileResult, IngestResult, NothingIngestedError
 from core.clicks.known_files import Content, KnownFile, KnownFileError, KnownPath, active, content_hash, place_of, recognise, to_replace
 from core.clicks.source import readable, undamaged
-from core.clicks.undo import known_without, seen_without, take_back
+from core.clicks.undo import known_without, seen_without, segments_without, take_back
 from core.clicks.uploads import name_of, recorded
 from core.errors import InputError
 from core.logs.strict_json import to_json
@@ -147,7 +147,7 @@ def _ingest_file(file: _File) -> FileResult:
         if recognised.same:
             return _known_file(work, file.path, found, recognised.same)
         replaced = [k.ingest_id for k in to_replace(name_of(file.path), recognised, file.options.known)]
-        kept = {"known": known_without(replaced), "seen": seen_without(replaced)}
+        kept = {"known": known_without(replaced), "seen": seen_without(replaced), "segments": segments_without(replaced)}
         judge = Judge(work, source, found, folder, started, **kept)
         with readable(file.path):
             judge.judge()
@@ -227,7 +227,14 @@ def _write(file: _File, work: Work, judge: Judge, content: Content, meaning: str
 
 def _copy_clicks(work: Work, judge: Judge, ingest_id: str) -> None:
     """Bins, banners, digests and rejects, from the temporary tables into the store's."""
-    work.rows("INSERT INTO heatmap_day SELECT ?::UUID, banner_id, day, n_clicks, bins, counts FROM click_heat", [ingest_id])
+    columns = "banner_id, day, n_clicks, bins, counts, segment"
+    work.rows(f"INSERT INTO heatmap_day (ingest_id, {columns}) SELECT ?::UUID, {columns} FROM click_heat", [ingest_id])
+    if judge.segments is not None:
+        work.rows(
+            """INSERT INTO ingest_segment SELECT ?::UUID, segment, sum(n_clicks)::BIGINT FROM click_heat
+            WHERE segment IS NOT NULL GROUP BY segment ORDER BY segment""",
+            [ingest_id],
+        )
     work.rows(
         """INSERT INTO banner SELECT banner_id, grid_id, n_products, domain, ?::UUID FROM click_code
         WHERE is_new AND banner_id IN (SELECT banner_id FROM click_heat) ORDER BY banner_id""",

@@ -106,6 +106,7 @@ def take_back(cursor: duckdb.DuckDBPyConnection, ingest_id: str, author: str, re
     cursor.execute(f"CREATE OR REPLACE TEMP TABLE banner_heirs AS {_heirs('$id')}", values)
     cursor.execute("DELETE FROM heatmap_day WHERE ingest_id = $id", values)
     cursor.execute("DELETE FROM click_seen WHERE ingest_id = $id", values)
+    cursor.execute("DELETE FROM ingest_segment WHERE ingest_id = $id", values)
     cursor.execute("DELETE FROM banner WHERE banner_id IN (SELECT banner_id FROM banner_heirs WHERE heir IS NULL)")
     cursor.execute("UPDATE banner SET ingest_id = h.heir FROM banner_heirs h WHERE banner.banner_id = h.banner_id AND h.heir IS NOT NULL")
     cursor.execute("DROP TABLE banner_heirs")
@@ -136,6 +137,12 @@ def seen_without(ingest_ids: list[str]) -> str:
     """Query of the click digests that stay once these ingests are taken back: click_key."""
     where = f" WHERE ingest_id NOT IN ({_list(ingest_ids)})" if ingest_ids else ""
     return f"SELECT (high::UHUGEINT << 64) + low AS click_key FROM click_seen{where}"
+
+
+def segments_without(ingest_ids: list[str]) -> str:
+    """Query of the segments that stay known once these ingests are taken back, the most frequent first: segment."""
+    where = f" WHERE ingest_id NOT IN ({_list(ingest_ids)})" if ingest_ids else ""
+    return f"SELECT segment FROM ingest_segment{where} GROUP BY segment ORDER BY sum(n_clicks) DESC, segment"
 
 
 def _list(ingest_ids: list[str]) -> str:

@@ -21,12 +21,13 @@ import duckdb
 import pyarrow as pa
 
 from core.clicks.banners import BANNER, code_banners
-from core.clicks.binning import SCHEMA, Heat, heat_batches
+from core.clicks.binning import BIN_BITS, SCHEMA, Heat, heat_batches
 from core.clicks.cancellable import Work
 from core.clicks.checks import CUT_OFF, DUPLICATE, Row, first_fault, quoted
 from core.clicks.checksums import verify_pages
 from core.clicks.columns import Match
 from core.clicks.fast_reader import raw_sql, rows_sql
+from core.clicks.segments import MIN_COVERED, MOST, Segments, unused
 from core.clicks.slow_reader import MAX_RAW, repair
 from core.clicks.source import UNFINISHED, Source, readable
 from core.errors import InputError
@@ -42,10 +43,11 @@ MAX_KEYS = 25_000_000
 
 NO_BANNERS = "SELECT NULL::VARCHAR AS banner_id, NULL::BIGINT AS grid_id, NULL::SMALLINT AS n_products, NULL::VARCHAR AS domain LIMIT 0"
 NO_CLICKS = "SELECT NULL::UHUGEINT AS click_key LIMIT 0"
+NO_SEGMENTS = "SELECT NULL::VARCHAR AS segment LIMIT 0"
 
 
 class Judge:
-    """Judges `source`; `known` and `seen` are queries for the banners and click digests that were there before.
+    """Judges `source`; `known`, `seen` and `segments` are queries for the banners, click digests and segments that were there before.
 
     After `judge()`: `n_rows`, `n_accepted`, `rejected` (reason -> rows), `notes` for the user, and the tables of this module.
     `folder` takes the repaired text of a log that is not plain. `now` (naive UTC) is the day of
@@ -53,10 +55,20 @@ class Judge:
     """
 
     def __init__(
-        self, work: Work, source: Source, match: Match, folder: Path, now: datetime, *, known: str = NO_BANNERS, seen: str = NO_CLICKS
+        self,
+        work: Work,
+        source: Source,
+        match: Match,
+        folder: Path,
+        now: datetime,
+        *,
+        known: str = NO_BANNERS,
+        seen: str = NO_CLICKS,
+        segments: str = NO_SEGMENTS,
     ) -> None:
         self.work, self.source, self.match, self.folder = work, source, match, folder
-        self.known, self.seen = known, seen
+        self.known, self.seen, self.known_segments = known, seen, segments
+        self.segments: Segments | None = None
         self.row = Row(source, match, now)
         self.banner_fields = [name for name in BANNER if name in match]
         self.n_rows = self.n_accepted = 0
@@ -72,10 +84,14 @@ class Judge:
 
     def _judge(self) -> None:
         if self.source.kind == "parquet":
+            if "device" in self.match and "device" not in self.match.given and self.row.is_nested("device"):
+                self._do_without("device", unused(self.match, "it holds several values a row"))
             self.row.check_types()
             verify_pages(self.source.path, list(self.match.fields.values()))
         self._read_combinations()
         code_banners(self.work, self.row, self.banner_fields, self.known)
+        if "device" in self.match:
+            self._find_segments()
         self.work.stage(0.35, 0.65)
         self._stage_keys(lines=False)
         self.work.stage(0.65, 0.75)
@@ -90,15 +106,16 @@ class Judge:
             raise RuntimeError(f"{self.source.path}: {self.n_accepted} accepted, {self.rejected} rejected, {self.n_rows} read")
 
     def write_heat(self) -> None:
-        """`click_heat`: banner_id, day, n_clicks, bins, counts, one row a banner and day, in this order."""
+        """`click_heat`: banner_id, day, segment, n_clicks, bins, counts, one row a banner, day and segment, in this order."""
         con = self.work.con
         names = con.execute("SELECT banner_id FROM click_code ORDER BY code").to_arrow_table().column(0).combine_chunks()
+        segments = None if self.segments is None else pa.array(self.segments.by_code, pa.string())
         con.register("click_batches", SCHEMA.empty_table())
         self.work.rows("CREATE OR REPLACE TEMP TABLE click_heat AS FROM click_batches")
         ranges = self._ranges()
         for index, (low, high) in enumerate(ranges):
             heat = self._load(low, high)
-            con.register("click_batches", pa.RecordBatchReader.from_batches(SCHEMA, heat_batches(heat, names)))
+            con.register("click_batches", pa.RecordBatchReader.from_batches(SCHEMA, heat_batches(heat, names, segments)))
             self.work.rows("INSERT INTO click_heat FROM click_batches")
             self.work.tick((index + 1) / len(ranges))
         con.unregister("click_batches")
@@ -151,6 +168,8 @@ class Judge:
         """`click_staged`: `key` (NULL where place or time break a rule), `n` of a binned log, `click_key` of one with click ids, `line`."""
         on = " AND ".join(f"r.f_{name} = b.f_{name}" for name in self._join_fields())
         good, key = self.row.is_good(), f"first_key + {self.row.cell()}"
+        if self.segments is not None:
+            key += f" + ({self.segments.code()}) * {1 << BIN_BITS}"
         # A WHERE is the faster way, but DuckDB would read every measure twice, which only numbers can afford.
         key, where = (key, f"WHERE {good}") if self.row.is_cheap() else (f"CASE WHEN {good} THEN {key} END", "")
         columns = [f"{key} AS key"]
@@ -176,17 +195,28 @@ class Judge:
         heat.sort()
         return heat
 
+    def _find_segments(self) -> None:
+        """Names and codes of the segments; does without a column found by its name whose values are too many to be segments."""
+        segments = Segments(self.work, self.row, self.known_segments)
+        if "device" not in self.match.given and segments.covered < MIN_COVERED:
+            why = f"it has {len(segments.counts):,} values, and the {MOST} segments of the store cover only {100 * segments.covered:.0f} %"
+            self._do_without("device", unused(self.match, why))
+            self._make_views(self.repaired)
+        else:
+            self.segments = segments
+
+    def _do_without(self, ours: str, note: str) -> None:
+        self.notes.append(note)
+        self.match = self.row.match = self.match.without(ours)
+
     def _drop_guessed_ids(self) -> None:
         """Does without a click_id found by its name whose values repeat too often to be ids, such as an event's type."""
         n, n_distinct = self.work.rows("SELECT count(click_key), count(DISTINCT click_key) FROM click_staged WHERE key IS NOT NULL")[0]
         if "click_id" in self.match.given or n < MIN_GUESSED or n <= MAX_REPEATS * n_distinct:
             return
         theirs = self.match.fields["click_id"]
-        self.notes.append(
-            f"Column {theirs!r} is not used as click_id: it has {n_distinct:,} different values in {n:,} rows. "
-            f"If they are ids, map it: click_id={theirs}."
-        )
-        self.match = self.row.match = self.match.without("click_id")
+        note = f"Column {theirs!r} is not used as click_id: it has {n_distinct:,} different values in {n:,} rows."
+        self._do_without("click_id", f"{note} If they are ids, map it: click_id={theirs}.")
         self._make_views(self.repaired)
         self._stage_keys(lines=False)
 

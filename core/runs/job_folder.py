@@ -1,7 +1,8 @@
 """The job folder of one run: what goes to the worker, the worker's process, and what comes back.
 
     request.json                     a RunTask
-    heatmaps/grid_id=<id>/*.parquet  banner_id, n_products, domain, day, bins, counts; one or more rows a banner and day;
+    heatmaps/grid_id=<id>/*.parquet  banner_id, n_products, domain, day, bins, counts, and segment where the store has
+                                     any; one or more rows a banner and day;
                                      in a cascade heatmaps/grid_id=<id>/part=<k>/*.parquet, all rows of a banner in one part
     known/references.parquet         grid_id, p (1600): references of the grids that earlier finished runs knew; absent in a first run
     worker.log                       what the worker wrote on stderr
@@ -24,7 +25,7 @@ from core.features.networks.weight_files import weights_folder
 from core.runs.request import BEFORE, WINDOW, Request
 from core.scoring.task import Chosen, RunTask
 from core.store import Store
-from core.store.queries import selections
+from core.store.queries import segments, selections
 
 PER_PART = 200_000
 """Banners of a part of a grid in a cascade, about."""
@@ -38,7 +39,9 @@ def write_job(store: Store, folder: Path, request: Request, before: datetime) ->
     from core.features.cache import folder_of  # here: whoever only shows scores does without it
 
     target = str(folder / "heatmaps").replace("'", "''")
+    found = segments.names(store)
     columns, by = "b.grid_id, h.banner_id, b.n_products, b.domain, h.day, h.bins, h.counts", "grid_id"
+    columns += ", h.segment" if found else ""
     source = f"SELECT {columns} {WINDOW} {BEFORE}"
     if request.cascade:  # a worker holds a part at a time, however many banners a grid has
         parts = f"SELECT grid_id, ceil(count(*) / {PER_PART})::BIGINT AS n_parts FROM banner GROUP BY grid_id"
@@ -49,7 +52,7 @@ def write_job(store: Store, folder: Path, request: Request, before: datetime) ->
         _write_known(cursor, folder)
     shared = {field.name: getattr(request, field.name) for field in fields(RunTask) if hasattr(request, field.name)}
     features, weights = str(folder_of(store.path.resolve())), str(_weights(store, folder, request))
-    return RunTask(**shared, features=features, weights=weights, chosen=chosen(store))
+    return RunTask(**shared, features=features, weights=weights, chosen=chosen(store), segments=tuple(found))
 
 
 def _weights(store: Store, folder: Path, request: Request) -> Path:

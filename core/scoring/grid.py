@@ -17,13 +17,14 @@ from scipy.sparse import csr_matrix
 
 from core.arrays import Mask, Vector
 from core.banners import hot_cells
-from core.banners.diagnosis import Diagnosis, diagnose
+from core.banners.diagnosis import Diagnosis, diagnose, within
+from core.banners.evidence import weigh
 from core.banners.heatmaps import Heatmaps
 from core.banners.images import Images
-from core.banners.onset import Days, late_heatmaps
+from core.banners.onset import Days, narrowed
 from core.banners.reference import Reference
 from core.banners.templates import FAMILIES
-from core.banners.views import LEAST_CLICKS
+from core.banners.views import LEAST_CLICKS, Views
 from core.detectors import CATALOGUE, make
 from core.detectors.likelihood_ratio import LikelihoodRatio
 from core.features.base import Extractor
@@ -62,6 +63,8 @@ class Scored:
     """Seconds a detector: fit and score, or features and score where it is a deep one."""
     weights: dict[str, str | None] = field(default_factory=dict)
     """Which trained weights a detector used; None = it has none."""
+    segments: dict[str, Reference] = field(default_factory=dict)
+    """What is expected in each segment that has a reference."""
 
 
 _limits: WeakKeyDictionary[Heatmaps, tuple[Reference, Vector]] = WeakKeyDictionary()
@@ -78,7 +81,7 @@ def score_grid(
     step: Callable[[str], None],
     own_weights: Path | None = None,
     chosen: Chosen | None = None,
-    views: list[Heatmaps] | None = None,
+    views: Views | None = None,
 ) -> Scored:
     """Scores and diagnoses the banners of one grid by detectors that learn from these very banners: see `GridScorer`."""
     scorer = GridScorer(int(heatmaps.grid_id[0]), reference, names, own_weights, chosen)
@@ -160,7 +163,7 @@ class GridScorer:
         self.detectors_ = {name: _with_others(detector, self.others_) for name, detector in self.detectors_.items()}
         return self
 
-    def score(self, heatmaps: Heatmaps, step: Callable[[str], None], views: list[Heatmaps] | None = None) -> Scored:
+    def score(self, heatmaps: Heatmaps, step: Callable[[str], None], views: Views | None = None) -> Scored:
         """Raw scores and diagnoses of banners of the grid."""
         out = self.raw(heatmaps, self.names, step, views)
         step("diagnosis")
@@ -171,7 +174,7 @@ class GridScorer:
         """The likeliest fault of each banner."""
         return _diagnoses(heatmaps, self.own_, self.others_, self.reference)
 
-    def raw(self, heatmaps: Heatmaps, names: list[str], step: Callable[[str], None], views: list[Heatmaps] | None = None) -> Scored:
+    def raw(self, heatmaps: Heatmaps, names: list[str], step: Callable[[str], None], views: Views | None = None) -> Scored:
         """Raw scores by the detectors `names`; without diagnoses. `views` hold some of the same banners' clicks each: see `views.py`."""
         scores, seconds = {}, {}
         for name in names:
@@ -188,19 +191,23 @@ class GridScorer:
         read = self._read
         limit = np.minimum(self._limit(heatmaps), self.below_.limit(heatmaps.n_clicks, scores, self._score))
         self._read = read
-        evidence = self._evidence(heatmaps, views or [], names)
-        return Scored(*what, self.ids_[self.own_.group_rows(heatmaps)], scores, [], limit, evidence, seconds, weights)
+        views = views or Views({}, {})
+        evidence = self._evidence(heatmaps, views, names)
+        ids = self.ids_[self.own_.group_rows(heatmaps)]
+        return Scored(*what, ids, scores, [], limit, evidence, seconds, weights, views.segments)
 
-    def _evidence(self, heatmaps: Heatmaps, views: list[Heatmaps], names: list[str]) -> NDArray[np.float32]:
+    def _evidence(self, heatmaps: Heatmaps, views: Views, names: list[str]) -> NDArray[np.float32]:
         if TEMPLATE not in names:
             return np.full((len(heatmaps), 0), np.nan, dtype=np.float32)
         ratio: LikelihoodRatio = self.detectors_[TEMPLATE]
         out = [freed(ratio.evidence(heatmaps).log_odds, heatmaps.n_clicks)]
-        for view in views:
-            rows = np.flatnonzero(view.n_clicks >= LEAST_CLICKS)
-            some = view.take(rows)
-            out.append(np.full((len(view), len(FAMILIES)), np.nan))
-            out[-1][rows] = freed(ratio.evidence(some).log_odds, some.n_clicks)
+        for view, seen in views.heatmaps.items():
+            own = self.own_ if view.segment is None else views.segments.get(view.segment)
+            out.append(np.full((len(seen), len(FAMILIES)), np.nan))
+            rows = np.flatnonzero(seen.n_clicks >= LEAST_CLICKS)
+            if own is not None and len(rows):
+                some = seen.take(rows)
+                out[-1][rows] = freed(weigh(some, own, self.others_).log_odds, some.n_clicks)
         return np.concatenate(out, axis=1, dtype=np.float32)
 
     def _score(self, name: str, heatmaps: Heatmaps) -> Vector:
@@ -257,17 +264,19 @@ def score_deep(
     part.seconds[name] = (middle - start, time.perf_counter() - middle)
 
 
-def diagnose_late(part: Scored, heatmaps: Heatmaps, days: Days, flagged: NDArray[np.int64], reference: Reference) -> None:
-    """Puts a new diagnosis, from the first day on, in the place of the old for those of `flagged` whose fault began late."""
+def diagnose_narrowly(part: Scored, heatmaps: Heatmaps, days: Days, flagged: NDArray[np.int64], reference: Reference) -> None:
+    """Puts a new diagnosis in the place of the old for those of `flagged` whose fault began late or shows in one segment only."""
     grid_id = int(heatmaps.grid_id[0])
-    own, others = reference.of_grid(grid_id)[0], reference.layouts(but=grid_id)
-    rows, late = late_heatmaps(heatmaps, days, flagged, own, others)
-    if not len(rows):
-        return
-    again = _diagnoses(late, own, others, reference)
-    for i, diagnosis in zip(rows.tolist(), again, strict=True):
-        if diagnosis.fault is not None:
-            part.diagnoses[i] = diagnosis
+    own: dict[str | None, Reference] = {None: reference.of_grid(grid_id)[0]}
+    own.update(part.segments.items())
+    others = reference.layouts(but=grid_id)
+    found = narrowed(heatmaps, days, flagged, own, others)
+    for segment in sorted(set(found.segments), key=str):
+        at = np.flatnonzero([name == segment for name in found.segments])
+        again = _diagnoses(found.heatmaps.take(at), own[segment], others, reference)
+        for i, diagnosis in zip(found.rows[at].tolist(), again, strict=True):
+            if diagnosis.fault is not None:
+                part.diagnoses[i] = within(diagnosis, segment)
 
 
 def _with_others(detector: Any, others: dict[int, Vector]) -> Any:

@@ -89,7 +89,7 @@ def read_part(part: Part) -> Grid:
 
 
 def grid_of(rows: pa.Table, grid_id: int) -> Grid:
-    """The clicks in rows of banner_id, n_products, domain, day, bins and counts."""
+    """The clicks in rows of banner_id, n_products, domain, day, bins and counts, and segment where the log has any."""
     rows = rows.sort_by([("banner_id", "ascending"), ("day", "ascending")])
     encoded = rows["banner_id"].combine_chunks().dictionary_encode()
     codes = encoded.indices.to_numpy().astype(np.int64)  # 0, 1, … by first appearance, which is ascending
@@ -103,14 +103,22 @@ def grid_of(rows: pa.Table, grid_id: int) -> Grid:
         domain=rows["domain"].to_numpy()[first],
         counts=(summing @ counts).tocsr(),
     )
-    return Grid(heatmaps, Days(codes, rows["day"].to_numpy().astype("datetime64[D]"), counts))
+    return Grid(heatmaps, Days(codes, rows["day"].to_numpy().astype("datetime64[D]"), counts, _segments(rows)))
+
+
+def _segments(rows: pa.Table) -> np.ndarray | None:
+    """(m,) segment names, None where one is unknown; None where there are none at all."""
+    if "segment" not in rows.column_names or rows["segment"].null_count == len(rows):
+        return None
+    encoded = rows["segment"].combine_chunks().dictionary_encode()
+    names = np.array([*encoded.dictionary.to_pylist(), None], dtype=object)
+    return names[encoded.indices.fill_null(len(names) - 1).to_numpy()]
 
 
 def rows_of(grid: Grid, banners: np.ndarray) -> Grid:
     """The clicks of the banners at `banners` (k,), ascending, alone."""
     at = np.flatnonzero(np.isin(grid.days.codes, banners))
-    days = Days(np.searchsorted(banners, grid.days.codes[at]), grid.days.day[at], grid.days.counts[at])
-    return Grid(grid.heatmaps.take(banners), days)
+    return Grid(grid.heatmaps.take(banners), grid.days.take(at, np.searchsorted(banners, grid.days.codes[at])))
 
 
 def table_of(grid: Grid) -> pa.Table:
@@ -124,6 +132,7 @@ def table_of(grid: Grid) -> pa.Table:
             "n_products": grid.heatmaps.n_products[of],
             "domain": pa.array(grid.heatmaps.domain, pa.string()).take(pa.array(of)),
             "day": grid.days.day,
+            "segment": pa.nulls(len(of), pa.string()) if grid.days.segment is None else grid.days.segment,
             "bins": pa.ListArray.from_arrays(offsets, pa.array(counts.indices.astype(np.uint16))),
             "counts": pa.ListArray.from_arrays(offsets, pa.array(counts.data.astype(np.uint32))),
         },

@@ -55,6 +55,7 @@ def result_table(scored: list[Scored], judged: Judged, since: list[Any]) -> pa.T
             "margin": [d.margin for d in diagnoses],
             "sentence": [d.sentence for d in diagnoses],
             "since": since,
+            "segment": [d.segment for d in diagnoses],
             "cleared_by": pa.nulls(len(since)),
         },
     )
@@ -91,13 +92,20 @@ def heatmap_table(heatmaps: Heatmaps, flagged: NDArray[np.int64], position: NDAr
     )
 
 
-def evidence_table(part: Scored, flagged: NDArray[np.int64], days: Days, reference: Reference) -> tuple[pa.Table, list[Any]]:
-    """Table `evidence` of the banners at `flagged`, and the first day of each one's fault."""
+def evidence_table(
+    part: Scored, heatmaps: Heatmaps, flagged: NDArray[np.int64], days: Days, reference: Reference
+) -> tuple[pa.Table, list[Any]]:
+    """Table `evidence` of the banners at `flagged`, and the first day of each one's fault: in the segment that alone shows it, if any."""
     columns: dict[str, list[Any]] = {name: [] for name in SCHEMAS["evidence"].names}
     since = []
     for i in flagged:
-        at, counts = days.of(i)
-        log_odds = daily_log_odds(counts, reference.p[part.reference_id[i]], part.diagnoses[i], reference)
+        segment = part.diagnoses[i].segment
+        at, counts = days.of(i, segment)
+        p = reference.p[part.reference_id[i]]
+        if segment is not None:
+            own = part.segments[segment]
+            p = own.p[own.group_rows(heatmaps.take(np.array([i])))[0]]
+        log_odds = daily_log_odds(counts, p, part.diagnoses[i], reference)
         since.append(at[onset(log_odds)].item())
         columns["banner_id"] += [part.banner_id[i]] * len(at)
         columns["day"] += at.tolist()
@@ -184,8 +192,8 @@ def write_days(out: Path, scored: list[Scored], judged: Judged, reference: Refer
         n = len(part.banner_id)
         grid = read(k)
         flagged = np.flatnonzero(judged.flagged[len(since) : len(since) + n])
-        scoring.diagnose_late(part, grid.heatmaps, grid.days, flagged, reference)
-        evidence, began = evidence_table(part, flagged, grid.days, reference)
+        scoring.diagnose_narrowly(part, grid.heatmaps, grid.days, flagged, reference)
+        evidence, began = evidence_table(part, grid.heatmaps, flagged, grid.days, reference)
         own = np.full(n, "NaT", dtype="datetime64[D]")
         own[flagged] = np.array(began, dtype="datetime64[D]")
         write(out, "evidence", k, evidence)

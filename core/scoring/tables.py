@@ -39,6 +39,7 @@ DIAGNOSED = {
     "margin": REAL,
     "sentence": TEXT,
     "since": DAY,
+    "segment": TEXT,
 }
 
 SCHEMAS: dict[str, pa.Schema] = {
@@ -75,7 +76,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "n_found": WHOLE,
             "n_lost": WHOLE,
         },
-        "kept": {"banner_id": TEXT, "n_products": SMALL, "domain": TEXT, "day": DAY, **CELLS},
+        "kept": {"banner_id": TEXT, "n_products": SMALL, "domain": TEXT, "day": DAY, "segment": TEXT, **CELLS},
         "day": {"day": DAY, "n_banners": WHOLE},
         "since": {"banner_id": TEXT, "since": DAY},
         "point": {"point": ID, "banner_id": TEXT, **PLACE, "cluster": SMALL, "near": pa.list_(pa.float32(), N_NEAR)},

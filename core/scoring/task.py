@@ -40,3 +40,5 @@ class RunTask:
     chosen: Chosen | None = None
     engine: EngineName = "local"
     ray_address: str | None = None
+    segments: tuple[str, ...] = ()
+    """Segments that clicks of the store have, each of which is looked at by itself."""

@@ -18,7 +18,7 @@ from core.arrays import Mask, Vector
 from core.banners.diagnosis import Diagnosis
 from core.banners.heatmaps import Heatmaps
 from core.banners.reference import Reference
-from core.banners.views import views_of
+from core.banners.views import View, Views, views_of
 from core.detectors import CATALOGUE
 from core.scoring.fault_families import TEMPLATE
 from core.scoring.grid import GridScorer, Scored, quiet
@@ -47,8 +47,10 @@ class Learned:
     whole: set[int]
     """Grids so small that no banner of theirs is cleared."""
     quick: list[str]
-    starts: list[np.datetime64] = field(default_factory=list)
-    """First days of the views in which late faults are looked for."""
+    views: list[View] = field(default_factory=list)
+    """Views in which faults are looked for beside all clicks."""
+    segments: dict[int, dict[str, Reference]] = field(default_factory=dict)
+    """What is expected in each segment of a grid."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Scorers travel without the references of all grids, which are here once."""
@@ -98,7 +100,8 @@ def look(part: Part, learned: Learned, job: Path) -> Looked:
     closely = heatmaps.take(looked)
     scorer.carry(some, np.searchsorted(alive, looked), closely)
     near = rows_of(grid, looked)
-    scored, heard = _look_closely(closely, views_of(near.heatmaps, near.days, learned.starts), learned, scorer)
+    views = Views(views_of(near.heatmaps, near.days, learned.views), learned.segments[part.grid_id])
+    scored, heard = _look_closely(closely, views, learned, scorer)
     clock.append(time.perf_counter())
     fates = [~must & (statistics < cuts[0]), ~must & (statistics >= cuts[0]) & (templates < cuts[1])]
     name = f"{part.grid_id}-{part.folder.name}"
@@ -125,7 +128,7 @@ def _heard(heatmaps: Heatmaps, learned: Learned, scorer: GridScorer, names: list
     return {name: learned.judge.normalised(name, found.scores[name], about) for name in names}
 
 
-def _look_closely(heatmaps: Heatmaps, views: list[Heatmaps], learned: Learned, scorer: GridScorer) -> tuple[Scored, Heard]:
+def _look_closely(heatmaps: Heatmaps, views: Views, learned: Learned, scorer: GridScorer) -> tuple[Scored, Heard]:
     """What every quick detector says; diagnoses of those who could be flagged."""
     scored = scorer.raw(heatmaps, learned.quick, quiet, views)
     about = About(scored.grid_id, scored.n_clicks, scored.limit, scored.evidence)

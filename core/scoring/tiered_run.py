@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from core.arrays import Vector
 from core.banners import templates
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, concatenated
 from core.banners.reference import Reference, joined
-from core.banners.views import joined_views, late_starts, views_of
+from core.banners.views import View, joined_views, views_between, views_of
+from core.banners.views import learned as learned_views
 from core.detectors import CATALOGUE
 from core.errors import InputError
 from core.jobs.executors import Engine, Step
@@ -53,8 +55,9 @@ class Sample:
     heatmaps: Heatmaps
     learned: Heatmaps
     control: Heatmaps
-    views: list[Heatmaps]
-    """Of the control banners."""
+    control_rows: NDArray[np.int64]
+    views: dict[View, Heatmaps]
+    """Of all banners of the sample."""
     n_banners: int
     whole: bool
 
@@ -69,11 +72,11 @@ def score(job: Path, parts: list[Part], quick: list[str], deep: list[str], task:
     _check(quick)
     templates.prepare()
     fdr, seed = task.fdr, task.seed
-    starts = late_starts(*days_of(parts))
-    samples = draw_samples(job, parts, seed, starts, engine)
+    views = views_between(*days_of(parts), task.segments)
+    samples = draw_samples(job, parts, seed, views, engine)
     detectors = Detectors.of(quick, task, job)
     learned = learn(job, samples, detectors, Budget(task.budget, task.budget_s), fdr, engine)
-    learned.starts = starts
+    learned.views = views
     found = engine.spread(look_at, learned, [part.within(job) for part in parts], lambda part: part.files(job))
     looked = []
     for k, part in enumerate(parts):
@@ -111,18 +114,18 @@ class Drawn(NamedTuple):
     """Banners drawn at random from the `n_banners` of a part, and the generator after that."""
 
     heatmaps: Heatmaps
-    views: list[Heatmaps]
+    views: dict[View, Heatmaps]
     n_banners: int
     rng: np.random.Generator
 
 
-def draw_samples(job: Path, parts: list[Part], seed: int, starts: list[np.datetime64], engine: Engine) -> list[Sample]:
-    """The sample of every grid, by grid_id, drawn evenly from its parts; views of them from each of the days `starts` on."""
+def draw_samples(job: Path, parts: list[Part], seed: int, views: list[View], engine: Engine) -> list[Sample]:
+    """The sample of every grid, by grid_id, drawn evenly from its parts, and `views` of them."""
     draws = []
     for grid_id in sorted({part.grid_id for part in parts}):
         own = [part.within(job) for part in parts if part.grid_id == grid_id]
         draws += [Draw(part, k, max(1, cascade.PER_REFERENCE // len(own))) for k, part in enumerate(own)]
-    found = engine.spread(draw, (seed, starts), draws, lambda item: item.part.files(job))
+    found = engine.spread(draw, (seed, views), draws, lambda item: item.part.files(job))
     drawn: dict[int, list[Drawn]] = {}
     for k, item in enumerate(draws):
         say(LEARN_SHARE * k / len(draws) / 2, f"drawing a sample of grid {item.part.grid_id}: part {k + 1} of {len(draws)}")
@@ -130,15 +133,15 @@ def draw_samples(job: Path, parts: list[Part], seed: int, starts: list[np.dateti
     return [_sample(own) for own in drawn.values()]
 
 
-def draw(given: tuple[int, list[np.datetime64]], item: Draw, job: Path, step: Step) -> Drawn:
+def draw(given: tuple[int, list[View]], item: Draw, job: Path, step: Step) -> Drawn:
     """Draws from one part: a piece of work."""
-    seed, starts = given
+    seed, views = given
     rng = np.random.default_rng([seed, item.part.grid_id, *([item.number] if item.number else [])])
     grid = read_part(item.part.under(job))
     n = len(grid.heatmaps)
     rows = np.arange(n) if n <= item.wanted else np.sort(rng.choice(n, item.wanted, replace=False))
     some = grid if n <= item.wanted else rows_of(grid, rows)
-    return Drawn(some.heatmaps, views_of(some.heatmaps, some.days, starts), n, rng)
+    return Drawn(some.heatmaps, views_of(some.heatmaps, some.days, views), n, rng)
 
 
 def _sample(drawn: list[Drawn]) -> Sample:
@@ -146,11 +149,11 @@ def _sample(drawn: list[Drawn]) -> Sample:
     heatmaps, n = concatenated([part.heatmaps for part in drawn]), sum(part.n_banners for part in drawn)
     views = joined_views([part.views for part in drawn])
     if len(heatmaps) <= 2 * cascade.CONTROL:
-        return Sample(heatmaps, heatmaps, heatmaps, views, n, True)
+        return Sample(heatmaps, heatmaps, heatmaps, np.arange(len(heatmaps)), views, n, True)
     order = drawn[0].rng.permutation(len(heatmaps))
     control, rest = order[: cascade.CONTROL], order[cascade.CONTROL :][: cascade.LEARNED]
     control = np.sort(control)
-    return Sample(heatmaps, heatmaps.take(np.sort(rest)), heatmaps.take(control), [view.take(control) for view in views], n, False)
+    return Sample(heatmaps, heatmaps.take(np.sort(rest)), heatmaps.take(control), control, views, n, False)
 
 
 def learn(job: Path, samples: list[Sample], detectors: Detectors, budget: Budget, fdr: float, engine: Engine) -> Learned:
@@ -175,7 +178,8 @@ def learn(job: Path, samples: list[Sample], detectors: Detectors, budget: Budget
     gates = cascade.fit_gates(tiers, judged.flagged, most)
     cleared = [Cleared().fit(tier, judged.p_broken, fate) for tier, fate in zip(tiers, gates.cleared(tiers), strict=True)]
     control = {s.grid_id: s.control.banner_id for s in samples}
-    return Learned(reference, scorers, judge, gates, cleared, control, {s.grid_id for s in samples if s.whole}, quick)
+    whole, segments = {s.grid_id for s in samples if s.whole}, {int(part.grid_id[0]): part.segments for part in scored}
+    return Learned(reference, scorers, judge, gates, cleared, control, whole, quick, segments=segments)
 
 
 def _fit_references(samples: list[Sample], engine: Engine) -> Reference:
@@ -196,8 +200,9 @@ def fit_grid(given: tuple[Reference, Detectors], sample: Sample, job: Path, step
     """The fitted detectors of one grid, what they say of its control sample, and the processor seconds of that: a piece of work."""
     reference, detectors = given[0], given[1].under(job)
     scorer = GridScorer(sample.grid_id, reference, detectors.names, detectors.own_weights, detectors.chosen).fit(sample.learned, quiet)
+    views = learned_views(sample.views).take(sample.control_rows)
     began = time.process_time()
-    return scorer, scorer.raw(sample.control, detectors.names, quiet, sample.views), time.process_time() - began
+    return scorer, scorer.raw(sample.control, detectors.names, quiet, views), time.process_time() - began
 
 
 def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], task: RunTask) -> dict[str, Any]:

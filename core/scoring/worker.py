@@ -17,7 +17,7 @@ import numpy as np
 from core.arrays import Mask
 from core.banners.fitting import fit_reference
 from core.banners.reference import Reference, joined
-from core.banners.views import late_starts, views_of
+from core.banners.views import View, learned, views_between, views_of
 from core.detectors import CATALOGUE, default_names, load_libraries, make
 from core.errors import InputError
 from core.jobs import executors, ray_executor, worker
@@ -101,7 +101,8 @@ def _score_all(job: Path, parts: list[Part], quick: list[str], deep: list[str], 
     reference = _fit_references(job, parts, engine)
     within = [name for name in quick if not CATALOGUE[name].across]
     detectors = Detectors.of(within, task, job)
-    scored = _score(job, parts, reference, detectors, engine)
+    views = views_between(*days_of(parts), task.segments)
+    scored = _score(job, parts, (reference, detectors, views), engine)
     together = [name for name in quick if CATALOGUE[name].across]
     of_grid = {part.grid_id: part for part in parts}
     read = lambda found: read_part(of_grid[int(found.grid_id[0])]).heatmaps  # noqa: E731
@@ -147,8 +148,9 @@ def fit_part(given: None, part: Part, job: Path, step: Step) -> Reference:
     return fit_reference(read_part(part.under(job)).heatmaps)
 
 
-def _score(job: Path, parts: list[Part], reference: Reference, detectors: Detectors, engine: Engine) -> list[Scored]:
+def _score(job: Path, parts: list[Part], given: tuple[Reference, Detectors, list[View]], engine: Engine) -> list[Scored]:
     """Every grid's scores. Several grids are under way at a time, so steps are counted, whichever grid they are of."""
+    detectors = given[1]
     in_all, at = len(parts) * (2 * len(detectors.names) + 1), [0]
 
     def told(what: str) -> None:
@@ -159,7 +161,6 @@ def _score(job: Path, parts: list[Part], reference: Reference, detectors: Detect
     items.sort(key=lambda item: item.part.n_bytes(job), reverse=True)  # or all would wait for a large one at the end
     reads = lambda item: [*item.part.files(job), *detectors.files(job)]  # noqa: E731
     out = []
-    given = reference, detectors, late_starts(*days_of(parts))
     for item, scored in zip(items, engine.spread(score_part, given, items, reads, told), strict=True):
         out.append(scored)
         at[0] = max(at[0], len(out) * in_all // len(parts))  # where nobody hears of steps
@@ -174,11 +175,11 @@ class Numbered(NamedTuple):
     told: str
 
 
-def score_part(given: tuple[Reference, Detectors, list[np.datetime64]], item: Numbered, job: Path, step: Step) -> Scored:
+def score_part(given: tuple[Reference, Detectors, list[View]], item: Numbered, job: Path, step: Step) -> Scored:
     """Scores and diagnoses of one grid: a piece of work."""
-    reference, detectors, starts = given[0], given[1].under(job), given[2]
+    reference, detectors = given[0], given[1].under(job)
     grid, tell = read_part(item.part.under(job)), lambda what: step(f"{item.told}: {what}")
-    views = views_of(grid.heatmaps, grid.days, starts)
+    views = learned(views_of(grid.heatmaps, grid.days, given[2]))
     return score_grid(grid.heatmaps, reference, detectors.names, tell, detectors.own_weights, detectors.chosen, views)
 
 

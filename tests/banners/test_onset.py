@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from core.banners.diagnosis import Diagnosis
-from core.banners.onset import Days, daily_log_odds, first_day, late_heatmaps, onset
+from core.banners.onset import Days, best_end, daily_log_odds, narrowed, onset
 from core.banners.templates import make_bank
 from tests.support.banners import drawn, heatmaps, layout, mirrored, reference_of
 
@@ -41,17 +41,35 @@ def test_a_late_fault_is_cut_to_its_days() -> None:
     assert at.tolist() == [first.item(), second.item()]
     np.testing.assert_array_equal(own.toarray(), [quiet[2], hot.sum(axis=0)])
     X = heatmaps([quiet[:2].sum(axis=0), counts[2:].sum(axis=0)])
-    rows, late = late_heatmaps(X, days, np.array([0, 1]), REFERENCE, {})
+    rows, late, segments = narrowed(X, days, np.array([0, 1]), {None: REFERENCE}, {})
+    assert segments == [None]
     assert rows.tolist() == [1]
     np.testing.assert_array_equal(late.counts.toarray(), [hot.sum(axis=0)])
     assert late.banner_id.tolist() == [X.banner_id[1]]
-    nobody, none = late_heatmaps(X, days, np.array([], dtype=np.int64), REFERENCE, {})
+    nobody, none, _ = narrowed(X, days, np.array([], dtype=np.int64), {None: REFERENCE}, {})
     assert len(nobody) == len(none) == 0
+
+
+def test_a_fault_of_one_segment_is_cut_to_its_clicks() -> None:
+    """Banner 0 is mirrored on phones from the second day on, banner 1 on both devices, banner 2 is ok."""
+    days = np.array(["2026-11-01", "2026-11-02"], dtype="datetime64[D]")
+    rows = [(i, day, segment) for i in range(3) for day in days for segment in ("phone", "desktop")]
+    counts = drawn(3, np.full(len(rows), 60))
+    bad = [k for k, (i, day, segment) in enumerate(rows) if i == 1 or (i == 0 and segment == "phone" and day == days[1])]
+    counts[bad] = mirrored(counts[bad])
+    codes, day, segment = (np.array(column) for column in zip(*rows, strict=True))
+    found = Days(codes, day, csr_matrix(counts.astype(np.float32)), segment.astype(object))
+    X = heatmaps([counts[codes == i].sum(axis=0) for i in range(3)])
+    own = {None: REFERENCE, "phone": REFERENCE, "desktop": REFERENCE}
+    at, narrow, segments = narrowed(X, found, np.arange(3), own, {})
+    assert (at.tolist(), segments) == ([0], ["phone"])
+    np.testing.assert_array_equal(narrow.counts.toarray()[0], counts[2])
+    assert found.of(0, "phone", but=True)[1].toarray().sum() == 120
 
 
 def test_the_first_day_is_found_with_the_template_and_not_after_it() -> None:
     bank = make_bank(REFERENCE.p[0], {})
     good, bad = drawn(3, np.full(12, 12)), mirrored(drawn(4, np.full(2, 25)))
-    assert first_day(csr_matrix(np.concatenate([good, bad])), bank) == 12  # over the whole window most clicks lie where they should
-    assert first_day(csr_matrix(good), bank) == 0
-    assert first_day(csr_matrix(np.concatenate([bad, bad])), bank) == 0
+    assert best_end(csr_matrix(np.concatenate([good, bad])), bank).start == 12  # over the whole window most clicks lie where they should
+    assert best_end(csr_matrix(good), bank).start == 0
+    assert best_end(csr_matrix(np.concatenate([bad, bad])), bank).start == 0

@@ -117,7 +117,7 @@ def test_days_in_the_future_of_older_stores_are_not_counted_from(store: Store, m
     first = store.rows("SELECT min(day) AS day FROM heatmap_day")[0]["day"]
     before = store.rows("SELECT count(*) AS n FROM heatmap_day")
     with store.transaction() as cursor:
-        cursor.execute("INSERT INTO heatmap_day SELECT ingest_id, banner_id, DATE '2099-12-31', 1, [0], [1] FROM heatmap_day LIMIT 1")
+        cursor.execute("INSERT INTO heatmap_day SELECT ingest_id, banner_id, DATE '2099-12-31', 1, [0], [1], NULL FROM heatmap_day LIMIT 1")
     assert days.newest(store) == last
     request.check_request(store, request.Request())
     assert request.Request().window["last_day"] <= date.today() + timedelta(days=2)

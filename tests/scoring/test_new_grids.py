@@ -100,7 +100,7 @@ def _take_in(store: Store, grid_id: int, counts: np.ndarray) -> None:
             bins = np.flatnonzero(row)
             cursor.execute("INSERT INTO banner VALUES (?, ?, 2, 'a.example', '01900000-0000-7000-8000-000000000000')", [banner_id, grid_id])
             cursor.execute(
-                "INSERT INTO heatmap_day VALUES ('01900000-0000-7000-8000-000000000000', ?, DATE '2026-11-01', ?, ?, ?)",
+                "INSERT INTO heatmap_day VALUES ('01900000-0000-7000-8000-000000000000', ?, DATE '2026-11-01', ?, ?, ?, NULL)",
                 [banner_id, int(row.sum()), bins.tolist(), row[bins].astype(int).tolist()],
             )
 

@@ -23,7 +23,7 @@ def fill(store: Store, n_banners: int = 40) -> None:
         )
         cursor.execute(
             """INSERT INTO heatmap_day SELECT '01900000-0000-7000-8000-000000000000', format('bn{:04d}', i), day, n,
-            [i % 1600]::USMALLINT[], [n]::UINTEGER[] FROM range(?) t(i),
+            [i % 1600]::USMALLINT[], [n]::UINTEGER[], NULL FROM range(?) t(i),
             LATERAL (VALUES (DATE '2026-11-01', 10), (DATE '2026-11-02', 2 * i), (DATE '2026-11-02', 3 * i)) d(day, n) WHERE n > 0
             ORDER BY 2""",
             [n_banners],

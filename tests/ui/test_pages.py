@@ -144,7 +144,7 @@ def test_an_unscored_banner_says_so(full: Open) -> None:
     app = full("overview")
     with state.store().transaction() as cursor:
         cursor.execute("INSERT INTO banner SELECT 'late-1', 1, 1, 'late.example', ingest_id FROM ingest")
-        cursor.execute("INSERT INTO heatmap_day SELECT ingest_id, 'late-1', ?, 5, [41], [5] FROM ingest", [FIRST_DAY])
+        cursor.execute("INSERT INTO heatmap_day SELECT ingest_id, 'late-1', ?, 5, [41], [5], NULL FROM ingest", [FIRST_DAY])
     app.query_params["banner"] = "late-1"
     app.switch_page("pages/banner.py").run()
     assert not app.exception

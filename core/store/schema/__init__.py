@@ -28,6 +28,7 @@ STEPS: list[Callable[[], str]] = [
     clicks.m015_layout,
     triage.m016_seen,
     clicks.m017_taken_back,
+    clicks.m018_segments,
 ]
 """SQL of the steps; the record of what was applied names the functions."""
 

@@ -94,3 +94,15 @@ def m017_taken_back() -> str:
         FROM ingest i LEFT JOIN ingest_file f USING (ingest_id)
         LEFT JOIN (SELECT * FROM ingest_undo QUALIFY row_number() OVER (PARTITION BY ingest_id ORDER BY event_id) = 1) u USING (ingest_id);
     """
+
+
+def m018_segments() -> str:
+    """Segments of clicks, such as devices; NULL where a click has none. Rows of several segments of a banner and day add up."""
+    return """
+    ALTER TABLE heatmap_day ADD COLUMN segment VARCHAR;
+    CREATE TABLE ingest_segment (
+        ingest_id UUID NOT NULL,
+        segment VARCHAR NOT NULL,
+        n_clicks BIGINT NOT NULL);
+    ALTER TABLE result ADD COLUMN segment VARCHAR;  -- the segment whose clicks alone show the fault; NULL = all show it
+    """

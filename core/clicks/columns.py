@@ -85,12 +85,15 @@ def match(names: Sequence[str], mapping: Mapping[str, str] | None = None) -> Mat
 
 
 def matched_before(names: Sequence[str], found: Match) -> list[Match]:
-    """How earlier versions matched the same columns: a file that they ingested is recognised by it."""
-    guessed = "device" in found and "device" not in found.given
-    readings = [found, *([found.without("device")] if guessed else [])]
+    """Other readings of the same columns, by which a file that was ingested before is recognised: those of earlier versions, and those
+    without a field that was found by its name and not used."""
+    readings = [found]
+    for ours in ("click_id", "device"):
+        if ours in found and ours not in found.given:
+            readings += [one.without(ours) for one in readings]
     former = next((name for name in names if _plain(name) == "eventid"), None)
     if former is not None and "click_id" not in found and found.layout != "binned" and former not in found.fields.values():
-        readings += [replace(one, fields={**one.fields, "click_id": former}) for one in list(readings)]
+        readings += [replace(one, fields={**one.fields, "click_id": former}) for one in readings]
     return readings[1:]
 
 

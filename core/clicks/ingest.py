@@ -157,7 +157,7 @@ def _ingest_file(file: _File) -> FileResult:
             reject_causes.refuse(work, judge)
         work.stage(0.75, 0.88)
         judge.write_heat()
-        result = _write(file, work, judge, content, content_hash(content.digest, found), replaced, started)
+        result = _write(file, work, judge, content, content_hash(content.digest, judge.match), replaced, started)
         work.stage(1.0, 1.0)
         return result
 

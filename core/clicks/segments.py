@@ -52,4 +52,5 @@ class Segments:
 def unused(match: Match, why: str) -> str:
     """What the user should know of a column that was found by its name and is not used."""
     theirs = match.fields["device"]
-    return f"Column {theirs!r} is not used as device: {why}. If it splits banners' clicks, take the ingest back and name it: --segment {theirs}."
+    step = f"If it splits banners' clicks, ingest it again by --segment {theirs} --replace."
+    return f"Column {theirs!r} is not used as device: {why}. {step}"

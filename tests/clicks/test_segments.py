@@ -69,6 +69,9 @@ def test_a_column_found_by_its_name_with_too_many_values_is_not_used(store: Stor
     assert "Column 'device' is not used as device: it has 40 values" in file.notes[0]
     assert "--segment device" in file.notes[0]
     assert (clicks_of(store), segments.names(store)) == ({None: 40}, [])
+    assert ingest(store, [path]).already_ingested
+    ingest(store, [path], mapping={"device": "device"}, options=Options(known="replace"))
+    assert clicks_of(store)["other"] == 32
 
 
 def test_a_nested_device_is_left_out_and_said(store: Store, tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ class QueueFilter:
     status: str = "open"
     sort: str = "strongest"
     selected: str = ""
+    segment: str | None = None
+    """Banners whose fault this segment alone shows."""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -56,6 +58,7 @@ class QueueFilter:
             "r.domain = ?": self.domain,
             "r.n_products = ?": self.products,
             "r.fault = ?": self.fault,
+            "r.segment = ?": self.segment,
             "r.n_clicks >= ?": self.min_clicks or None,
             "r.p_value <= ?": self.max_p,
             "coalesce(t.state, 'open') = ?": None if self.status == "all" else self.status,

@@ -36,7 +36,8 @@ def _wide(store: Store, run_id: str, shown: str) -> str:
     names = [row["detector"] for row in store.rows("SELECT DISTINCT detector FROM score WHERE run_id = ? ORDER BY 1", [run_id])]
     columns = "".join(f", max(normalised) FILTER (detector = {_text(name)}) AS {_name(name)}" for name in names)
     chosen = "".join(f", s.{_name(name)}" for name in names)
-    return f"""SELECT r.banner_id, r.grid_id, r.n_products, r.domain, r.n_clicks{chosen}, r.combined, r.p_value, r.flagged, r.fault
+    return f"""SELECT r.banner_id, r.grid_id, r.n_products, r.domain, r.n_clicks{chosen}, r.combined, r.p_value, r.flagged, r.fault,
+            r.segment
         FROM result r LEFT JOIN (SELECT banner_id{columns} FROM score WHERE run_id = '{run_id}' GROUP BY banner_id) s USING (banner_id)
         WHERE r.run_id = '{shown}' ORDER BY r.banner_id"""
 

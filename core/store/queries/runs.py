@@ -128,14 +128,16 @@ def has_banners(store: Store) -> bool:
 
 
 def facets(store: Store, run_id: str) -> dict[str, list[Any]]:
-    """What the filters of a run can be set to: grids, domains, products, faults, each sorted."""
+    """What the filters of a run can be set to: grids, domains, products, and of the flagged banners faults and segments, each sorted."""
     names = {"grids": "grid_id", "domains": "domain", "products": "n_products"}
     found = {
         key: [r["v"] for r in store.rows(f"SELECT DISTINCT {column} AS v FROM result WHERE run_id = ? ORDER BY v", [run_id])]
         for key, column in names.items()
     }
-    faults = "SELECT DISTINCT fault AS v FROM result WHERE run_id = ? AND position <= ? AND fault IS NOT NULL ORDER BY v"
-    return {**found, "faults": [r["v"] for r in store.rows(faults, [run_id, n_flagged(store, run_id)])]}
+    for key, column in {"faults": "fault", "segments": "segment"}.items():
+        sql = f"SELECT DISTINCT {column} AS v FROM result WHERE run_id = ? AND position <= ? AND {column} IS NOT NULL ORDER BY v"
+        found[key] = [r["v"] for r in store.rows(sql, [run_id, n_flagged(store, run_id)])]
+    return found
 
 
 def last_finished(store: Store, run_id: str | None = None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from core.ui.session import address, components, decisions, jump, reads, state
 from core.ui.session.state import Shown
 
 SCALES = ["counts", "log", "smooth"]
+ALL = "all clicks"
 
 
 def header(run: Shown, facts: Row, found: Row | None) -> None:
@@ -97,7 +98,9 @@ def pictures(run: Shown, found: Row, seen: Map, hoped: Map | None) -> None:
             st.segmented_control, "Scale", SCALES, default="counts", key="scale", required=True, label_visibility="collapsed"
         )
         shared = address.bound(st.toggle, "One scale for all counts", value=True, key="shared")
+        seen = of_segment(run, found, seen)
         st.caption("Drag over cells of the first map to add them up.")
+    hoped = None if hoped is None else hoped * (seen.sum() / max(hoped.sum(), 1e-12))
     template = evidence.template(run, found) if hoped is not None else None
     shapes = {"this banner": seen, "expected": hoped, "best template": None if template is None else template * seen.sum()}
     shown = {name: maps.smooth(m) if scale == "smooth" else m for name, m in shapes.items() if m is not None}
@@ -123,6 +126,20 @@ def pictures(run: Shown, found: Row, seen: Map, hoped: Map | None) -> None:
         places["best template"].info(
             "No fault template beats the layout of its own grid." if hoped is not None else "No reference in this run."
         )
+
+
+def of_segment(run: Shown, found: Row, seen: Map) -> Map:
+    """The clicks of the segment that is chosen, by default of the one that alone shows the fault; all where the store has no segments."""
+    parts = reads.by_segment(run.path, run.run_id, found["banner_id"], run.run)
+    if not parts:
+        return seen
+    names = [ALL, *parts]
+    kept = {ALL: seen, **{name: maps.as_map(counts) for name, counts in parts.items()}}
+    chosen = st.segmented_control(
+        "Clicks of", names, key=f"of_{found['banner_id']}", default=found["segment"] if found["segment"] in parts else ALL, required=True,
+        label_visibility="collapsed", format_func=lambda name: f"{name}: {text.number(int(kept[name].sum()))}",
+    )  # fmt: skip
+    return kept[str(chosen)]
 
 
 def brush(figure: charts.Figure) -> None:
@@ -204,6 +221,7 @@ def over_time(run: Shown, found: Row) -> None:
     odds_by_day = [said.get(d, math.nan) for d in listed]
     if said:
         since = f" Since {text.day(found['since'])} (dotted)." if found["since"] in listed else ""
+        since += f" What a day says rests on the clicks of {text.markdown(found['segment'])}." if found["segment"] else ""
         st.caption(f"Clicks, and below what a day says for the fault (up) or for the grid's own layout (down).{since}")
     components.plot(
         charts.days_chart(listed, counts.sum(axis=1).tolist(), odds_by_day, found["since"] if said else None, state.theme()),

@@ -87,6 +87,18 @@ def drill_down(run: Shown, grid: int, day: rates.Daily | None, domain: str | Non
         components.pick_table(tables.cell_table(found), "cells", on_pick=partial(open_cell, grid, least), height=260, token=str(grid))
 
 
+def only_in_segments(run: Shown, least: int, grid: int | None, domain: str | None) -> None:
+    """How many flagged banners are broken for one segment only, each the way to them; nothing where there are none."""
+    found = reads.flagged_by_segment(run.path, run.run_id, least, grid, domain)
+    if not found:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Broken for one segment only:")
+        for row in found[:9]:
+            queue = decisions.params_of(QueueFilter(grid, domain, min_clicks=least, segment=row["segment"], status="all"))
+            jump.button(f"{text.markdown(row['segment'])}: {row['n']:,}", "triage", queue, type="tertiary", key=f"only_{row['segment']}")
+
+
 def open_cell(grid: int, least: int) -> None:
     """Opens the flagged banners of the picked cell in triage."""
     products, _, domain = str(components.picked("cells")).partition("|")
@@ -136,6 +148,7 @@ def show(run: Shown) -> None:
     components.pick_table(table, "grids", on_pick=choose_grid, height=360 if len(shown) > 9 else None, token=run.run_id)
     if chosen in new:
         st.info(text.markdown(rates.new_sentence(new[chosen])), icon=":material/fiber_new:")
+    only_in_segments(run, least, grid, domain)
     drill_down(run, chosen, by_day.get(chosen), domain, least)
     facts = [
         ("Run", f"finished {text.absolute(run.run['finished_at'])}"),

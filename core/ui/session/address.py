@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.ui.render import text
 
-QUEUE = ("grid", "domain", "products", "fault", "clicks", "p", "status", "sort", "selected")
+QUEUE = ("grid", "domain", "products", "fault", "segment", "clicks", "p", "status", "sort", "selected")
 PAGES: dict[str, tuple[str, ...]] = {
     "overview": ("window", "grid", "domain", "least"),
     "triage": (*QUEUE, "page", "map", "at"),
@@ -26,7 +26,9 @@ PAGES: dict[str, tuple[str, ...]] = {
     "data": ("tab",),
 }
 """Parameters of each page; `run` and `colours` are those of all pages."""
-OF_THE_RUN = {"grid", "domain", "products", "fault", "pair_grid", "across", "up", "detector", "scope", "curves", "source", "target"}
+OF_THE_RUN = {
+    *("grid", "domain", "products", "fault", "segment", "pair_grid", "across", "up", "detector", "scope", "curves", "source", "target")
+}
 """Parameters whose choices are what the run on the screen holds."""
 WHY = {"run": "is no run of this store", "first": "is no threshold version", "second": "is no threshold version"}
 NOTES, USED = "address_notes", "address_used"

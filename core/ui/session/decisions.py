@@ -20,7 +20,7 @@ TABLE = "queue"
 P_CHOICES = ["0.0001", "0.001", "0.005", "0.01", "0.05"]
 CLICK_CHOICES = ["30", "100", "300", "1000", "3000"]
 DONE = {"confirm": "Confirmed", "dismiss": "Dismissed", "snooze": "Snoozed", "reopen": "Reopened"}
-CHOICES = {"grid": "grids", "domain": "domains", "products": "products", "fault": "faults"}
+CHOICES = {"grid": "grids", "domain": "domains", "products": "products", "fault": "faults", "segment": "segments"}
 """Parameters whose choices are what the run holds, with their name in `reads.facets`."""
 
 
@@ -37,6 +37,7 @@ def queue_of(params: Mapping[str, Any]) -> QueueFilter:
         status=status if status in STATUSES else "open",
         sort=order if order in SORTS else "strongest",
         selected=str(params.get("selected") or ""),
+        segment=params.get("segment") or None,
     )
 
 
@@ -47,6 +48,7 @@ def params_of(chosen: QueueFilter) -> dict[str, str]:
         "domain": chosen.domain,
         "products": chosen.products,
         "fault": text.fault(chosen.fault) if chosen.fault else None,
+        "segment": chosen.segment,
         "clicks": chosen.min_clicks or None,
         "p": f"{chosen.max_p:g}" if chosen.max_p is not None else None,
         "status": None if chosen.status == "open" else chosen.status,
@@ -76,6 +78,7 @@ def filters(run: Shown) -> QueueFilter:
         ("Domain", "domain", "all domains", 180),
         ("Products", "products", "any", 100),
         ("Fault", "fault", "any fault", 140),
+        *([("Only for", "segment", "any", 120)] if known["segment"] else []),
         ("Clicks ≥", "clicks", "any", 100),
         ("p ≤", "p", "any", 100),
     ]

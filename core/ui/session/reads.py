@@ -13,7 +13,7 @@ from core.features import listing as info
 from core.review import labels, triage_queue
 from core.review import reviewers as drift
 from core.review.triage_queue import QueueFilter, Standing
-from core.store.queries import banner, cosines, embeddings, heatmaps, overview, runs
+from core.store.queries import banner, cosines, embeddings, heatmaps, overview, runs, segments
 from core.store.queries import new_grids as strangers
 from core.store.queries.cosines import Asked
 from core.store.queries.embeddings import Points
@@ -95,6 +95,19 @@ def counts(path: str, run_id: str, banner_id: str, _run: Row, _position: int | N
     """(1600,) counts of a banner in the run's window; found faster where its position in the run is known."""
     places = None if _position is None else {banner_id: _position}
     return heatmaps.counts_of(state.at_path(path), [banner_id], _run, places)[banner_id]
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def by_segment(path: str, run_id: str, banner_id: str, _run: Row) -> dict[str, NDArray[np.int64]]:
+    """(1600,) counts of a banner in the run's window by segment; none where the store has no segments."""
+    store = state.at_path(path)
+    return segments.counts_of(store, banner_id, _run) if segments.names(store) else {}
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def flagged_by_segment(path: str, run_id: str, min_clicks: int, grid: int | None, domain: str | None) -> list[Row]:
+    """Flagged banners whose fault one segment alone shows."""
+    return segments.flagged(state.at_path(path), run_id, min_clicks, grid, domain)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -280,10 +280,19 @@ def test_keys_become_rows_of_sorted_bins() -> None:
     (batch,) = heat_batches(heat, pa.array(["a", "b"]))
     days = [date.fromordinal(719163), date.fromordinal(719168)]
     assert batch.to_pylist() == [
-        {"banner_id": "a", "day": days[0], "n_clicks": 3, "bins": [1, 3], "counts": [1, 2]},
-        {"banner_id": "a", "day": days[1], "n_clicks": 1, "bins": [9], "counts": [1]},
-        {"banner_id": "b", "day": days[1], "n_clicks": 1, "bins": [7], "counts": [1]},
+        {"banner_id": "a", "day": days[0], "segment": None, "n_clicks": 3, "bins": [1, 3], "counts": [1, 2]},
+        {"banner_id": "a", "day": days[1], "segment": None, "n_clicks": 1, "bins": [9], "counts": [1]},
+        {"banner_id": "b", "day": days[1], "segment": None, "n_clicks": 1, "bins": [7], "counts": [1]},
     ]
+
+
+def test_segments_of_a_day_are_rows_of_their_own() -> None:
+    heat = Heat(np.array([5 << 16 | 2 << 11 | 1599, 5 << 16 | 1599, 5 << 16 | 2 << 11 | 1599, 1 << 32 | 5 << 16 | 31 << 11], np.int64))
+    heat.sort()
+    names = pa.array([None, "phone", "desktop", *[f"s{k}" for k in range(3, 31)], "other"])
+    (batch,) = heat_batches(heat, pa.array(["a", "b"]), names)
+    found = [(row["banner_id"], row["segment"], row["bins"], row["counts"]) for row in batch.to_pylist()]
+    assert found == [("a", None, [1599], [1]), ("a", "desktop", [1599], [2]), ("b", "other", [0], [1])]
 
 
 def test_blocks_never_cut_a_heatmap(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def test_wide_has_a_row_a_banner_and_a_column_a_detector(store: Store, tmp_path: Path) -> None:
     assert export_scores(store, tmp_path / "w.csv") == 12
     rows = read(tmp_path / "w.csv")
-    wanted = "banner_id grid_id n_products domain n_clicks chi_squared multinomial combined p_value flagged fault"
+    wanted = "banner_id grid_id n_products domain n_clicks chi_squared multinomial combined p_value flagged fault segment"
     assert list(rows[0]) == wanted.split()
     last = next(row for row in rows if row["banner_id"] == "bn0011")
     assert (last["n_clicks"], float(last["chi_squared"]), float(last["combined"]), last["flagged"]) == ("65", 65.0, 65.0, "false")

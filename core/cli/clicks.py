@@ -1,8 +1,9 @@
 """Verbs about click logs: taking them in, listing ingests, taking one back."""
 
 import os
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -23,6 +24,17 @@ def ingest(
     mapping: Annotated[
         list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="A column under another name; repeatable.")
     ] = None,
+    constants: Annotated[
+        list[str] | None, typer.Option("--set", metavar="OURS=VALUE", help="A field that has one value in every row; repeatable.")
+    ] = None,
+    size: Annotated[str | None, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Pixels of every banner, such as 300x250.")] = None,
+    unit: Annotated[Literal["share", "percent"], typer.Option("--unit", help="Coordinates are 0..1 or 0..100.")] = "share",
+    origin: Annotated[
+        Literal["top-left", "bottom-left"], typer.Option("--origin", help="The corner where coordinates are 0.")
+    ] = "top-left",
+    strict_banners: Annotated[
+        bool, typer.Option("--strict-banners", help="Reject rows whose banner_id stands for another grid, product count or domain.")
+    ] = False,
     segment: Annotated[
         str | None,
         typer.Option("--segment", metavar="COLUMN", help="Column that splits a banner's clicks, such as a browser or a country."),
@@ -49,7 +61,8 @@ def ingest(
     if len(given) > 1:
         raise InputError(f"A known file is treated in one way; --{' and --'.join(given)} were given. Keep one of them.")
     options = Options(known=given[0] if given else "refuse", allow_rejects=allow_rejects)
-    pairs = _with_segment(_pairs(mapping or []), segment)
+    how = {"unit": unit, "origin": origin, "banners": "strict" if strict_banners else "split"}
+    pairs = {**_with_segment(_pairs(mapping or []), segment), **_constants(constants or [], size), **how}
     with Store(store or settings.store_url()) as opened, console.progress_bar() as progress:
         try:
             taken = jobs.run(opened, INGEST, IngestRequest(files, pairs, options), progress)
@@ -82,6 +95,20 @@ def _show(taken: Any) -> None:
     if taken.failed:
         n_files = len(taken.failed) + len(taken.files)
         console.err.print(f"{len(taken.failed)} of {n_files} files were not taken in:\n{failed_lines(taken.failed)}")
+
+
+def _constants(given: list[str], size: str | None) -> dict[str, str]:
+    """Values that every row has, as a mapping holds them."""
+    for pair in given:
+        if not all(pair.partition("=")):
+            raise InputError(f"A value for every row is written ours=value; {pair!r} is not. Write for example --set domain=shop.example.")
+    found = dict(pair.split("=", 1) for pair in given)
+    if size is not None:
+        sides = re.fullmatch(r"(\d+(?:\.\d+)?)\s*[xX×]\s*(\d+(?:\.\d+)?)", size.strip())
+        if sides is None:
+            raise InputError(f"A size is WIDTHxHEIGHT in pixels; {size!r} is not. Write for example --size 300x250.")
+        found |= {"banner_width": sides[1], "banner_height": sides[2]}
+    return {ours: f"={value}" for ours, value in found.items()}
 
 
 def _with_segment(pairs: dict[str, str], segment: str | None) -> dict[str, str]:

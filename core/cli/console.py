@@ -1,7 +1,6 @@
 """What all verbs share: the options --store and --json, results on stdout, progress and messages on stderr."""
 
 import math
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from core.errors import InputError
 from core.errors.masking import masked, masked_values
 from core.logs.strict_json import plain, to_json
 from core.progress import Display
-from core.store import Store
+from core.store import Store, grids
 
 StoreOption = Annotated[
     str | None,
@@ -56,14 +55,9 @@ def existing_store(where: str | None) -> Store:
 
 
 def grid_ids(given: list[str] | None) -> list[int] | None:
-    """Grid ids from options that may each hold several, separated by commas; None for none. Raises InputError for what is no number."""
+    """Grid ids from options that may each hold several, separated by commas; None for none. Raises InputError for more than 64 bits."""
     texts = [text.strip() for part in given or [] for text in part.split(",") if text.strip()]
-    for text in texts:
-        if not re.fullmatch(r"-?[0-9]{1,40}", text):
-            raise InputError(f"A grid_id is a whole number: {text!r} is none. Write for example --grid 333519,333346.")
-        if not -(2**63) <= int(text) < 2**63:
-            raise InputError(f"A grid_id has at most 64 bits: {text} has more. Write for example --grid 333519,333346.")
-    return [int(text) for text in texts] or None
+    return [grids.number_of(text) for text in texts] or None
 
 
 def finite(value: float | None, option: str) -> float | None:

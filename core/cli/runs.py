@@ -104,7 +104,7 @@ def export_scores(
 
 
 def show_run(summary: Any) -> None:
-    rows = [[str(g.grid_id), g.n_banners, g.n_flagged, f"{100 * g.n_flagged / g.n_banners:.1f} %"] for g in summary.by_grid]
+    rows = [[g.name or str(g.grid_id), g.n_banners, g.n_flagged, f"{100 * g.n_flagged / g.n_banners:.1f} %"] for g in summary.by_grid]
     rows.append(["all", summary.n_banners, summary.n_flagged, f"{100 * summary.n_flagged / summary.n_banners:.1f} %"])
     days = f"{summary.first_day} to {summary.last_day}"
     console.show_table(f"Run {summary.run_id}, {days}, {summary.seconds:.0f} s", ["grid_id", "banners", "flagged", "share"], rows)

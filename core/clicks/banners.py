@@ -13,20 +13,30 @@ from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 
+from core.clicks import grid_names, integers
 from core.clicks.cancellable import Work
-from core.clicks.checks import OTHER_BANNER, Row, first_fault, quoted
+from core.clicks.checks import OTHER_BANNER, UNKNOWN_PRODUCTS, Row, first_fault, quoted
 from core.store import spelling
 
 BANNER = ("banner_id", "grid_id", "n_products", "domain")
-DERIVED = "concat_ws('/', {0}.grid_id, {0}.n_products, {0}.{1})"
+DERIVED = (
+    f"concat_ws('/', {{0}}.grid_id, CASE {{0}}.n_products WHEN {UNKNOWN_PRODUCTS} THEN '?' ELSE {{0}}.n_products::VARCHAR END, {{0}}.{{1}})"
+)
 """The id of a banner whose log has none."""
 
 
-def code_banners(work: Work, row: Row, fields: list[str], known: str) -> None:
-    """Makes the tables from `click_combination` (f_<field>, problem, n); `known` is a query for the banners of the store."""
+def code_banners(work: Work, row: Row, fields: list[str], known: str) -> str | None:
+    """Makes the tables from `click_combination` (f_<field>, problem, n); `known` is a query for the banners of the store.
+
+    Returns what the user should know of ids that stand for several banners; None where there are none.
+    """
     _read_known(work, known)
     _check(work, row, fields)
+    if row.grid_names:
+        named = f"SELECT DISTINCT grid_id, {grid_names.name(row.text('grid_id'))} AS name FROM click_checked WHERE fault IS NULL"
+        work.rows(f"CREATE OR REPLACE TEMP TABLE click_grid AS FROM ({named}) WHERE NOT regexp_full_match(name, {integers.WHOLE})")
     _choose(work)
+    note = _split(work) if row.match.is_read("split") and "banner_id" in fields else None
     chosen = ", ".join(f"b.f_{name}" for name in fields)
     other = "b.fault IS NULL AND NOT coalesce(b.grid_id = c.grid_id AND b.n_products = c.n_products AND b.domain = c.domain, false)"
     work.rows(f"""
@@ -35,6 +45,7 @@ def code_banners(work: Work, row: Row, fields: list[str], known: str) -> None:
             CASE WHEN {other} THEN {_difference()} ELSE coalesce(b.value, b.banner_id) END AS value,
             CASE WHEN b.fault IS NULL AND NOT ({other}) THEN CAST(c.code AS BIGINT) * 4294967296 END AS first_key
         FROM click_checked b LEFT JOIN click_code c ON b.banner_id = c.banner_id LEFT JOIN click_known k ON b.banner_id = k.banner_id""")
+    return note
 
 
 def _read_known(work: Work, known: str) -> None:
@@ -90,6 +101,35 @@ def _choose(work: Work) -> None:
             WHERE k.banner_id IS NULL OR ({same})
             QUALIFY row_number() OVER (PARTITION BY t.banner_id ORDER BY n DESC, t.grid_id, t.n_products, t.domain) = 1)
         SELECT *, row_number() OVER (ORDER BY banner_id) - 1 AS code FROM agreed""")
+
+
+def _split(work: Work) -> str | None:
+    """Gives each combination that differs from its banner's own an id of its own: the banner's, and after `~` what differs.
+
+    So one creative on several sites is as many banners, and one whose number of products changes starts another; both are kept. The
+    banner with the plain id is the store's, else the one with the most rows, and keeps it in every later log.
+    """
+    own = {name: f"coalesce(k.{name}, c.{name})" for name in ("grid_id", "n_products")} | {"domain": "coalesce(k.host, c.domain)"}
+    differs = " OR ".join(f"b.{name} <> {before}" for name, before in own.items())
+    shown = {"grid_id": "'g' || b.grid_id", "n_products": "b.n_products || 'p'", "domain": "b.domain"}
+    parts = ", ".join(f"CASE WHEN b.{name} <> {before} THEN {shown[name]} END" for name, before in own.items())
+    work.rows(f"""
+        CREATE OR REPLACE TEMP TABLE click_version AS
+        SELECT DISTINCT b.banner_id, b.grid_id, b.n_products, b.domain, b.banner_id || '~' || concat_ws('~', {parts}) AS version
+        FROM click_checked b LEFT JOIN click_code c ON b.banner_id = c.banner_id LEFT JOIN click_known k ON b.banner_id = k.banner_id
+        WHERE b.fault IS NULL AND ({differs})""")
+    n, example = work.rows("SELECT count(DISTINCT banner_id), min(version) FROM click_version")[0]
+    if not n:
+        return None
+    work.rows("""UPDATE click_checked SET banner_id = v.version FROM click_version v WHERE fault IS NULL
+        AND click_checked.banner_id = v.banner_id AND click_checked.grid_id = v.grid_id
+        AND click_checked.n_products = v.n_products AND click_checked.domain = v.domain""")
+    _choose(work)
+    ids = "1 banner_id stands" if n == 1 else f"{n:,} banner_ids stand"
+    return (
+        f"{ids} for several grids, product counts or domains. Each is a banner of its own, named like {example!r}; "
+        "--strict-banners rejects such rows instead."
+    )
 
 
 def _difference() -> str:

@@ -6,17 +6,22 @@ Reasons are the words that reports and the `reject` table use.
 
 from datetime import UTC, datetime
 
-from core.clicks import integers
+from core.clicks import grid_names, integers
 from core.clicks.columns import PLACE, Match
 from core.clicks.source import Source
 from core.clicks.times import microseconds
 from core.errors import InputError
 from core.settings import N_COLS, N_ROWS
+from core.store import spelling
 from core.store.days import AHEAD
 
 FIRST_DAY, LAST_DAY = "1971-01-01", "2099-12-31"
 """Clicks outside these days are times gone wrong (a zero epoch, a year mistyped); so a day also fits 16 bits."""
 
+UNKNOWN_PRODUCTS, UNKNOWN_DOMAIN = spelling.UNKNOWN_PRODUCTS, spelling.UNKNOWN_DOMAIN
+"""What stands for the product count and the domain of a log that names none."""
+COUNTED = ("row", "col", "count")
+"""Whole numbers, in which a comma is no decimal one."""
 DAY_US = 86_400_000_000
 MAX_COUNT = 2**31
 NO_TIME = "time outside 1971..2099"
@@ -41,6 +46,8 @@ class Row:
         self.match = match
         self.file = source.path.name
         self.types = dict(zip(source.names, source.types, strict=False))
+        self.grid_names = False
+        """Whether the log names its grids by texts."""
         self.now, self.today = now, now.date().isoformat()
         latest = int((now + AHEAD).replace(tzinfo=UTC).timestamp()) * 1_000_000 + now.microsecond
         self.is_past = f"m_clicked_at <= {latest}"
@@ -50,25 +57,27 @@ class Row:
         for ours, theirs in self.match.fields.items():
             if self.is_nested(ours):
                 raise InputError(
-                    f"A field is one value a row; column {theirs!r} ({ours}) of {self.file} holds {self._type(ours)}. "
+                    f"A field is one value a row; column {theirs!r} ({ours}) of {self.file} holds {self.type_of(ours)}. "
                     "Flatten it, or map another column."
                 )
 
     def is_nested(self, ours: str) -> bool:
         """Whether a field's column holds several values a row."""
-        return self._type(ours).startswith(("STRUCT", "MAP", "UNION")) or self._type(ours).endswith("]")
+        return self.type_of(ours).startswith(("STRUCT", "MAP", "UNION")) or self.type_of(ours).endswith("]")
 
     def text(self, ours: str) -> str:
         """The field as text; bytes that are no UTF-8 are none."""
-        kind = self._type(ours)
+        kind = self.type_of(ours)
         if kind == "BLOB":
             return f"TRY(decode(f_{ours}))"
         return f"f_{ours}" if kind == "VARCHAR" else f"CAST(f_{ours} AS VARCHAR)"
 
     def name(self, ours: str) -> str:
-        """banner_id, domain or click_id as text; a NaN, which pandas writes for a missing one, is none."""
+        """banner_id, domain, device or click_id as text; a NaN, which pandas writes for a missing one, is none."""
+        if ours not in self.match:
+            return quoted(UNKNOWN_DOMAIN)
         text = self.text(ours)
-        return f"nullif({text}, 'nan')" if self._type(ours) in integers.EXACT_BELOW else text
+        return f"nullif({text}, 'nan')" if self.type_of(ours) in integers.EXACT_BELOW else text
 
     def measures(self) -> str:
         """Select list of all measures."""
@@ -81,7 +90,11 @@ class Row:
 
     def integer(self, ours: str) -> str:
         """grid_id or n_products as BIGINT; only where it keeps `banner_faults`."""
-        return integers.value(ours, self._type(ours), self.text(ours))
+        if ours not in self.match:
+            return f"{UNKNOWN_PRODUCTS}::BIGINT"
+        if ours == "grid_id" and self.grid_names:
+            return grid_names.number(self.text(ours))
+        return integers.value(ours, self.type_of(ours), self.text(ours))
 
     def banner_faults(self) -> list[Fault]:
         """The same as `faults` for banner_id, grid_id, n_products and domain; `banner_id` and `domain` are columns."""
@@ -89,14 +102,13 @@ class Row:
         faults = [(f"contains({self.text(n)}, chr(0))", "NUL byte", f"replace({self.text(n)}, chr(0), '')") for n in names]
         if "banner_id" in self.match:
             faults.append(("coalesce(banner_id = '', true)", "banner_id empty", self.text("banner_id")))
-        faults += integers.faults("grid_id", self._type("grid_id"), self.text("grid_id"))
-        outside = (
-            f"NOT coalesce({self.integer('n_products')} BETWEEN 1 AND 32767, false)",
-            "n_products outside 1..32767",
-            self.text("n_products"),
-        )
-        faults += [*integers.faults("n_products", self._type("n_products"), self.text("n_products"))[:-1], outside]
-        return [*faults, ("coalesce(domain = '', true)", "domain empty", self.text("domain"))]
+        grid = self.text("grid_id")
+        faults += grid_names.faults(grid) if self.grid_names else integers.faults("grid_id", self.type_of("grid_id"), grid)
+        if "n_products" in self.match:
+            text = self.text("n_products")
+            outside = (f"NOT coalesce({self.integer('n_products')} BETWEEN 1 AND 32767, false)", "n_products outside 1..32767", text)
+            faults += [*integers.faults("n_products", self.type_of("n_products"), text)[:-1], outside]
+        return [*faults, ("coalesce(domain = '', true)", "domain empty", self.text("domain"))] if "domain" in self.match else faults
 
     def is_good(self) -> str:
         """Condition: place and time keep every rule."""
@@ -112,7 +124,8 @@ class Row:
         """`day * 65536 + row * 40 + col` of a good row, days since 1970-01-01 in UTC. 1.0 belongs to the last cell."""
         day = f"m_clicked_at // {DAY_US} * 65536"
         if self.match.layout == "binned":
-            return f"{day} + CAST(m_row * {N_COLS} + m_col AS BIGINT)"
+            at = f"({N_ROWS - 1} - m_row)" if self.match.is_read("bottom-left") else "m_row"
+            return f"{day} + CAST({at} * {N_COLS} + m_col AS BIGINT)"
         x, y = self._shares()
         row = f"CASE WHEN {y} < 1 THEN floor({y} * {N_ROWS}) ELSE {N_ROWS - 1} END"
         col = f"CASE WHEN {x} < 1 THEN floor({x} * {N_COLS}) ELSE {N_COLS - 1} END"
@@ -121,32 +134,41 @@ class Row:
     def is_cheap(self) -> bool:
         """No measure has to be read from text."""
         names = [*PLACE[self.match.layout], *(["clicked_at"] if "clicked_at" in self.match else [])]
-        return all(self._type(ours) != "VARCHAR" for ours in names)
+        return all(self.type_of(ours) != "VARCHAR" for ours in names)
 
     def faults(self) -> list[Fault]:
         """(condition, reason, value that broke it) of every rule on place and time, in the order they are tried."""
         return [*(self._cell_faults() if self.match.layout == "binned" else self._place_faults()), *self._time_faults()]
 
-    def _type(self, ours: str) -> str:
-        return self.types.get(self.match.fields[ours], "VARCHAR")
+    def type_of(self, ours: str) -> str:
+        return self.types.get(self.match.fields.get(ours, ""), "VARCHAR")
 
     def _number(self, ours: str) -> str:
         """The field as DOUBLE. `+ 0.0` keeps DuckDB from judging a Parquet column by its file's statistics, which know of no NaN."""
-        kind = self._type(ours)
+        kind = self.type_of(ours)
         if kind in integers.INTEGERS or kind in integers.EXACT_BELOW or kind.startswith("DECIMAL"):
             return f"CAST(f_{ours} AS DOUBLE) + 0.0"
-        return f"TRY_CAST({self.text(ours)} AS DOUBLE)"
+        text = self.text(ours)
+        if ours in COUNTED:
+            return f"TRY_CAST({text} AS DOUBLE)"
+        # 1,024 pixels could be a thousand and 24: it is no number
+        comma = r"'\s*[+-]?\d*,\d+\s*'" if self.match.layout == "relative" else r"'\s*[+-]?(0?,\d+|\d+,(\d{1,2}|\d{4,}))\s*'"
+        written = f"CASE WHEN regexp_full_match({text}, {comma}) THEN TRY_CAST(replace({text}, ',', '.') AS DOUBLE) END"
+        return f"coalesce(TRY_CAST({text} AS DOUBLE), {written})"
 
     def _microseconds(self) -> str:
-        if self._type("clicked_at") == "BLOB":
+        if self.type_of("clicked_at") == "BLOB":
             return microseconds(self.text("clicked_at"), "VARCHAR", self.today)
-        return microseconds("f_clicked_at", self._type("clicked_at"), self.today)
+        return microseconds("f_clicked_at", self.type_of("clicked_at"), self.today)
 
     def _shares(self) -> tuple[str, str]:
         """(x, y) as shares of the banner."""
+        x, y = "m_click_x_rel", "m_click_y_rel"
         if self.match.layout == "pixels":
-            return "m_click_x_px / m_banner_width", "m_click_y_px / m_banner_height"
-        return "m_click_x_rel", "m_click_y_rel"
+            x, y = "m_click_x_px / m_banner_width", "m_click_y_px / m_banner_height"
+        elif self.match.is_read("percent"):
+            x, y = f"{x} / 100", f"{y} / 100"
+        return x, f"(1 - {y})" if self.match.is_read("bottom-left") else y
 
     def _place_faults(self) -> list[Fault]:
         x, y, *sizes = PLACE[self.match.layout]

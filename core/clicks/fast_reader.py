@@ -3,16 +3,23 @@
 `parts` is what a row consists of; `raw_sql` makes the row's text from it, for the few rows that need it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from core.clicks.checks import quoted
-from core.clicks.columns import Match
+from core.clicks.columns import Match, inside
 from core.clicks.slow_reader import MAX_RAW
 from core.clicks.source import Source, literal
 
 
 def rows_sql(source: Source, match: Match, repaired: Path | None, *, lines: bool) -> str:
     """SELECT over the file, or over its `repaired` twin. `lines` adds line and parts, and makes DuckDB read in order."""
+    constants = "".join(f", {quoted(value)} AS f_{ours}" for ours, value in match.constants.items())
+    read = _read_sql(source, match, repaired, lines)
+    return f"SELECT *{constants} FROM ({read})" if constants else read
+
+
+def _read_sql(source: Source, match: Match, repaired: Path | None, lines: bool) -> str:
     if source.kind == "parquet":
         return _parquet(source, match, lines)
     if source.kind == "csv":
@@ -31,7 +38,7 @@ def raw_sql(source: Source, repaired: Path | None) -> str:
 
 
 def _parquet(source: Source, match: Match, lines: bool) -> str:
-    fields = ", ".join(f"{name(theirs)} AS f_{ours}" for ours, theirs in match.fields.items())
+    fields = ", ".join(f"{_column(source, theirs)} AS f_{ours}" for ours, theirs in match.fields.items())
     file = quoted(literal(source.path))
     if not lines:
         return f"SELECT {fields}, NULL::VARCHAR AS problem FROM read_parquet({file}, hive_partitioning = false)"
@@ -56,7 +63,7 @@ def _csv(source: Source, match: Match, repaired: Path | None, lines: bool) -> st
 
 
 def _jsonl(source: Source, match: Match, repaired: Path | None, lines: bool) -> str:
-    paths = ", ".join(quoted(_pointer(theirs)) for theirs in match.fields.values())
+    paths = ", ".join(quoted(_pointer(inside(theirs, source.names) or (theirs,))) for theirs in match.fields.values())
     fields = ", ".join(f"v[{i}] AS f_{ours}" for i, ours in enumerate(match.fields, start=1))
     if repaired:
         rows = f"SELECT c0 AS j, problem AS broken, line, raw AS parts FROM read_parquet({quoted(literal(repaired))})"
@@ -81,9 +88,15 @@ def _read_text(source: Source, columns: list[str], options: str, quote: str) -> 
     )
 
 
-def _pointer(key: str) -> str:
-    """JSON pointer of a key, so that dots and quotes in it mean nothing."""
-    return "/" + key.replace("~", "~0").replace("/", "~1")
+def _pointer(keys: Sequence[str]) -> str:
+    """JSON pointer of a key within a key, so that dots and quotes in them mean nothing."""
+    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
+
+
+def _column(source: Source, theirs: str) -> str:
+    """A column, or what is inside a nested one as text."""
+    steps = inside(theirs, source.names)
+    return name(theirs) if steps is None else f"CAST({'.'.join(map(name, steps))} AS VARCHAR)"
 
 
 def name(column: str) -> str:

@@ -193,7 +193,7 @@ def _known_file(work: Work, path: Path, found: Match, known: KnownFile) -> FileR
     sql = "SELECT n_banners, first_day, last_day FROM ingest WHERE ingest_id = ?"
     n_banners, first, last = work.rows(sql, [known.ingest_id])[0]
     work.stage(1.0, 1.0)
-    return FileResult(recorded(path), known.ingest_id, True, 0, 0, {}, n_banners, 0, _text(first), _text(last), found.layout, found.fields)
+    return FileResult(recorded(path), known.ingest_id, True, 0, 0, {}, n_banners, 0, _text(first), _text(last), found.layout, found.meaning)
 
 
 def _write(file: _File, work: Work, judge: Judge, content: Content, meaning: str, replaced: list[str], started: datetime) -> FileResult:
@@ -214,14 +214,14 @@ def _write(file: _File, work: Work, judge: Judge, content: Content, meaning: str
         with file.store.cursor() as others:
             finished = clock.moment(others, "ingest", "run_event")
         counts = [source.n_bytes, judge.n_rows, judge.n_accepted, sum(judge.rejected.values()), n_banners, first, last]
-        facts = [meaning, *counts, to_json(found.fields), started, finished]
+        facts = [meaning, *counts, to_json(found.meaning), started, finished]
         _insert(work, "ingest", [ingest_id, recorded(source.path), *facts])
         place = place_of(source.path, file.options.uploaded)
         _insert(work, "ingest_file", [ingest_id, place, content.digest, content.n_bytes, n_clicks, author])
     return FileResult(
         recorded(source.path), ingest_id, False,
         judge.n_rows, judge.n_accepted, judge.rejected, n_banners, n_clicks, _text(first), _text(last),
-        found.layout, found.fields, replaced, round(max((days.now() - started).total_seconds(), 0.0), 3), why, judge.notes,
+        found.layout, found.meaning, replaced, round(max((days.now() - started).total_seconds(), 0.0), 3), why, judge.notes,
     )  # fmt: skip
 
 
@@ -240,6 +240,12 @@ def _copy_clicks(work: Work, judge: Judge, ingest_id: str) -> None:
         WHERE is_new AND banner_id IN (SELECT banner_id FROM click_heat) ORDER BY banner_id""",
         [ingest_id],
     )
+    if judge.row.grid_names:
+        work.rows(
+            """INSERT INTO grid_name SELECT grid_id, name, ?::UUID FROM click_grid
+            WHERE grid_id NOT IN (SELECT grid_id FROM grid_name) ORDER BY grid_id""",
+            [ingest_id],
+        )
     if "click_id" in judge.match:
         work.rows(
             """INSERT INTO click_seen

@@ -13,7 +13,9 @@ INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "
 EXACT_BELOW = {"DOUBLE": 2**53, "FLOAT": 2**24}
 """Floats from here on stand for several whole numbers."""
 
-_WHOLE = r"'[+-]?[0-9]+(\.0*)?'"
+WHOLE = r"'[+-]?[0-9]+(\.0*)?'"
+NUMBER = r"'[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?'"
+"""Patterns of a whole number, and of any number."""
 _SCIENTIFIC = r"'[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+'"
 Fault = tuple[str, str, str]
 
@@ -43,7 +45,7 @@ def faults(ours: str, kind: str, text: str) -> list[Fault]:
     return [
         (f"coalesce({trimmed} = '', true)", empty, text),
         (f"regexp_full_match({trimmed}, {_SCIENTIFIC})", lost, text),
-        (f"NOT regexp_full_match({trimmed}, {_WHOLE})", not_whole, text),
+        (f"NOT regexp_full_match({trimmed}, {WHOLE})", not_whole, text),
         (float_like, lost, text),
         outside,
     ]

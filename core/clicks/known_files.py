@@ -106,7 +106,7 @@ def place_of(path: Path, uploaded: bool = False) -> str:
 
 def content_hash(digest: str, found: Match) -> str:
     """Of the bytes and of what their columns mean."""
-    return _hash_of(digest, found.layout, found.fields)
+    return _hash_of(digest, found.layout, found.meaning)
 
 
 def _hash_of(digest: str, layout: str, fields: dict[str, Any]) -> str:

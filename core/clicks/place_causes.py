@@ -19,13 +19,13 @@ def relative(x: Vector, y: Vector, sizes: tuple[str, str] | None) -> str | None:
         return _negative(x, y, low, high)
     fractions = float(np.mean((x % 1 != 0) | (y % 1 != 0)))
     if high <= 100 and (fractions > 0.5 or (np.quantile(x, 0.99) > 80 and np.quantile(y, 0.99) > 80)):
-        return f"the coordinates are percent, up to {high:g}, where shares of 0..1 are needed. Divide them by 100."
+        return f"the coordinates are percent, up to {high:g}, where shares of 0..1 are needed. Say so: --unit percent."
     if high <= 2 or high > MAX_PX or fractions > 0.5 > high / 100:
         return None
     words = f"the coordinates are pixels, up to {high:g}, and the banner's size is missing."
     if sizes:
         return f"{words} Map all four: --map click_x_px=… --map click_y_px=… --map banner_width={sizes[0]} --map banner_height={sizes[1]}."
-    return f"{words} Add the columns banner_width and banner_height, or divide x by the width and y by the height."
+    return f"{words} Give the size, if all banners have the same: --size WIDTHxHEIGHT. Else add the columns banner_width and banner_height."
 
 
 def _negative(x: Vector, y: Vector, low: float, high: float) -> str | None:

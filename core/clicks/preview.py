@@ -1,17 +1,16 @@
 """What an ingest of one file would do, tried on its beginning: format, columns, first rows, what would be rejected and why."""
 
 import codecs
-import gzip
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from core.clicks import Judge, Match, Source, Work, find_files, open_source, reject_causes
 from core.clicks.checks import quoted
 from core.clicks.known_files import Content, KnownFile, Recognised, active, place_of, recognise, said, to_replace
-from core.clicks.source import form, literal, read_bytes, readable, undamaged
+from core.clicks.source import beginning, form, list_in, literal, open_bytes, read_bytes, readable, undamaged
 from core.clicks.undo import known_without, seen_without
 from core.clicks.uploads import name_of
 from core.errors import InputError
@@ -67,7 +66,7 @@ def preview(store: Store, path: Path, mapping: Mapping[str, str] | None = None, 
             source = open_source(cursor, sample, seen=content.add)
         shown = Preview(str(path), _format(source, path), list(source.names), whole=whole)
         try:
-            found = reject_causes.matched(source, mapping)
+            found = reject_causes.matched(replace(source, path=path), mapping)
         except InputError as error:
             return replace(shown, problem=str(error))
         known = _known(work, path, replace(source, path=path), found, content if whole else None, files, uploaded)
@@ -94,8 +93,8 @@ def _known(
 
 
 def _judged(shown: Preview, work: Work, judge: Judge, found: Match) -> Preview:
-    texts = ", ".join(f"CAST(f_{ours} AS VARCHAR)" for ours in found.fields)
-    rows = [dict(zip(found.fields, row, strict=True)) for row in work.rows(f"SELECT {texts} FROM click_rows LIMIT {N_SHOWN}")]
+    texts = ", ".join(f"CAST(f_{ours} AS VARCHAR)" for ours in found.names)
+    rows = [dict(zip(found.names, row, strict=True)) for row in work.rows(f"SELECT {texts} FROM click_rows LIMIT {N_SHOWN}")]
     rejects = []
     if judge.rejected:
         # a few of every reason, so that a frequent one does not hide the others
@@ -105,7 +104,7 @@ def _judged(shown: Preview, work: Work, judge: Judge, found: Match) -> Preview:
     return replace(
         shown,
         layout=found.layout,
-        fields=found.fields,
+        fields=found.meaning,
         refused=not shown.is_known and reject_causes.refusal(work, judge) is not None,
         cause=None if shown.is_known else reject_causes.cause(work, judge),
         rows=rows,
@@ -130,9 +129,8 @@ def _cut(work: Work, path: Path, folder: Path) -> tuple[Path, bool]:
 
 
 def _cut_text(path: Path, folder: Path) -> tuple[Path, bool]:
-    kind, packed = form(path)
-    sample = folder / f"sample.{kind}"
-    with undamaged(path), gzip.open(path) if packed else path.open("rb") as file:
+    sample = folder / f"sample.{form(path)[0]}"
+    with undamaged(path), _text_of(path) as file:
         head = file.read(SAMPLE_BYTES + 1)
     whole = len(head) <= SAMPLE_BYTES
     if not whole:
@@ -140,6 +138,17 @@ def _cut_text(path: Path, folder: Path) -> tuple[Path, bool]:
         head = head[: end // 2 * 2 if head.startswith(UTF16) else end]
     sample.write_bytes(head)
     return sample, whole
+
+
+def _text_of(path: Path) -> BinaryIO:
+    """The text of a file, unpacked; of a JSON list one object a line."""
+    kind, packed = form(path)
+    source = Source(path, kind or "csv", packed, path.stat().st_size, ())
+    if kind == "jsonl":
+        _, encoding, lines = beginning(source)
+        if lines and encoding != "utf-16":
+            source = replace(source, list_at=list_in(source, lines))
+    return open_bytes(source)
 
 
 def _format(source: Source, path: Path) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from core.clicks import ALIASES, Judge, Match, Source, Work, match, place_causes, time_causes
 from core.clicks.checks import CUT_OFF, DUPLICATE, FUTURE, NO_TIME, OTHER_BANNER, quoted
-from core.clicks.columns import PLACE
+from core.clicks.columns import PLACE, constants_of
 from core.clicks.ingest_results import FailedFile, FileError
 from core.clicks.source import UNFINISHED
 from core.clicks.time_causes import fits
@@ -43,8 +43,9 @@ class Rejects:
 
 def matched(source: Source, mapping: Mapping[str, str] | None) -> Match:
     """The log's columns. Raises InputError where one is missing, with the likeliest cause."""
+    folders = {ours: value for ours, value in constants_of(source.path.absolute(), source.names).items() if ours not in (mapping or {})}
     try:
-        return match(source.names, mapping)
+        return match(source.names, {**folders, **(mapping or {})}, nested=source.kind != "csv")
     except InputError as error:
         why = None if mapping else _header_cause(source)
         if why is None:
@@ -223,8 +224,8 @@ def _names(rejects: Rejects) -> str | None:
         return None
     theirs = rejects.judge.match.fields["grid_id"]
     return (
-        f"{theirs} holds names ({rejects.values[0][:60]!r}), where grid_id is a whole number. "
-        "Name the column of numbers: --map grid_id=THEIR_COLUMN."
+        f"some rows of {theirs} hold names ({rejects.values[0][:60]!r}), where most hold whole numbers. "
+        "Name one column of numbers, or one of names: --map grid_id=THEIR_COLUMN."
     )
 
 
@@ -251,5 +252,5 @@ def _several(rejects: Rejects) -> str | None:
         return None
     return (
         f"most banner_ids stand with more than one {' and '.join(shown)} in the log, where a banner has one of each. Make an id for each "
-        "placement, or leave banner_id out: ids are then made from grid_id, n_products and domain."
+        "placement, or leave out --strict-banners: each is then a banner of its own."
     )

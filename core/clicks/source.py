@@ -19,6 +19,8 @@ from typing import BinaryIO, Literal, cast
 import duckdb
 import numpy as np
 
+from core.clicks import json_list
+from core.clicks.columns import match
 from core.errors import InputError
 
 _NOT_THE_FILE = (
@@ -71,6 +73,8 @@ class Source:
     quoted: bool = False
     plain: bool = True
     ended: bool = True
+    list_at: str | None = None
+    """Where the rows of a JSON document stand, in the words of `json_list`; None where each line is a row."""
 
 
 def find_files(paths: list[Path]) -> list[Path]:
@@ -147,8 +151,9 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def open_bytes(source: Source) -> BinaryIO:
-    """The text of a source as bytes, unpacked."""
-    return cast(BinaryIO, gzip.open(source.path)) if source.gz else source.path.open("rb")
+    """The text of a source as bytes, unpacked; a JSON list as one object a line."""
+    file = cast(BinaryIO, gzip.open(source.path)) if source.gz else source.path.open("rb")  # noqa: SIM115
+    return file if source.list_at is None else cast(BinaryIO, json_list.Lines(file, source.list_at, source.path.name))
 
 
 def split_header(line: str, delimiter: str) -> list[str]:
@@ -197,23 +202,32 @@ def literal(path: Path) -> str:
 
 
 def _open_text(source: Source, tick: Tick, seen: Seen) -> Source:
-    with open_bytes(source) as file:
-        head = file.read(1 << 18)
-    encoding = _encoding(head)
-    lines = [line for line in re.split(r"\r\n|\n|\r", head.decode(encoding, "replace")) if line.strip()]
+    head, encoding, lines = beginning(source)
     if not lines:
         raise InputError(f"A click log has rows: {source.path.name} holds none. Export it again.")
+    source = replace(source, encoding=encoding)
+    if source.kind == "jsonl" and encoding != "utf-16" and (prefix := list_in(source, lines)):
+        with open_bytes(source) as file:
+            names = tuple(json_list.keys_of(file, prefix))
+        return _profile(replace(source, list_at=prefix, plain=False, names=names), tick, seen)
     if "\x00" in lines[0] or "\ufffd" in lines[0] or len(lines[0]) > MAX_LINE:
         raise InputError(
             f"A click log begins with a line of UTF-8 text: {source.path.name} begins with {head[:40]!r}. Export it as UTF-8 text."
         )
-    source = replace(source, encoding=encoding)
     if source.kind == "csv":
         delimiter = max(_DELIMITERS, key=lines[0].count)
         source = replace(source, delimiter=delimiter, names=tuple(split_header(lines[0], delimiter)))
     else:
-        source = replace(source, names=tuple(_keys(lines[:1000], source.path.name)))
+        source = replace(source, names=tuple(_keys(lines[:1000])))
     return _profile(source, tick, seen)
+
+
+def beginning(source: Source) -> tuple[bytes, str, list[str]]:
+    """The first bytes of a text, its encoding, and the lines among these that are not blank."""
+    with open_bytes(source) as file:
+        head = file.read(1 << 18)
+    encoding = _encoding(head)
+    return head, encoding, [line for line in re.split(r"\r\n|\n|\r", head.decode(encoding, "replace")) if line.strip()]
 
 
 def _encoding(head: bytes) -> str:
@@ -222,10 +236,34 @@ def _encoding(head: bytes) -> str:
     return "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"
 
 
-def _keys(lines: list[str], name: str) -> list[str]:
+def list_in(source: Source, lines: list[str]) -> str | None:
+    """Where the rows of a JSON text that begins with these lines stand in a list; None where each line is a row.
+
+    Raises InputError for a list of anything but objects.
+    """
+    first = lines[0].strip()
+    if not (first.startswith("[") or len(lines) == 1 or first == "{" or first.endswith(("{", "[", ":", ","))):
+        return None
+    if len(lines) == 1 and _is_a_click(first):
+        return None
+    with open_bytes(source) as file:
+        prefix = json_list.prefix_of(file)
+    if prefix is None and first.startswith("["):
+        raise InputError(f"A JSON list of clicks holds objects: {source.path.name} begins with {first[:40]!r}. Export it again.")
+    return prefix
+
+
+def _is_a_click(line: str) -> bool:
+    """Whether a line is an object that has the columns of a click."""
+    try:
+        match(_keys([line]))
+    except InputError:
+        return False
+    return True
+
+
+def _keys(lines: list[str]) -> list[str]:
     """Keys of the first objects, in order of appearance."""
-    if lines[0].lstrip().startswith("["):
-        raise InputError(f"JSON clicks stand one object a line: {name} begins with a list. Write JSON Lines instead.")
     keys: dict[str, None] = {}
     for line in lines:
         try:
@@ -240,7 +278,7 @@ def _keys(lines: list[str], name: str) -> list[str]:
 def _profile(source: Source, tick: Tick, seen: Seen) -> Source:
     """Reads all text once: number of lines, quotes, and whether DuckDB may read it as it is."""
     n_lines = n_quotes = n_returns = n_pairs = 0
-    plain = source.encoding == "utf-8"
+    plain = source.plain and source.encoding == "utf-8"
     odd = [b"\x00", b"\x01", b"\x02", b"\n\r\n"]
     odd += [mark for mark in (b' "', b'" ', b'\t"', b'"\t') if source.delimiter.encode() not in mark]
     last_newline, offset, last, end = -1, 0, b"\n", b"\n"

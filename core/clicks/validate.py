@@ -27,6 +27,8 @@ from core.clicks.checks import CUT_OFF, DUPLICATE, Row, first_fault, quoted
 from core.clicks.checksums import verify_pages
 from core.clicks.columns import Match
 from core.clicks.fast_reader import raw_sql, rows_sql
+from core.clicks.grid_names import has_names
+from core.clicks.reading import how_read
 from core.clicks.segments import MIN_COVERED, MOST, Segments, unused
 from core.clicks.slow_reader import MAX_RAW, repair
 from core.clicks.source import UNFINISHED, Source, readable
@@ -87,11 +89,14 @@ class Judge:
             if "device" in self.match and "device" not in self.match.given and self.row.is_nested("device"):
                 self._do_without("device", unused(self.match, "it holds several values a row"))
             self.row.check_types()
-            verify_pages(self.source.path, list(self.match.fields.values()))
+            verify_pages(self.source.path, [theirs.split(".")[0] for theirs in self.match.fields.values()])
         self._read_combinations()
-        code_banners(self.work, self.row, self.banner_fields, self.known)
+        self.row.grid_names = has_names(self.work, self.row.type_of("grid_id"), self.row.text("grid_id"))
+        note = code_banners(self.work, self.row, self.banner_fields, self.known)
+        self.notes += [note] if note else []
         if "device" in self.match:
             self._find_segments()
+        self.notes += how_read(self.work, self.source, self.match, self.row.grid_names)
         self.work.stage(0.35, 0.65)
         self._stage_keys(lines=False)
         self.work.stage(0.65, 0.75)

@@ -7,7 +7,7 @@ from typing import Any
 from core import settings
 from core.errors import InputError
 from core.scoring.task import Deep, EngineName
-from core.store import Store, days
+from core.store import Store, days, grids
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,11 @@ def check_request(store: Store, request: Request) -> None:
         raise InputError(f"A budget is more than 0 seconds, not {request.budget_s:g}. Give another.")
     for grid_id in request.grids or []:
         if not store.rows("SELECT 1 FROM banner WHERE grid_id = ? LIMIT 1", [grid_id]):
-            known = [row["grid_id"] for row in store.rows("SELECT DISTINCT grid_id FROM banner ORDER BY grid_id LIMIT 20")]
-            raise InputError(f"A run takes grids that have clicks: grid {grid_id} has none. In the store: {known or 'no grid'}.")
+            names = grids.names(store)
+            found = store.rows("SELECT DISTINCT grid_id FROM banner ORDER BY grid_id LIMIT 20")
+            known = ", ".join(names.get(row["grid_id"], str(row["grid_id"])) for row in found)
+            of = f"the name given (number {grid_id})" if grid_id >= grids.FIRST_NAMED and grid_id not in names else f"grid {grid_id}"
+            raise InputError(f"A run takes grids that have clicks: {of} has none. In the store: {known or 'no grid'}.")
     if request.first_day and request.last_day and request.first_day > request.last_day:
         raise InputError(f"A window starts before it ends: {request.first_day} is after {request.last_day}. Swap the two.")
     with store.cursor() as cursor:
@@ -82,6 +85,8 @@ class GridCount:
     grid_id: int
     n_banners: int
     n_flagged: int
+    name: str | None = None
+    """What logs call the grid, where they name it by a text."""
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,8 @@ def _finish(cursor: duckdb.DuckDBPyConnection, job: RunJob, finished_at: datetim
 
 
 def _by_grid(cursor: duckdb.DuckDBPyConnection, result_id: str) -> list[GridCount]:
-    sql = "SELECT grid_id, count(*), count_if(flagged) FROM result WHERE run_id = ? GROUP BY grid_id ORDER BY grid_id"
+    sql = """SELECT grid_id, count(*), count_if(flagged), any_value(name) FROM result LEFT JOIN grid_name USING (grid_id)
+        WHERE run_id = ? GROUP BY grid_id ORDER BY grid_id"""
     return [GridCount(*row) for row in cursor.execute(sql, [result_id]).fetchall()]
 
 

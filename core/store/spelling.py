@@ -37,6 +37,9 @@ PLAIN_ID = "[!-~]([ -~]*[!-~])?"
 PLAIN_HOST = r"[a-z0-9_-]+(\.[a-z0-9_-]+)*"
 """Hosts that `host` leaves as they are, unless a label begins with `xn--`."""
 
+UNKNOWN_PRODUCTS, UNKNOWN_DOMAIN = -1, "(unknown)"
+"""What stands in the store for the product count and the domain of banners whose logs name none."""
+
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//(?:[^/?#@]*@)?(?P<host>\[[^\]]*\]|[^/?#:]*)(?::\d*)?(?:[/?#].*)?", re.DOTALL | re.IGNORECASE)
 _HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^/?#:@\s]+)(?::\d+)?")
 _PATH = re.compile(r"(?P<host>[^/?#:@\s]+\.[^/?#:@\s]+)(?::\d+)?[/?#].*", re.DOTALL)

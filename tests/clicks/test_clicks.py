@@ -230,7 +230,7 @@ def test_keys_of_json_may_hold_dots_slashes_and_quotes() -> None:
         ("a.csv", b"", "is empty"),
         ("a.csv", b"\n\n", "holds none"),
         ("a.csv", b"a,b\n1,2\n", "cannot be found among a, b"),
-        ("a.jsonl", b"[]", "begins with a list"),
+        ("a.jsonl", b"[]", "begins with '[]'"),
         ("a.csv.gz", b"not gzip at all", "damaged"),
         ("a.csv.gz", gzip.compress(b"x" * 100_000)[:-20], "cut off"),
         ("a.parquet", b"PAR1", "cannot open it"),

@@ -114,7 +114,7 @@ GRIDS = {
     "decimal with cents": (pa.array([Decimal("7.00"), Decimal("7.50")], pa.decimal128(20, 2)), 1, ["7.00", "7.50"]),
     "dictionary": (pa.array(["7", "12abc", " 007 ", None]).dictionary_encode(), 2, ["7", "12abc", " 007 ", ""]),
     "binary": (pa.array([b"7", b"x"], pa.binary()), 1, ["7", "x"]),
-    "bool": (pa.array([True, None]), 0, ["true", ""]),
+    "bool": (pa.array([True, None]), 1, ["true", ""]),
     "large string": (pa.array(WHOLES, pa.large_string()), 12, WHOLES),
 }  # fmt: skip
 
@@ -189,10 +189,10 @@ def test_hosts_in_any_spelling_are_one_site() -> None:
     assert sorted(row["banner_id"] for row in tables["banner"]) == ["7/4/d.example", "7/4/ü.example"]
 
 
-def test_a_banner_elsewhere_is_rejected_with_what_differs() -> None:
+def test_a_banner_elsewhere_is_rejected_with_what_differs_where_that_is_asked_for() -> None:
     first = "b,7,4,shop.example,0.5,0.5,2026-11-20"
     others = ["b,7,4,shop.other,0,0,2026-11-20", "b,8,5,SHOP.example,0,0,2026-11-20"]
-    _, tables = take_in("\n".join([",".join(OURS), first, first, *others]).encode())
+    _, tables = take_in("\n".join([",".join(OURS), first, first, *others]).encode(), mapping={"banners": "strict"})
     values = {row["line"]: row["value"] for row in tables["reject"]}
     assert values == {4: "domain 'shop.other', before 'shop.example'", 5: "grid_id 8, before 7; n_products 5, before 4"}
 

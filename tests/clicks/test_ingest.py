@@ -107,11 +107,14 @@ def test_a_rejected_click_is_not_remembered_as_seen(store: Store, tmp_path: Path
     assert ingest(store, [write(tmp_path / "b.csv", row("c1"))]).accepted == 1
 
 
-def test_a_banner_keeps_the_grid_that_it_has(store: Store, tmp_path: Path) -> None:
-    result = ingest(store, [write(tmp_path / "a.csv", row(grid="8"), row(), row())])
+def test_a_banner_keeps_the_grid_that_it_has_where_that_is_asked_for(store: Store, tmp_path: Path) -> None:
+    strict = {"banners": "strict"}
+    result = ingest(store, [write(tmp_path / "a.csv", row(grid="8"), row(), row())], mapping=strict)
     other = "banner_id belongs to another grid_id, n_products or domain"
     assert (result.accepted, result.rejected) == (2, {other: 1})
-    result = ingest(store, [write(tmp_path / "b.csv", row(grid="8"), row(grid="8"), row())], options=Options(allow_rejects=True))
+    result = ingest(
+        store, [write(tmp_path / "b.csv", row(grid="8"), row(grid="8"), row())], mapping=strict, options=Options(allow_rejects=True)
+    )
     assert (result.accepted, result.rejected) == (1, {other: 2})
     assert store.rows("SELECT banner_id, grid_id FROM banner") == [{"banner_id": "b", "grid_id": 7}]
 

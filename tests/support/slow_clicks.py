@@ -8,10 +8,11 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from core.store import spelling
+from core.store import grids, spelling
 
 HEADER = ["click_id", "banner_id", "grid_id", "n_products", "domain", "click_x_rel", "click_y_rel", "clicked_at"]
 WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 SCIENTIFIC = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+")
 BLANK = " \t\r\n"
 CALENDARS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
@@ -37,25 +38,25 @@ def judge(rows: list[tuple[int, Click]]) -> tuple[Counter[tuple[str, int, str, i
         (line, {**click, "banner_id": spelling.banner_id(click["banner_id"]), "domain": spelling.host(click["domain"])})
         for line, click in rows
     ]
+    rows = with_grid_numbers(rows)
     owners = owner_of_each_banner([click for _, click in rows])
     heat: Counter[tuple[str, int, str, int, int]] = Counter()
     seen: set[str] = set()
     for line, click in rows:
-        reason = banner_fault(click)
-        if reason is None and combination(click) != owners[click["banner_id"]]:
-            reason = "banner_id belongs to another grid_id, n_products or domain"
-        reason = reason or place_fault(click) or time_fault(click)
+        reason = banner_fault(click) or place_fault(click) or time_fault(click)
         if reason is None and click["click_id"] and click["click_id"] in seen:
             reason = "duplicate click_id"
         if reason is not None:
             reasons[line] = reason
             continue
         seen.add(click["click_id"])
-        x, y = float(click["click_x_rel"]), float(click["click_y_rel"])
+        x, y = (coordinate(click[name]) for name in ("click_x_rel", "click_y_rel"))
+        assert x is not None
+        assert y is not None
         bin_ = min(39, int(y * 40)) * 40 + min(39, int(x * 40))
         seconds = epoch(click["clicked_at"])
         assert seconds is not None
-        heat[click["banner_id"], combination(click)[0], click["domain"], math.floor(seconds / 86400), bin_] += 1
+        heat[version_of(click, owners[click["banner_id"]]), combination(click)[0], click["domain"], math.floor(seconds / 86400), bin_] += 1
     return heat, reasons
 
 
@@ -72,6 +73,23 @@ def records(text: str) -> list[tuple[int, list[str]]]:
 
 def combination(click: Click) -> tuple[int, int, str]:
     return whole(click["grid_id"]), whole(click["n_products"]), click["domain"]
+
+
+def with_grid_numbers(rows: list[tuple[int, Click]]) -> list[tuple[int, Click]]:
+    """The rows with numbers in the place of names of grids, where most rows hold names."""
+    texts = [click["grid_id"].strip(spelling.BLANKS) for _, click in rows]
+    n_named = sum(bool(text) and not NUMBER.fullmatch(text) for text in texts)
+    if n_named <= sum(map(bool, texts)) / 2:
+        return rows
+    numbers = [text if WHOLE.fullmatch(text) and abs(whole(text)) < 2**63 else str(grids.number_of(f"{text}")) for text in texts]
+    return [(line, {**click, "grid_id": number if text else ""}) for (line, click), number, text in zip(rows, numbers, texts, strict=True)]
+
+
+def version_of(click: Click, owner: tuple[int, int, str]) -> str:
+    """The banner's id, and what differs from the combination that owns it."""
+    grid, n_products, domain = combination(click)
+    parts = [f"g{grid}"] * (grid != owner[0]) + [f"{n_products}p"] * (n_products != owner[1]) + [domain] * (domain != owner[2])
+    return "~".join([click["banner_id"], *parts])
 
 
 def whole(text: str) -> int:
@@ -111,10 +129,15 @@ def place_fault(click: Click) -> str | None:
     texts = [click["click_x_rel"], click["click_y_rel"]]
     if any(not text.strip(BLANK) for text in texts):
         return "coordinate empty"
-    numbers = [number(text) for text in texts]
+    numbers = [coordinate(text) for text in texts]
     if any(value is None or math.isnan(value) for value in numbers):
         return "coordinate not a number"
     return None if all(value is not None and 0 <= value <= 1 for value in numbers) else "coordinate outside 0..1"
+
+
+def coordinate(text: str) -> float | None:
+    """A number, also with a decimal comma."""
+    return number(text.replace(",", ".")) if re.fullmatch(r"\s*[+-]?[0-9]*,[0-9]+\s*", text) else number(text)
 
 
 def time_fault(click: Click) -> str | None:

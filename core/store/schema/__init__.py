@@ -29,6 +29,7 @@ STEPS: list[Callable[[], str]] = [
     triage.m016_seen,
     clicks.m017_taken_back,
     clicks.m018_segments,
+    clicks.m019_grid_names,
 ]
 """SQL of the steps; the record of what was applied names the functions."""
 

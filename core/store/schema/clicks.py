@@ -106,3 +106,13 @@ def m018_segments() -> str:
         n_clicks BIGINT NOT NULL);
     ALTER TABLE result ADD COLUMN segment VARCHAR;  -- the segment whose clicks alone show the fault; NULL = all show it
     """
+
+
+def m019_grid_names() -> str:
+    """Names of grids that logs name by a text; the number stands for the grid everywhere else."""
+    return """
+    CREATE TABLE grid_name (
+        grid_id BIGINT NOT NULL,
+        name VARCHAR NOT NULL,
+        ingest_id UUID NOT NULL);         -- the ingest that brought it first
+    """

@@ -37,9 +37,9 @@ def drawings(run: Shown, found: Row) -> None:
 def missing(run: Shown, found: Row) -> None:
     """Nothing was drawn yet: what it takes, and the button."""
     st.markdown(
-        f"A variational autoencoder learns what banners of grid {found['grid_id']} look like and draws this one again from a code of 8 "
-        "numbers. Turn two of them and see what they stand for. Training takes about half a minute, longer where the "
-        "machine is busy; nothing in the store changes."
+        f"A variational autoencoder learns what banners of grid {text.markdown(text.grid(found['grid_id']))} look like and draws this "
+        "one again from a code of 8 numbers. Turn two of them and see what they stand for. Training takes about half a minute, "
+        "longer where the machine is busy; nothing in the store changes."
     )
     request = LatentRequest(run.run_id, found["banner_id"])
     writes.button("map", "Train and draw", writes.start, (LATENT, request), key="draw_latent", type="primary", icon=":material/draw:")

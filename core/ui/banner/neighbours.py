@@ -83,7 +83,7 @@ def known(run: Shown, about: Row | None, points: Points | None, row: int | None)
             continue
         st.caption(f"**{title}**")
         pictures = reads.thumbnails(run, rows)
-        noted = [r | {"note": f"{r['distance']:.2f} · {r['grid_id']}"} for r in rows]
+        noted = [r | {"note": f"{r['distance']:.2f} · {text.grid(r['grid_id'])}"} for r in rows]
         components.pick_table(
             gallery.tiles(noted, pictures, across=N_KNOWN), f"known_{decision}", on_pick=partial(go_to, f"known_{decision}")
         )

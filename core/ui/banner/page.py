@@ -33,7 +33,12 @@ def header(run: Shown, facts: Row, found: Row | None) -> None:
     else:
         p = text.markdown(text.p_value(found["p_value"]))
         components.sentence(f"{name} looks ok: as unusual as {p} of the ok banners (p-value).")
-    parts = [f"**{name}**", f"grid {facts['grid_id']}", text.plural(facts["n_products"], "product"), text.markdown(facts["domain"])]
+    parts = [
+        f"**{name}**",
+        f"grid {text.markdown(text.grid(facts['grid_id']))}",
+        text.products(facts["n_products"]),
+        text.markdown(facts["domain"]),
+    ]
     if found is not None:
         parts += [text.plural(found["n_clicks"], "click"), f"{text.day(run.run['first_day'])} to {text.day(run.run['last_day'])}"]
         flag = f"flagged, {palette.SIGNS[found['state']]} {found['state']}" if found["flagged"] else "not flagged"
@@ -52,7 +57,7 @@ def header(run: Shown, facts: Row, found: Row | None) -> None:
 def new_words(new: Row) -> str:
     """How a banner of a grid that no earlier run knew compares with the layouts that are known."""
     fit = {True: "its clicks fit no known layout, closest is that", False: "its clicks fit the layout", None: "the closest layout is that"}
-    return f"new grid: {fit[new['fits_none']]} of grid {new['nearest_grid_id']}"
+    return f"new grid: {fit[new['fits_none']]} of grid {text.markdown(text.grid(new['nearest_grid_id']))}"
 
 
 def odds(found: Row) -> str:

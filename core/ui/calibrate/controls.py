@@ -10,6 +10,7 @@ from scipy.special import expit
 from core.calibration.learn import Labels
 from core.calibration.publish import Preview, Request
 from core.calibration.thresholds import METHODS, log_odds
+from core.ui.render import text
 from core.ui.session import address, reads
 from core.ui.session.state import Shown
 from core.ui.session.version_words import CUT_BY
@@ -60,9 +61,17 @@ def _learn_from(run: Shown, labels: Labels) -> tuple[str, tuple[int, ...] | None
             "Score", ["combined", *detectors], key="scope", width=190,
             help="All detectors combined, or one that scored every banner",
         )  # fmt: skip
-        sources = address.bound(st.multiselect, "Train on labels from", labelled, key="source", placeholder="all labelled grids", width=300)
+        sources = address.bound(
+            st.multiselect,
+            "Train on labels from",
+            labelled,
+            key="source",
+            placeholder="all labelled grids",
+            width=300,
+            format_func=text.grid,
+        )
         targets = address.bound(st.multiselect,
-            "Apply to grids", every, key="target", placeholder="every grid", width=300,
+            "Apply to grids", every, key="target", placeholder="every grid", width=300, format_func=text.grid,
             help="0-shot uses no label of these, unless all labelled grids are among them",
         )  # fmt: skip
         shots = _shots()

@@ -75,7 +75,7 @@ def file(rows: list[Row], name: str, key: str, why: str) -> None:
 
 def _note(row: Row) -> str:
     label = f" · {row['label']}" if row["label"] else ""
-    return f"{text.likely(row['p_broken'])} · {row['grid_id']}{label}"
+    return f"{text.likely(row['p_broken'])} · {text.grid(row['grid_id'])}{label}"
 
 
 def _open(key: str) -> None:

@@ -106,7 +106,7 @@ def _change(c: Change, top: float) -> str:
     rate = f"{100 * c.before.share:.1f} \u2192 <b>{100 * c.after.share:.1f}</b>"
     rate += f'<br><span class="muted">({text.span(c.after.low, c.after.high)})</span>'
     return (
-        f'<tr><td><b>{c.grid_id}</b><br><span class="muted">{c.n:,}</span></td>'
+        f'<tr><td><b>{markup(text.grid(c.grid_id))}</b><br><span class="muted">{c.n:,}</span></td>'
         f'<td class="num">{c.counts["before"]:,} \u2192 <b>{c.counts["after"]:,}</b><br>{flips}</td>'
         f'<td>{_whiskers(c.before, c.after, top)}</td><td class="num">{rate}</td></tr>'
     )

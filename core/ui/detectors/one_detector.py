@@ -148,7 +148,7 @@ def banners(run: Shown, rows: list[Row], chosen: str, which: str) -> None:
 def _note(row: Row, which: str) -> str:
     fault = text.fault(row["fault"]) if row["fault"] else ""
     label = SIGNS.get(row["label"], row["label"]) if row["label"] else "no label"
-    parts = [label, fault] if which == ALONE else [fault, str(row["grid_id"])]
+    parts = [label, fault] if which == ALONE else [fault, text.grid(row["grid_id"])]
     return " · ".join(part for part in parts if part)
 
 

@@ -48,7 +48,9 @@ def view(run: Shown, top: Any, bar: Any) -> None:
     x, y = (side(run, name, grid, names, distance, known) for name, distance in zip((first, second), found.distance, strict=True))
     if x.cut is None or y.cut is None:
         with top:
-            components.sentence(f"Grid {grid} has no 0-shot threshold: too few banners of other grids were scored.")
+            components.sentence(
+                f"Grid {text.markdown(text.grid(grid))} has no 0-shot threshold: too few banners of other grids were scored."
+            )
         components.empty(
             "A 0-shot threshold comes from other grids",
             f"It needs {cosine_cuts.LEAST} of their banners with both cosines. Score more grids in one run.", page="data", label="Data",
@@ -91,7 +93,9 @@ def choose(run: Shown, detectors: list[str], bar: Any) -> tuple[int, str, str, s
     worst = most_flagged(run, grids)
     with bar:
         options = [str(g) for g in grids]
-        grid = address.bound(st.selectbox, "Grid", options, index=options.index(str(worst)), key="pair_grid", width=130)
+        grid = address.bound(
+            st.selectbox, "Grid", options, index=options.index(str(worst)), key="pair_grid", width=130, format_func=text.grid
+        )
         first = address.bound(st.selectbox, "Across", detectors, key="across", width=220, format_func=in_words)
         others = [d for d in detectors if d != first]
         second = address.bound(st.selectbox, "Up", others, key="up", width=220, format_func=in_words)
@@ -173,7 +177,7 @@ def sentence(grid: int, split: Quadrants, flagged: NDArray[np.bool_], shot: str)
     n = int((~split.left_out).sum())
     both, one = split.both, split.only_first | split.only_second
     return (
-        f"On grid {grid}, {int(both.sum()):,} of {text.plural(n, 'banner')} lie beyond both {shot} thresholds, "
+        f"On grid {text.markdown(text.grid(grid))}, {int(both.sum()):,} of {text.plural(n, 'banner')} lie beyond both {shot} thresholds, "
         f"{int((both & flagged).sum()):,} of them flagged; {int(one.sum()):,} beyond one, {int((one & flagged).sum()):,} flagged."
     )
 
@@ -256,7 +260,7 @@ def no_one_shot(run: Shown, grid: int, known: str | None) -> None:
     """Why there is no 1-shot anchor, and what to do."""
     if known is None:
         st.info(
-            f"1-shot needs one banner of grid {grid} that is known to be ok, and none was dismissed yet. "
+            f"1-shot needs one banner of grid {text.markdown(text.grid(grid))} that is known to be ok, and none was dismissed yet. "
             f"Dismiss a false alarm in Triage, or select banners here and dismiss them. Shown: 0-shot.",
             icon=":material/info:",
         )

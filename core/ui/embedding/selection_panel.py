@@ -44,7 +44,7 @@ def chosen_panel(run: Shown, ids: list[str], positions: list[int] | None = None)
         return
     shown = rows[:MOST_TILES]
     pictures = reads.thumbnails(run, shown)
-    noted = [r | {"note": f"{text.likely(r['p_broken'])} · {r['grid_id']}"} for r in shown]
+    noted = [r | {"note": f"{text.likely(r['p_broken'])} · {text.grid(r['grid_id'])}"} for r in shown]
     html = gallery.tiles(noted, pictures, st.session_state.get("alike"))
     components.pick_table(html, "tiles", on_pick=pick_tile, height=400, token=str(len(ids)))
     rest = len(rows) - len(shown)
@@ -86,7 +86,7 @@ def table(rows: list[Row]) -> None:
     shown = [
         {
             "banner": r["banner_id"],
-            "grid": str(r["grid_id"]),
+            "grid": text.grid(r["grid_id"]),
             "flagged": "▲" if r["flagged"] else "",
             "likely broken": text.likely(r["p_broken"]),
             "p": text.p_value(r["p_value"]),
@@ -148,7 +148,7 @@ def alike(run: Shown, points: Points, about: Row, found: str | None) -> None:
     if row is None:
         st.info("It is not on this map.")
         return
-    others = [r | {"note": f"{r['distance']:.2f} · {r['grid_id']}"} for r in points.nearest(row, states, limit=N_ALIKE)]
+    others = [r | {"note": f"{r['distance']:.2f} · {text.grid(r['grid_id'])}"} for r in points.nearest(row, states, limit=N_ALIKE)]
     tiles = [points.facts(row, states) | {"note": "this one"}, *others]
     pictures = reads.thumbnails(run, tiles)
     components.pick_table(gallery.tiles(tiles, pictures, name), "neighbours", on_pick=pick_alike)

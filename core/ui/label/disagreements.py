@@ -75,7 +75,10 @@ def opened(run: Shown, row: Row) -> None:
     name = row["banner_id"]
     holds = labels.newest(run.store, name)  # before the labels are read: what is shown is never older
     facts = label_reads.facts_of(run, name)
-    st.markdown(f"**{text.markdown(name)}**" + ("" if facts is None else f" · {facts['grid_id']} · {facts['n_clicks']:,} clicks"))
+    st.markdown(
+        f"**{text.markdown(name)}**"
+        + ("" if facts is None else f" · {text.markdown(text.grid(facts['grid_id']))} · {facts['n_clicks']:,} clicks")
+    )
     if facts is None:
         st.info("The run on the screen did not score this banner: choose another run at the foot of the sidebar.")
     else:

@@ -73,7 +73,7 @@ def controls(run: Shown) -> tuple[Mode, int | None]:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         queue = address.bound(st.selectbox, "Queue", list(QUEUES), key="reasons", width=160, on_change=state.act, args=(answering.clear,))
         grid = address.bound(st.selectbox,
-            "Grid", grids, index=None, placeholder="all grids", key="grid", width=128,
+            "Grid", grids, index=None, placeholder="all grids", key="grid", width=128, format_func=text.grid,
             on_change=state.act, args=(answering.clear,),
         )  # fmt: skip
         st.segmented_control(
@@ -113,7 +113,7 @@ def second_words(mine: int, n: int) -> str:
 def banner(run: Shown, at: Desk, item: Item, mode: Mode) -> None:
     """The banner to decide about: why it is here, its maps, the keys, fault and note."""
     facts = label_reads.facts(run.path, run.run_id, item.position)
-    where = f"{facts['grid_id']} · {text.plural(facts['n_products'], 'product')} · {facts['n_clicks']:,} clicks"
+    where = f"{text.markdown(text.grid(facts['grid_id']))} · {text.products(facts['n_products'])} · {facts['n_clicks']:,} clicks"
     st.markdown(f"**Why this one:** {WHY[item.reason]} · {text.markdown(item.banner_id)} · {where}")
     maps_of(run, facts)
     if not st.session_state.get("blind", True):
@@ -148,7 +148,7 @@ def example_words(example: Row, facts: Row) -> str:
     """What an example is: who said so, and where it differs from the banner."""
     n = example["n_reviewers"]
     who = "ordinary" if n is None else "ok, adjudicated" if n == 0 else f"ok by {n}"
-    other = "" if example["n_products"] == facts["n_products"] else f", {text.plural(example['n_products'], 'product')}"
+    other = "" if example["n_products"] == facts["n_products"] else f", {text.products(example['n_products'])}"
     return f"{who}{other}, {example['n_clicks']:,} clicks"
 
 
@@ -248,5 +248,5 @@ def nothing(mode: Mode, grid: int | None) -> None:
         "second": "No banner that exactly one other reviewer has read waits for you.",
         "control": "Every banner was drawn already.",
     }[mode]
-    of = f" of grid {grid}" if grid is not None else ""
+    of = f" of grid {text.markdown(text.grid(grid))}" if grid is not None else ""
     components.empty(f"This queue{of} is worked through", f"{why} Choose another queue above, or look at what reviewers disagree on.")

@@ -24,7 +24,14 @@ def filters(run: Shown) -> tuple[int | None, int | None, str | None, int]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         window = address.bound(st.selectbox, "Trend over", list(WINDOWS), key="window", width=170)
         grid = address.bound(
-            st.selectbox, "Grid", [str(g) for g in known["grids"]], index=None, placeholder="all grids", key="grid", width=170
+            st.selectbox,
+            "Grid",
+            [str(g) for g in known["grids"]],
+            index=None,
+            placeholder="all grids",
+            key="grid",
+            width=170,
+            format_func=text.grid,
         )
         domain = address.bound(st.selectbox, "Domain", known["domains"], index=None, placeholder="all domains", key="domain", width=220)
         least = address.bound(st.number_input,
@@ -72,13 +79,15 @@ def cards(run: Shown, rows: list[Row], review: Row, false_expected: float) -> No
 
 def drill_down(run: Shown, grid: int, day: rates.Daily | None, domain: str | None, least: int) -> None:
     """One grid: daily rate with limits, rate by products and domain, the way into the queue."""
-    st.markdown(f"##### Grid {grid}")
+    st.markdown(f"##### Grid {text.markdown(text.grid(grid))}")
     left, right = st.columns([0.46, 0.54], gap="medium")
     with left:
         st.caption("Share of broken banners a day, with three-sigma limits around the median grid" if day else "No daily state in this run")
         if day is not None:
             marks, changes = version_words.marks(run.store, day.days[0].astype(object), day.days[-1].astype(object))
-            components.plot(charts.control_chart(*day, state.theme(), marks), "control", f"Daily share of broken banners of grid {grid}")
+            components.plot(
+                charts.control_chart(*day, state.theme(), marks), "control", f"Daily share of broken banners of grid {text.grid(grid)}"
+            )
             if changes:
                 st.caption("All days are judged by the active threshold. It changed:  \n" + "  \n".join(changes))
     with right:
@@ -153,7 +162,7 @@ def show(run: Shown) -> None:
     facts = [
         ("Run", f"finished {text.absolute(run.run['finished_at'])}"),
         ("Window", f"{run.run['first_day']} to {run.run['last_day']}"),
-        ("Filters", f"grid {grid or 'all'}, domain {domain or 'all'}, at least {least} clicks"),
+        ("Filters", f"grid {text.grid(grid) if grid is not None else 'all'}, domain {domain or 'all'}, at least {least} clicks"),
         ("Store", run.store.url.name),
     ]
     row = next(r for r in rows if r["grid_id"] == chosen)

@@ -91,8 +91,8 @@ def new_sentence(new: Row) -> str:
     if new["none"] is not None:
         share = text.percent(new["none"] / new["n"], 0)
         words += f" The clicks of {new['none']:,} of {text.plural(new['n'], 'banner')} ({share}) fit no layout that is known"
-        return words + f"; closest is that of grid {new['nearest']}."
-    return words + f" Of the layouts that are known, that of grid {new['nearest']} is closest."
+        return words + f"; closest is that of grid {text.grid(new['nearest'])}."
+    return words + f" Of the layouts that are known, that of grid {text.grid(new['nearest'])} is closest."
 
 
 def axis_top(rows: Sequence[GridRow]) -> float:
@@ -110,7 +110,7 @@ def which(flagged: int, of_run: int, least: int, grid: int | None, domain: str |
     """Of the 346 flagged in this run, 344 have 30 clicks or more; empty where the filters leave none out."""
     if flagged == of_run:
         return ""
-    limits = [f"are of grid {grid}"] * (grid is not None) + [f"are on {domain}"] * (domain is not None)
+    limits = [f"are of grid {text.grid(grid)}"] * (grid is not None) + [f"are on {domain}"] * (domain is not None)
     limits += [f"have {text.plural(least, 'click')} or more"] * (least > 0)
     return f" Of the {of_run:,} flagged in this run, {flagged:,} {' and '.join(limits)}."
 
@@ -132,11 +132,11 @@ def sentence(rows: Sequence[Row], shown: Sequence[GridRow], previous: float | No
         words += f"; {new:,} {'is' if new == 1 else 'are'} new on {text.day(last_day)}"
     firing = [r for r in shown if r.state == "firing"]
     if len(firing) == 1:
-        words += f"; grid {firing[0].grid_id} is {firing[0].state_text}"
+        words += f"; grid {text.grid(firing[0].grid_id)} is {firing[0].state_text}"
     elif firing:
         words += f"; {len(firing)} of {len(shown)} grids are high"
     worst = max(rows, key=lambda r: r["flagged"])
     if len(rows) > 1 and flagged and worst["flagged"] > 0.3 * flagged and not firing:
         part = "most" if worst["flagged"] > flagged / 2 else text.percent(worst["flagged"] / flagged, 0)
-        words += f"; grid {worst['grid_id']} holds {part} of them"
+        words += f"; grid {text.grid(worst['grid_id'])} holds {part} of them"
     return words + "."

@@ -207,7 +207,7 @@ def _anchors(anchors: Sequence[dict[str, Any]], names: tuple[str, ...], theme: T
     marker: dict[str, Any] = {"symbol": "cross", "size": 11 if is_flat else 5, "color": theme.text}
     if is_flat:
         marker |= {"line": {"width": 1, "color": theme.paper}}
-    words = [f"anchor of grid {a['grid_id']}, {text.plural(a['n_products'], 'product')}" for a in anchors]
+    words = [f"anchor of grid {text.grid(a['grid_id'])}, {text.products(a['n_products'])}" for a in anchors]
     kind = "scattergl" if is_flat else "scatter3d"
     trace = {"type": kind, "mode": "markers", "name": "anchor of a layout", "marker": marker, "text": words, "showlegend": True}
     return [trace | at | {"hovertemplate": "%{text}<extra></extra>", "unselected": {"marker": {"opacity": 1}}} if is_flat else trace | at]

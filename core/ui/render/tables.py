@@ -43,7 +43,8 @@ def grid_table(rows: Sequence[GridRow], top: float, chosen: int | None, days: in
 
 
 def _grid_row(row: GridRow, top: float, chosen: int | None, min_banners: int) -> str:
-    start = f'<tr data-pick="{row.grid_id}" tabindex="0" aria-selected="{str(row.grid_id == chosen).lower()}"><td><b>{row.grid_id}</b></td>'
+    picked = f'data-pick="{row.grid_id}" tabindex="0" aria-selected="{str(row.grid_id == chosen).lower()}"'
+    start = f"<tr {picked}><td><b>{markup(text.grid(row.grid_id))}</b></td>"
     counts = f'<td class="num">{row.n:,}</td><td class="num">{row.flagged:,}</td>'
     if row.n < min_banners:
         why = markup(row.state_text) + "; " if row.state_text.startswith("unknown grid") else ""
@@ -112,7 +113,7 @@ def queue_table(
 def _queue_row(row: dict[str, Any], thumbnail: str, current: str | None, ticked: bool, last_day: Any) -> str:
     name = markup(row["banner_id"])
     picture = f'<img src="{thumbnail}" alt="">' if thumbnail else ""
-    place = f"{row['grid_id']} · {markup(_short(row['domain'], 22))} · {row['n_products']}"
+    place = f"{markup(text.grid(row['grid_id']))} · {markup(_short(row['domain'], 22))} · {text.product_count(row['n_products'])}"
     new = ' <span class="new">new</span>' if row["since"] is not None and row["since"] == last_day else ""
     mark = "" if row["state"] == "open" else f'<span class="{row["state"]}" title="{row["state"]}">{palette.SIGNS[row["state"]]}</span> '
     return (

@@ -3,8 +3,11 @@
 import html
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
+
+from core.store.spelling import UNKNOWN_PRODUCTS
 
 FAR = datetime(9999, 1, 1)
 """Later than every ingest."""
@@ -54,6 +57,38 @@ def times(nats: float) -> str:
         return "over a million times"
     ratio = math.exp(nats)
     return f"{ratio:.1f} times" if ratio < 10 else f"{float(f'{ratio:.2g}'):,.0f} times"
+
+
+_grids: dict[int, str] = {}
+
+
+def know_grids(names: Mapping[int, str]) -> None:
+    """Names of grids that stand in the place of their numbers. A number follows from its name alone, in whatever store."""
+    _grids.update(names)
+
+
+def grid(grid_id: int | str | None) -> str:
+    """A grid as people call it: its name where it has one, else its number."""
+    text = str(grid_id)
+    return _grids.get(int(text), text) if text.lstrip("-").isdigit() else text
+
+
+def grid_number(word: Any) -> int | None:
+    """The grid_id of a number or name in an address; None for what is neither."""
+    text = str(word or "")
+    if text.lstrip("-").isdigit():
+        return int(text)
+    return next((number for number, name in _grids.items() if name == text), None)
+
+
+def product_count(n: int | str) -> str:
+    """A number of products by itself."""
+    return "?" if int(n) == UNKNOWN_PRODUCTS else str(n)
+
+
+def products(n: int) -> str:
+    """3 products; a log need not say how many."""
+    return "products unknown" if n == UNKNOWN_PRODUCTS else plural(n, "product")
 
 
 def plural(n: int, one: str, many: str | None = None) -> str:

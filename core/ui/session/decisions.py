@@ -28,7 +28,7 @@ def queue_of(params: Mapping[str, Any]) -> QueueFilter:
     """The filter that URL parameters or widget values describe; what cannot be read counts as not set."""
     status, order = params.get("status"), params.get("sort")
     return QueueFilter(
-        grid=_number(params.get("grid"), int),
+        grid=text.grid_number(params.get("grid")),
         domain=params.get("domain") or None,
         products=_number(params.get("products"), int),
         fault=_fault(params.get("fault")),
@@ -89,7 +89,15 @@ def filters(run: Shown) -> QueueFilter:
             if kept and kept not in options and is_number(key, str(kept)):
                 options = [*options, str(kept)]
             values[key] = address.bound(
-                st.selectbox, label, options, index=None, placeholder=none, key=key, width=width, on_change=first_page
+                st.selectbox,
+                label,
+                options,
+                index=None,
+                placeholder=none,
+                key=key,
+                width=width,
+                on_change=first_page,
+                format_func=text.grid if key == "grid" else text.product_count if key == "products" else str,
             )
         values["status"] = address.bound(st.selectbox, "Status", STATUSES, key="status", width=122, on_change=first_page)
         values["sort"] = address.bound(st.selectbox, "Sort", list(SORTS), key="sort", width=136, on_change=first_page)

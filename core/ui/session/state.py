@@ -8,7 +8,7 @@ import streamlit as st
 
 from core import __version__, logs, settings
 from core.errors import HeatproofError
-from core.store import Store
+from core.store import Store, grids
 from core.store.queries import runs
 from core.ui.render import palette, text
 from core.ui.render.palette import Theme
@@ -83,7 +83,14 @@ def shown() -> Shown | None:
         return None
     wanted = st.session_state.get("run") or address.read("run") or NEWEST
     run = next((r for r in found if run_label(r) == wanted), found[0])
+    text.know_grids(_grid_names(str(opened.url), run["run_id"]))
     return Shown(opened, str(opened.url), run["run_id"], run, found)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _grid_names(path: str, run_id: str) -> dict[int, str]:
+    """Names of grids as of a run: those of later ingests are in later runs."""
+    return grids.names(at_path(path))
 
 
 def run_label(run: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ def cut(version: Row) -> str:
 
 def grids(version: Row) -> str:
     """The grids that it judges."""
-    return "every grid" if version["target_grids"] is None else ", ".join(map(str, version["target_grids"]))
+    return "every grid" if version["target_grids"] is None else ", ".join(map(text.grid, version["target_grids"]))
 
 
 def foot(store: Store, run: Row) -> tuple[str, str]:

@@ -100,7 +100,7 @@ def right(run: Shown, chosen: QueueFilter, row: Row) -> None:
     """The current banner: map, reason, how sure, decisions."""
     name, place = (
         text.markdown(row["banner_id"]),
-        f"{row['grid_id']} · {text.plural(row['n_products'], 'product')} · {text.markdown(row['domain'])}",
+        f"{text.markdown(text.grid(row['grid_id']))} · {text.products(row['n_products'])} · {text.markdown(row['domain'])}",
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{name}** · {place}")

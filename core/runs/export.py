@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import InputError
-from core.store import Store
+from core.store import Store, grids
 from core.store.files import copy_options, write_rows
 from core.store.queries.runs import last_finished, shown_of
+from core.store.spelling import UNKNOWN_PRODUCTS
 
 Format = Literal["wide", "long", "submission"]
 FORMATS: tuple[Format, ...] = ("wide", "long", "submission")
@@ -36,9 +37,13 @@ def _wide(store: Store, run_id: str, shown: str) -> str:
     names = [row["detector"] for row in store.rows("SELECT DISTINCT detector FROM score WHERE run_id = ? ORDER BY 1", [run_id])]
     columns = "".join(f", max(normalised) FILTER (detector = {_text(name)}) AS {_name(name)}" for name in names)
     chosen = "".join(f", s.{_name(name)}" for name in names)
-    return f"""SELECT r.banner_id, r.grid_id, r.n_products, r.domain, r.n_clicks{chosen}, r.combined, r.p_value, r.flagged, r.fault,
+    # a grid that logs name by a text goes out as it came in, and what no log said is empty
+    grid = "coalesce(g.name, r.grid_id::VARCHAR) AS grid_id" if grids.names(store) else "r.grid_id"
+    products = f"nullif(r.n_products, {UNKNOWN_PRODUCTS}) AS n_products"
+    return f"""SELECT r.banner_id, {grid}, {products}, r.domain, r.n_clicks{chosen}, r.combined, r.p_value, r.flagged, r.fault,
             r.segment
-        FROM result r LEFT JOIN (SELECT banner_id{columns} FROM score WHERE run_id = '{run_id}' GROUP BY banner_id) s USING (banner_id)
+        FROM result r LEFT JOIN grid_name g USING (grid_id)
+        LEFT JOIN (SELECT banner_id{columns} FROM score WHERE run_id = '{run_id}' GROUP BY banner_id) s USING (banner_id)
         WHERE r.run_id = '{shown}' ORDER BY r.banner_id"""
 
 

@@ -101,8 +101,8 @@ def only_in_segments(run: Shown, least: int, grid: int | None, domain: str | Non
     found = reads.flagged_by_segment(run.path, run.run_id, least, grid, domain)
     if not found:
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("Broken for one segment only:")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Broken for one segment only:", width="content")
         for row in found[:9]:
             queue = decisions.params_of(QueueFilter(grid, domain, min_clicks=least, segment=row["segment"], status="all"))
             jump.button(f"{text.markdown(row['segment'])}: {row['n']:,}", "triage", queue, type="tertiary", key=f"only_{row['segment']}")

@@ -67,7 +67,9 @@ def cell_table(cells: Sequence[dict[str, Any]], max_domains: int = 14, min_banne
     top = max((row["flagged"] / row["n"] for row in cells if row["n"] >= min_banners), default=0) or 1
     head = "<tr><th>products</th>" + "".join(f'<th title="{markup(d)}">{markup(_short(d))}</th>' for d in domains) + "</tr>"
     body = "".join(
-        f"<tr><th>{products}</th>" + "".join(_cell(by_key.get((products, d)), top, min_banners) for d in domains) + "</tr>"
+        f"<tr><th>{text.product_count(products)}</th>"
+        + "".join(_cell(by_key.get((products, d)), top, min_banners) for d in domains)
+        + "</tr>"
         for products in sorted({row["n_products"] for row in cells})
     )
     rest = len(flagged) - len(domains)

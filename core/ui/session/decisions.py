@@ -75,12 +75,12 @@ def filters(run: Shown) -> QueueFilter:
     known = choices(run)
     menus: list[tuple[str, str, str, int]] = [
         ("Grid", "grid", "all grids", 128),
-        ("Domain", "domain", "all domains", 180),
-        ("Products", "products", "any", 100),
-        ("Fault", "fault", "any fault", 140),
-        *([("Only for", "segment", "any", 120)] if known["segment"] else []),
-        ("Clicks ≥", "clicks", "any", 100),
-        ("p ≤", "p", "any", 100),
+        ("Domain", "domain", "all domains", 150 if known["segment"] else 180),
+        ("Products", "products", "any", 92),
+        ("Fault", "fault", "any fault", 130),
+        *([("Only for", "segment", "any", 104)] if known["segment"] else []),
+        ("Clicks ≥", "clicks", "any", 90),
+        ("p ≤", "p", "any", 90),
     ]
     values: dict[str, Any] = {"selected": selection(run)}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -99,8 +99,8 @@ def filters(run: Shown) -> QueueFilter:
                 on_change=first_page,
                 format_func=text.grid if key == "grid" else text.product_count if key == "products" else str,
             )
-        values["status"] = address.bound(st.selectbox, "Status", STATUSES, key="status", width=122, on_change=first_page)
-        values["sort"] = address.bound(st.selectbox, "Sort", list(SORTS), key="sort", width=136, on_change=first_page)
+        values["status"] = address.bound(st.selectbox, "Status", STATUSES, key="status", width=118, on_change=first_page)
+        values["sort"] = address.bound(st.selectbox, "Sort", list(SORTS), key="sort", width=130, on_change=first_page)
         chosen = queue_of(values)
         if chosen.selected:
             words = f"{len(triage_queue.members(run.run_id, chosen)):,} selected on the map"

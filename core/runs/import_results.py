@@ -6,7 +6,7 @@ import duckdb
 
 from core.errors import RunError
 
-TABLES = ("result", "score", "heatmap", "evidence", "reference", "run_detector", "run_day", "stranger")
+TABLES = ("result", "score", "heatmap", "evidence", "reference", "run_detector", "run_day", "stranger", "grid_change")
 ORDER = {
     "result": "position",
     "score": "banner_id, detector",
@@ -14,6 +14,7 @@ ORDER = {
     "evidence": "banner_id, day",
     "reference": "reference_id",
     "stranger": "banner_id",
+    "grid_change": "grid_id",
 }
 
 

@@ -25,6 +25,7 @@ from core.banners.onset import Days, narrowed
 from core.banners.reference import Reference
 from core.banners.templates import FAMILIES
 from core.banners.views import LEAST_CLICKS, Views
+from core.banners.whole_grid import Totals
 from core.detectors import CATALOGUE, make
 from core.detectors.likelihood_ratio import LikelihoodRatio
 from core.features.base import Extractor
@@ -65,6 +66,8 @@ class Scored:
     """Which trained weights a detector used; None = it has none."""
     segments: dict[str, Reference] = field(default_factory=dict)
     """What is expected in each segment that has a reference."""
+    totals: Totals | None = None
+    """Clicks by day of all banners of the part, those left out too."""
 
 
 _limits: WeakKeyDictionary[Heatmaps, tuple[Reference, Vector]] = WeakKeyDictionary()

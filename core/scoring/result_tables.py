@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from core.banners.heatmaps import Heatmaps
 from core.banners.onset import Days, daily_log_odds, onset
 from core.banners.reference import Reference
+from core.banners.whole_grid import Totals
 from core.detectors import CATALOGUE
 from core.jobs.worker import say
 from core.scoring import grid as scoring
@@ -25,6 +26,11 @@ from core.scoring.tables import SCHEMAS, table
 def gathered(scored: list[Scored], name: str) -> NDArray[Any]:
     """One column of all grids' banners."""
     return np.concatenate([getattr(part, name) for part in scored])
+
+
+def totals(scored: list[Scored]) -> list[tuple[int, Totals]]:
+    """grid_id and clicks by day of every part."""
+    return [(int(part.grid_id[0]), part.totals) for part in scored if part.totals is not None]
 
 
 def result_table(scored: list[Scored], judged: Judged, since: list[Any]) -> pa.Table:

@@ -65,6 +65,15 @@ SCHEMAS: dict[str, pa.Schema] = {
             "n_scored": WHOLE,
             "weights": TEXT,
         },
+        "grid_change": {
+            "grid_id": WHOLE,
+            "since": DAY,
+            "is_within": FLAG,
+            "moved": REAL,
+            "n_before": REAL,
+            "n_after": REAL,
+            **dict.fromkeys(("fault", "sentence"), TEXT),
+        },
         "stranger": {"banner_id": TEXT, "grid_id": WHOLE, "score": REAL, "nearest_grid_id": WHOLE, "fits_none": FLAG, "held_back": FLAG},
         "tier": {
             "tier": SMALL,

@@ -19,6 +19,7 @@ from core.banners.diagnosis import Diagnosis
 from core.banners.heatmaps import Heatmaps
 from core.banners.reference import Reference
 from core.banners.views import View, Views, views_of
+from core.banners.whole_grid import totals_of
 from core.detectors import CATALOGUE
 from core.scoring.fault_families import TEMPLATE
 from core.scoring.grid import GridScorer, Scored, quiet
@@ -102,6 +103,7 @@ def look(part: Part, learned: Learned, job: Path) -> Looked:
     near = rows_of(grid, looked)
     views = Views(views_of(near.heatmaps, near.days, learned.views), learned.segments[part.grid_id])
     scored, heard = _look_closely(closely, views, learned, scorer)
+    scored.totals = totals_of(grid.days)
     clock.append(time.perf_counter())
     fates = [~must & (statistics < cuts[0]), ~must & (statistics >= cuts[0]) & (templates < cuts[1])]
     name = f"{part.grid_id}-{part.folder.name}"

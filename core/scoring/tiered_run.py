@@ -26,7 +26,7 @@ from core.detectors import CATALOGUE
 from core.errors import InputError
 from core.jobs.executors import Engine, Step
 from core.jobs.worker import say
-from core.scoring import judging, result_tables
+from core.scoring import grid_changes, judging, result_tables
 from core.scoring import tiers as cascade
 from core.scoring.deep_detectors import look_deep
 from core.scoring.fault_families import TEMPLATE
@@ -237,6 +237,7 @@ def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], 
     write(out, "reference", 0, result_tables.reference_table(learned.reference))
     write(out, "run_detector", 0, result_tables.detector_table(scored))
     write(out, "stranger", 0, strangers)
+    write(out, "grid_change", 0, grid_changes.change_table(job / "known" / "references.parquet", result_tables.totals(scored)))
     write(out, "tier", 0, _tier_table(learned, looked))
     days = _count_days(out, looked, days)
     n_cleared = sum(sum(part.n_cleared) for part in looked)

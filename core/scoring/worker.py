@@ -18,13 +18,14 @@ from core.arrays import Mask
 from core.banners.fitting import fit_reference
 from core.banners.reference import Reference, joined
 from core.banners.views import View, learned, views_between, views_of
+from core.banners.whole_grid import totals_of
 from core.detectors import CATALOGUE, default_names, load_libraries, make
 from core.errors import InputError
 from core.jobs import executors, ray_executor, worker
 from core.jobs.executors import Engine, Step
 from core.jobs.worker import run, say
 from core.progress import Progress
-from core.scoring import judging, result_tables, tiered_run
+from core.scoring import grid_changes, judging, result_tables, tiered_run
 from core.scoring.all_grids import score_across
 from core.scoring.deep_detectors import check, look_deep
 from core.scoring.grid import Detectors, Scored, score_grid
@@ -123,6 +124,7 @@ def _score_all(job: Path, parts: list[Part], quick: list[str], deep: list[str], 
     write(out, "reference", 0, result_tables.reference_table(reference))
     write(out, "run_detector", 0, result_tables.detector_table(scored))
     write(out, "stranger", 0, strangers)
+    write(out, "grid_change", 0, grid_changes.change_table(job / "known" / "references.parquet", result_tables.totals(scored)))
     return {
         "n_banners": len(judged.flagged),
         "n_clicks": int(result_tables.gathered(scored, "n_clicks").sum()),
@@ -180,7 +182,9 @@ def score_part(given: tuple[Reference, Detectors, list[View]], item: Numbered, j
     reference, detectors = given[0], given[1].under(job)
     grid, tell = read_part(item.part.under(job)), lambda what: step(f"{item.told}: {what}")
     views = learned(views_of(grid.heatmaps, grid.days, given[2]))
-    return score_grid(grid.heatmaps, reference, detectors.names, tell, detectors.own_weights, detectors.chosen, views)
+    scored = score_grid(grid.heatmaps, reference, detectors.names, tell, detectors.own_weights, detectors.chosen, views)
+    scored.totals = totals_of(grid.days)
+    return scored
 
 
 def _judge(scored: list[Scored], fdr: float, control: Mask | None = None) -> Judged:

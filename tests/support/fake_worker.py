@@ -33,6 +33,8 @@ TABLES = {
         count(*) AS n_scored, NULL::VARCHAR AS weights FROM banners""",
     "run_day": """SELECT grid_id, DATE '2026-11-01' AS day, count(*) AS n_banners, 0::BIGINT AS n_broken, 0::BIGINT AS n_new
         FROM banners GROUP BY grid_id""",
+    "grid_change": """SELECT grid_id, DATE '2026-11-01' AS since, true AS is_within, 0.5 AS moved, 1.0 AS n_before, 1.0 AS n_after,
+        'shifted' AS fault, 'Shifted right by 0.18.' AS sentence FROM banners WHERE false""",
     "stranger": """SELECT banner_id, grid_id, 0.0 AS score, grid_id AS nearest_grid_id, false AS fits_none, false AS held_back
         FROM banners WHERE false""",
 }

@@ -30,6 +30,7 @@ STEPS: list[Callable[[], str]] = [
     clicks.m017_taken_back,
     clicks.m018_segments,
     clicks.m019_grid_names,
+    runs.m020_grid_changes,
 ]
 """SQL of the steps; the record of what was applied names the functions."""
 

@@ -132,3 +132,17 @@ def m013_tiers() -> str:
         n_found BIGINT,                   -- broken by all detectors, in the control sample
         n_lost BIGINT);                   -- of these, cleared by this tier
     """
+
+
+def m020_grid_changes() -> str:
+    """Grids whose clicks as a whole lie elsewhere: banners are compared with each other, so none of them is flagged for it."""
+    return """
+    CREATE TABLE grid_change (            -- one row a changed grid
+        run_id UUID NOT NULL,
+        grid_id BIGINT NOT NULL,
+        since DATE NOT NULL,              -- first day that differs; the window's first day where it differs from an earlier run's
+        is_within BOOLEAN NOT NULL,       -- the window itself shows the change
+        moved DOUBLE NOT NULL,            -- share of the clicks that lie elsewhere, 0..1
+        n_before DOUBLE, n_after DOUBLE NOT NULL,  -- clicks compared, no banner counting for too much; NULL = an earlier run's reference
+        fault VARCHAR, sentence VARCHAR); -- which fault looks like it
+    """

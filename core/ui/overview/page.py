@@ -15,6 +15,7 @@ from core.ui.session.state import Shown
 
 WINDOWS = {"whole window": None, "last 7 days": 7, "last 3 days": 3}
 Facts = list[tuple[str, str]]
+MOST_CHANGES = 3
 COLUMNS = ["grid_id", "banners", "flagged", "rate", "low", "high", "main_fault", "state"]
 
 
@@ -96,6 +97,16 @@ def drill_down(run: Shown, grid: int, day: rates.Daily | None, domain: str | Non
         components.pick_table(tables.cell_table(found), "cells", on_pick=partial(open_cell, grid, least), height=260, token=str(grid))
 
 
+def changed_grids(run: Shown, grid: int | None) -> None:
+    """Grids whose clicks as a whole lie elsewhere, which no flag can show: banners are compared with each other."""
+    found = [row for row in reads.grid_changes(run.path, run.run_id) if grid is None or row["grid_id"] == grid]
+    lines = [text.markdown(rates.change_sentence(row)) for row in found[:MOST_CHANGES]]
+    if len(found) > MOST_CHANGES:
+        lines.append(f"So did {text.plural(len(found) - MOST_CHANGES, 'other grid')}: choose one above to see it.")
+    if lines:
+        st.warning("  \n".join(lines), icon=":material/grid_view:")
+
+
 def only_in_segments(run: Shown, least: int, grid: int | None, domain: str | None) -> None:
     """How many flagged banners are broken for one segment only, each the way to them; nothing where there are none."""
     found = reads.flagged_by_segment(run.path, run.run_id, least, grid, domain)
@@ -147,6 +158,7 @@ def show(run: Shown) -> None:
     if not rows:
         components.empty("Nothing to show", "No scored banner passes these filters. Clear them, or lower the number of clicks.")
         return
+    changed_grids(run, grid)
     review = reads.reviewed(run.path, run.run_id, reads.token(run), least, grid, domain)
     cards(run, rows, review, sum(r["false_expected"] for r in rows))
     chosen = st.session_state.get("drill")

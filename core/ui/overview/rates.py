@@ -106,6 +106,17 @@ def share_of(rows: Sequence[Row]) -> float | None:
     return sum(r["flagged"] for r in rows) / n if n else None
 
 
+def change_sentence(row: Row) -> str:
+    """What happened to a grid as a whole, since when, and what it looks like."""
+    since = f"since {text.day(row['since'])}" if row["is_within"] else "since before this window"
+    looks = f": {row['sentence'].split(' (next best')[0].rstrip('.')}" if row["fault"] else ""
+    moved = f"{text.percent(row['moved'], 0)} of its clicks lie elsewhere"
+    return (
+        f"Grid {text.grid(row['grid_id'])} changed as a whole {since}, {moved}{looks}. "
+        "All of its banners share that, so none is flagged for it."
+    )
+
+
 def which(flagged: int, of_run: int, least: int, grid: int | None, domain: str | None) -> str:
     """Of the 346 flagged in this run, 344 have 30 clicks or more; empty where the filters leave none out."""
     if flagged == of_run:

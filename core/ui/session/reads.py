@@ -14,6 +14,7 @@ from core.review import labels, triage_queue
 from core.review import reviewers as drift
 from core.review.triage_queue import QueueFilter, Standing
 from core.store.queries import banner, cosines, embeddings, heatmaps, overview, runs, segments
+from core.store.queries import grid_changes as changes
 from core.store.queries import new_grids as strangers
 from core.store.queries.cosines import Asked
 from core.store.queries.embeddings import Points
@@ -52,6 +53,12 @@ def grids(path: str, run_id: str, min_clicks: int, grid: int | None, domain: str
 def new_grids(path: str, run_id: str) -> dict[int, Row]:
     """Grids that no earlier run knew."""
     return strangers.by_grid(state.at_path(path), run_id)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def grid_changes(path: str, run_id: str) -> list[Row]:
+    """Grids that changed as a whole."""
+    return changes.of_run(state.at_path(path), run_id)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -1,7 +1,7 @@
 """A grid that changed as a whole: since which day its clicks lie elsewhere, by how much, and which fault looks like it.
 
 In: clicks of a grid by day, over all banners, and what an earlier run expected of it. Out: one change, or none. Banners are compared with
-each other, so a fault that all of them have since one day is nobody's fault: it shows in the sum alone.
+each other, so a fault that all of them have since one day flags none of them: it shows in the sum alone.
 """
 
 from dataclasses import dataclass

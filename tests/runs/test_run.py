@@ -39,7 +39,7 @@ def test_score_imports_everything_at_once(store: Store, monkeypatch: pytest.Monk
     assert (summary.n_banners, summary.n_clicks, summary.n_flagged) == (40, sum(10 + 5 * i for i in range(40)), 22)
     assert [(g.grid_id, g.n_banners, g.n_flagged) for g in summary.by_grid] == [(GRIDS[0], 20, 11), (GRIDS[1], 20, 11)]
     expected = {"result": 40, "score": 80, "heatmap": 22, "evidence": 22, "reference": 1, "run_detector": 1, "run_day": 2, "run_info": 1}
-    expected["stranger"] = 0
+    expected |= {"stranger": 0, "grid_change": 0}
     assert n_rows(store) == expected
     shown = store.rows("SELECT state, n_flagged, fdr, grids, settings->>'seed' AS seed FROM run")
     assert shown == [{"state": "finished", "n_flagged": 22, "fdr": 0.1, "grids": None, "seed": "0"}]

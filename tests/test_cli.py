@@ -58,7 +58,7 @@ def test_score_evaluate_export_as_a_person_reads_them(path: Path, tmp_path: Path
 def test_every_result_has_json(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_fake_worker(monkeypatch)
     scored = json.loads(invoke("score", "--grid", "333519", "--from", "2026-11-01", "--to", "2026-11-02", "--store", path, "--json").stdout)
-    assert (scored["n_flagged"], scored["by_grid"]) == (11, [{"grid_id": 333519, "n_banners": 20, "n_flagged": 11}])
+    assert (scored["n_flagged"], scored["by_grid"]) == (11, [{"grid_id": 333519, "n_banners": 20, "n_flagged": 11, "name": None}])
     (tmp_path / "t.csv").write_text(TRUTH.replace("bn0000", "bn0001"))
     truth = ("--truth", tmp_path / "t.csv", "--run", scored["run_id"])
     evaluated = json.loads(invoke("evaluate", *truth, "--store", path, "--json").stdout)

@@ -15,7 +15,8 @@ from tests.conftest import slow_tests
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "core"
 FILES = sorted(CORE.rglob("*.py"))
-EVERYWHERE = {"errors", "settings", "logs", "arrays", "progress"}
+MOST_LINES, MOST_IN_FUNCTION, MOST_PARAMETERS = 320, 50, 8
+EVERYWHERE = {"errors", "settings", "logs"}
 """Modules that every package may import; a folder where one has parts."""
 HEAVY = ("torch", "transformers", "sklearn")
 NO_DATABASE = {"statistics", "banners", "features", "detectors", "scoring"}
@@ -191,3 +192,29 @@ def test_every_slow_test_that_is_listed_exists() -> None:
         there = (ROOT / file).exists() and (not name or f"def {name}(" in (ROOT / file).read_text())
         gone += [] if there else [line]
     assert not gone
+
+
+def sources() -> list[Path]:
+    return [ROOT / "app.py", *(path for folder in ("core", "pages", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py")))]
+
+
+def too_large(path: Path) -> list[str]:
+    """Where a file is too long to read at once, a function too long for a glance, or its parameters too many to remember."""
+    text = path.read_text()
+    found = [f"{path.relative_to(ROOT)}: {len(text.splitlines())} lines"] if len(text.splitlines()) > MOST_LINES else []
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        n_lines, n = (node.end_lineno or 0) - node.lineno + 1, len(given) - (bool(given) and given[0].arg in ("self", "cls"))
+        if (n_lines > MOST_IN_FUNCTION and "CREATE TABLE" not in ast.unparse(node)) or n > MOST_PARAMETERS:
+            found.append(f"{path.relative_to(ROOT)}: {node.name}, {n_lines} lines, {n} parameters")
+    return found
+
+
+def test_files_and_functions_stay_small() -> None:
+    assert not [where for path in sources() for where in too_large(path)]
+
+
+def test_core_shows_at_most_twenty_entries() -> None:
+    assert len([path for path in CORE.iterdir() if path.name != "__pycache__"]) <= 20

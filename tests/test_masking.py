@@ -18,7 +18,7 @@ from core.__main__ import app
 from core.errors import InputError, StoreError, masking
 from core.errors.masking import masked
 from core.jobs import process
-from core.progress import no_progress
+from core.logs.progress import no_progress
 from core.store import Store
 from core.store.lake import LakeEngine
 from core.store.url import StoreUrl

@@ -17,13 +17,13 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.detectors.quality import names_of, scored_and_judged
-from core.arrays import Vector
 from core.banners.heatmaps import heatmaps_of
 from core.banners.synthetic import DEMO, make_clicks
 from core.detectors import CATALOGUE
 from core.scoring.judging import About, Judged, judge
 from core.scoring.task import Deep
 from core.settings import FDR
+from core.statistics.arrays import Vector
 
 N_BOOTSTRAP = 200
 

@@ -36,11 +36,11 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.detectors.one_class import read_part
-from core.arrays import Image, Vector
 from core.detectors import make
 from core.detectors.classifier import Classifier
 from core.detectors.generalized_odin import CosineClassifier
 from core.detectors.hybrid import DrawingClassifier
+from core.statistics.arrays import Image, Vector
 
 SPLITS = ((2, 4, 5, 9, 8, 3), (3, 2, 6, 9, 4, 0), (5, 8, 3, 2, 4, 6), (3, 7, 8, 4, 0, 5), (6, 3, 4, 9, 8, 2))
 """Nominal classes."""

@@ -30,7 +30,6 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.detectors.quality import names_of
-from core.arrays import Vector
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
 from core.banners.reference import Reference
@@ -40,6 +39,7 @@ from core.features.click_features import ClickFeatures
 from core.scoring.grid import score_grid
 from core.scoring.judging import About, judge
 from core.settings import FDR
+from core.statistics.arrays import Vector
 
 PEERS: dict[str, Callable[[], Any]] = {
     "KNN": KNN,

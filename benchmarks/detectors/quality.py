@@ -19,7 +19,6 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.detectors.unseen import UNSEEN
-from core.arrays import Mask
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
 from core.banners.synthetic import DEMO, Fault, GridPlan, make_clicks
@@ -29,6 +28,7 @@ from core.scoring.grid import Scored, score_deep, score_grid
 from core.scoring.judging import About, Judged, candidates, control_sample, judge
 from core.scoring.task import Deep
 from core.settings import FDR
+from core.statistics.arrays import Mask
 
 NEW_GRIDS = (333519, 333346)
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from core.arrays import Vector
 from core.banners.layouts import Layout, Points, make_layout
 from core.banners.synthetic import FAULTS, Domains, make_domains
 from core.settings import n_threads
+from core.statistics.arrays import Vector
 
 DAY = np.datetime64("2026-11-01T00:00:00", "ms")
 GRIDS = 50

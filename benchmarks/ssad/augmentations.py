@@ -22,10 +22,10 @@ from scipy.stats import rankdata, spearmanr, ttest_rel, wilcoxon
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.ssad.tasks import AREAS, N_TEST, NORMALS, PATCHES, candidate, candidates, learned, made, peer, tasks, trained
-from core.arrays import Vector
 from core.models.selection.alignment import alignment, distance
 from core.models.selection.candidates import matched
 from core.models.selection.outcome import outcomes
+from core.statistics.arrays import Vector
 
 KEPT = Path("data/ssad")
 ASSUMED = 0.5

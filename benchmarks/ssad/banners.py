@@ -28,7 +28,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from benchmarks.detectors.ablation import Case, differences
 from benchmarks.detectors.quality import NEW_GRIDS
 from benchmarks.ssad.clicks import OTHER
-from core.arrays import Vector
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, heatmaps_of
 from core.banners.reference import Reference
@@ -39,13 +38,14 @@ from core.detectors.augment import NAMES
 from core.detectors.ssad_clicks import logits
 from core.features.networks.click_networks import SsadClicksNet
 from core.features.networks.weight_files import load_network, save_network
+from core.logs.progress import no_progress
 from core.models.training.banner_pools import Pool, synthetic_pool
 from core.models.training.corruptions import CORRUPTIONS
 from core.models.training.ssad_clicks import SsadPlan, train_ssad_clicks
 from core.models.training.train import heatmaps_of_rows, read_banners
-from core.progress import no_progress
 from core.scoring.grid import IMAGES, score_grid
 from core.scoring.judging import About
+from core.statistics.arrays import Vector
 from core.store import Store
 
 STEPS, BATCH = 200, 64

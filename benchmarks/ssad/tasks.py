@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from benchmarks.detectors.one_class import read_part
 from benchmarks.detectors.quality import NEW_GRIDS
-from core.arrays import Image, Vector
 from core.banners.heatmaps import heatmaps_of
 from core.banners.synthetic import DEMO, make_clicks
 from core.detectors import make
@@ -24,6 +23,7 @@ from core.detectors.augment.patches import placed, scaled_to_peak
 from core.models.selection.candidates import Candidate
 from core.models.training.corruptions import pairs
 from core.scoring.grid import IMAGES
+from core.statistics.arrays import Image, Vector
 
 CLASSES = (1, 6, 8)
 N_TRAIN, N_TEST = 500, 150

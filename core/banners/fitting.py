@@ -15,12 +15,12 @@ from scipy.ndimage import gaussian_filter
 from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
-from core.arrays import Codes, Mask, Matrix
 from core.banners.evidence import weigh
 from core.banners.heatmaps import Heatmaps
 from core.banners.reference import N_FOLDS, Group, Reference, folds, joined
 from core.banners.typical import MIN_GROUP, typical
 from core.errors import ContractError
+from core.statistics.arrays import Codes, Mask, Matrix
 
 FLOOR = 0.01
 """Share of uniform clicks in every reference: every banner has stray ones, and no cell is impossible."""

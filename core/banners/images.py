@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import ndtr
 
-from core.arrays import Image
 from core.errors import ContractError
 from core.settings import N_BINS, N_COLS, N_ROWS
+from core.statistics.arrays import Image
 
 MAX_SIDE = 384
 NOISE_SD = 0.5 / N_COLS

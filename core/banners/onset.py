@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 from scipy.special import logsumexp
 
-from core.arrays import Mask, Vector
 from core.banners.diagnosis import Diagnosis
 from core.banners.heatmaps import Heatmaps
 from core.banners.reference import Reference
 from core.banners.templates import Bank, make_bank, template_of
+from core.statistics.arrays import Mask, Vector
 
 GAIN = 3.0
 """Nats by which leaving out the days before must raise the evidence: noise alone would often drop a day."""

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.arrays import Codes, Matrix
 from core.banners.heatmaps import Heatmaps
 from core.errors import ContractError
+from core.statistics.arrays import Codes, Matrix
 
 N_FOLDS = 5
 

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Matrix
 from core.banners import affine
 from core.banners.affine import Cells, Detail, Rows
 from core.errors import ContractError
 from core.settings import N_BINS, N_COLS, N_ROWS
+from core.statistics.arrays import Matrix
 
 FAMILIES = (
     "shifted",

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from core.arrays import Matrix, Vector
 from core.banners.diagnosis import Diagnosis, diagnose
 from core.banners.evidence import weigh
 from core.banners.fitting import smoothed
@@ -19,6 +18,7 @@ from core.banners.heatmaps import Heatmaps, pooling
 from core.banners.onset import Days
 from core.banners.reference import Group, Reference
 from core.settings import N_BINS, N_COLS, N_ROWS
+from core.statistics.arrays import Matrix, Vector
 
 SIDE = 10
 """Cells a side in which days are compared: fine enough for a shift by a tenth, coarse enough for few clicks."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Vector
+from core.statistics.arrays import Vector
 
 LEAST = 30
 """Banners of other grids that a 0-shot threshold rests on at least: fewer have no tail to take a quantile of."""

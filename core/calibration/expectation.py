@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from core.arrays import Codes, Mask, Vector
 from core.calibration.thresholds import log_odds, scale_posterior
+from core.statistics.arrays import Codes, Mask, Vector
 
 DRAWS = 300
 SPREAD_BETWEEN_GRIDS = 0.5

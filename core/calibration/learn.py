@@ -6,16 +6,16 @@ is. k-shot: k labelled banners of each, whatever they are, rather those of which
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, NotRequired, Self, TypedDict, Unpack
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from core.arrays import Codes, Mask, Vector
 from core.calibration.expectation import Expected, Worlds, draw_worlds
 from core.calibration.predictor import PSEUDO, Inputs, Learned
 from core.calibration.thresholds import Scale, find_cut, fit_scale, log_odds
 from core.errors import InputError
+from core.statistics.arrays import Codes, Mask, Vector
 
 SHIFT_PRECISION = 4.0
 """Prior precision of how far a target grid's log odds lie from what the source grids foretell: one doubtful label hardly moves them."""
@@ -110,6 +110,13 @@ class Calibration:
         return replace(self, rule=replace(self.rule, cut=cut))
 
 
+class Threshold(TypedDict):
+    """How a threshold is found: `method` of thresholds.METHODS, by default f1, and the value that it asks for."""
+
+    method: NotRequired[str]
+    value: NotRequired[float | None]
+
+
 def calibrate(
     inputs: Inputs,
     grid_id: Codes,
@@ -118,11 +125,10 @@ def calibrate(
     *,
     targets: list[int],
     shots: int = 0,
-    method: str = "f1",
-    value: float | None = None,
     seed: int = 0,
+    **threshold: Unpack[Threshold],
 ) -> Calibration:
-    """Learns from `labels`, takes `shots` of them from every grid of `targets`, and finds the threshold by `method` of thresholds.METHODS.
+    """Learns from `labels`, takes `shots` of them from every grid of `targets`, and finds the threshold.
 
     grid_id, before: (n,) grid of every banner and whether it is flagged so far. Labels of target grids are the pool of shots and nothing
     else, except that with all labels on target grids there is no source, and the whole pool is learned from. Raises InputError
@@ -145,7 +151,7 @@ def calibrate(
     rule = Rule(learned, scale, shifts, np.inf)
     p = rule.probability(inputs.take(target), grid_id[target])
     source_p = scale(raw)
-    rule = Rule(learned, scale, shifts, find_cut(method, p, source_p, base.broken, value))
+    rule = Rule(learned, scale, shifts, find_cut(threshold.get("method", "f1"), p, source_p, base.broken, threshold.get("value")))
     worlds = draw_worlds(p, grid_id[target], before[target], source_p, base.broken, base.grid_id, seed)
     return Calibration(rule, target, p, base, source_p, chosen, worlds)
 

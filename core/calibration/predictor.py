@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtri
 
-from core.arrays import Matrix, Vector
 from core.banners.templates import FAMILIES
+from core.statistics.arrays import Matrix, Vector
 
 Rows = NDArray[np.int64]
 

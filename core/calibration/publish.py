@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import logs
-from core.arrays import Mask
 from core.calibration import thresholds, verdicts, versions
 from core.calibration.learn import Calibration, Labels, calibrate
 from core.calibration.verdicts import Scored
 from core.errors import ChangedError, InputError
 from core.review.labels import states
+from core.statistics.arrays import Mask
 from core.store import Store
 from core.store.queries.runs import last_finished
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from core.arrays import Mask, Vector
 from core.calibration.predictor import ridge_logistic
 from core.errors import InputError
+from core.statistics.arrays import Mask, Vector
 from core.statistics.p_values import benjamini_hochberg
 
 Method = Literal["f1", "cost", "youden", "precision", "fpr", "fdr", "budget", "manual"]

@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from core.arrays import Vector
 from core.banners.templates import FAMILIES
 from core.calibration.learn import Rule
 from core.calibration.new_flags import add_evidence
 from core.calibration.predictor import HIDDEN, Inputs, diagnosis_columns, evidence_of
 from core.calibration.thresholds import log_odds
 from core.calibration.versions import chain, in_force_id
+from core.statistics.arrays import Vector
 from core.store import clock
 
 COPIED = """banner_id, grid_id, n_products, domain, n_clicks, reference_id, p_value, n_agree, n_detectors, n_left_out, fault, fault_size,

@@ -1,6 +1,6 @@
 """The verbs `calibrate` and `versions`: a threshold learned from labels, before and after, and the history of active versions."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import typer
@@ -8,6 +8,7 @@ import typer
 from core.cli import console
 from core.cli.app import app
 from core.cli.console import MOST_NUMBER, MOST_SEED, JsonOption, RunOption, StoreOption, existing_store
+from core.cli.options import grouped
 
 GridsOption = Annotated[list[str] | None, typer.Option(metavar="GRID_ID", help="Grids, separated by commas; repeatable. (default: all)")]
 ActiveOption = Annotated[
@@ -26,38 +27,49 @@ def versions_main() -> None:
     """Threshold versions: what came into force when, and going back."""
 
 
-@app.command()
-def calibrate(
-    shots: Annotated[int, typer.Option(min=0, max=MOST_NUMBER, help="Labelled banners used of each target grid; 1 is one ok banner.")] = 0,
-    source_grids: GridsOption = None,
-    target_grids: GridsOption = None,
-    scope: Annotated[str, typer.Option(help="combined, or the one detector to judge by.")] = "combined",
+@dataclass(frozen=True)
+class Learning:
+    """What a threshold is learned from and for, and how it is chosen."""
+
+    shots: Annotated[int, typer.Option(min=0, max=MOST_NUMBER, help="Labelled banners used of each target grid; 1 is one ok banner.")] = 0
+    source_grids: GridsOption = None
+    target_grids: GridsOption = None
+    scope: Annotated[str, typer.Option(help="combined, or the one detector to judge by.")] = "combined"
     method: Annotated[
         Literal["f1", "cost", "youden", "precision", "fpr", "fdr", "budget", "manual"],
         typer.Option(help="f1; cost (of a miss in false alarms); youden; precision, fpr, fdr and manual (0..1); budget (banners)."),
-    ] = "f1",
-    value: Annotated[float | None, typer.Option(help="What the method asks for. (default: 10, .9, .01, .1, 100, .5)")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Another seed, other shots.")] = 0,
-    publish: Annotated[bool, typer.Option("--publish", help="Make it the active version.")] = False,
-    reason: Annotated[str, typer.Option(help=REASON)] = "",
-    author: AuthorOption = None,
-    instead_of: ActiveOption = None,
-    run: RunOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
+    ] = "f1"
+    value: Annotated[float | None, typer.Option(help="What the method asks for. (default: 10, .9, .01, .1, 100, .5)")] = None
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Another seed, other shots.")] = 0
+
+
+@dataclass(frozen=True)
+class Publishing:
+    """Whether the threshold becomes a version, by whom and why."""
+
+    publish: Annotated[bool, typer.Option("--publish", help="Make it the active version.")] = False
+    reason: Annotated[str, typer.Option(help=REASON)] = ""
+    author: AuthorOption = None
+    instead_of: ActiveOption = None
+
+
+@app.command()
+@grouped
+def calibrate(learning: Learning, into: Publishing, run: RunOption = None, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Learn a threshold from the labels of source grids for target grids, and show what it changes; --publish makes it the active
     version."""
     from core.calibration import publish as calibrating
     from core.settings import login_name
 
-    sources, targets = (tuple(grids) if (grids := console.grid_ids(given)) else None for given in (source_grids, target_grids))
-    request = calibrating.Request(scope, sources, targets, shots, method, console.finite(value, "--value"), seed)
+    value = console.finite(learning.value, "--value")
     with existing_store(store) as opened:
+        chosen = [console.grid_ids(given, opened) for given in (learning.source_grids, learning.target_grids)]
+        sources, targets = (None if grids is None else tuple(grids) for grids in chosen)
+        request = calibrating.Request(learning.scope, sources, targets, learning.shots, learning.method, value, learning.seed)
         seen = calibrating.prepare(opened, request, run)
-        if instead_of is not None:
-            seen = replace(seen, active=instead_of)
-        number = calibrating.publish(opened, seen, author or login_name(), reason) if publish else None
+        if into.instead_of is not None:
+            seen = replace(seen, active=into.instead_of)
+        number = calibrating.publish(opened, seen, into.author or login_name(), into.reason) if into.publish else None
     found = _found(seen, number)
     console.show_json(found) if as_json else _show(found)
 

@@ -15,8 +15,8 @@ from rich.table import Table
 from core import settings
 from core.errors import InputError
 from core.errors.masking import masked, masked_values
+from core.logs.progress import Display
 from core.logs.strict_json import plain, to_json
-from core.progress import Display
 from core.store import Store, grids
 
 StoreOption = Annotated[
@@ -54,10 +54,13 @@ def existing_store(where: str | None) -> Store:
     return Store(where or settings.store_url(), create=False)
 
 
-def grid_ids(given: list[str] | None) -> list[int] | None:
-    """Grid ids from options that may each hold several, separated by commas; None for none. Raises InputError for more than 64 bits."""
+def grid_ids(given: list[str] | None, store: Store) -> list[int] | None:
+    """Grid ids from options that may each hold several numbers or names, separated by commas; None for none.
+
+    Raises InputError for a name that no grid of the store has, and for a number of more than 64 bits.
+    """
     texts = [text.strip() for part in given or [] for text in part.split(",") if text.strip()]
-    return [grids.number_of(text) for text in texts] or None
+    return [grids.found(store, text) for text in texts] or None
 
 
 def finite(value: float | None, option: str) -> float | None:

@@ -15,7 +15,7 @@ from core.cli.console import MOST_SEED, JsonOption, StoreOption
 from core.cli.runs import show_run
 from core.clicks.ingest import ingest
 from core.errors import InputError
-from core.progress import Display
+from core.logs.progress import Display
 from core.runs import run
 from core.runs.request import RunSummary
 from core.store import Store

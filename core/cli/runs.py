@@ -1,5 +1,6 @@
 """The verbs `score`, `evaluate` and `export scores`."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,50 +10,61 @@ import typer
 from core.cli import console
 from core.cli.app import app, export_app
 from core.cli.console import JsonOption, RunOption, StoreOption, existing_store, finite, grid_ids
+from core.cli.options import grouped
 
 
-@app.command()
-def score(
-    detectors: Annotated[str | None, typer.Option(help="Names, separated by commas. (default: the default run's)")] = None,
+@dataclass(frozen=True)
+class Which:
+    """Which banners a run scores, and by which detectors."""
+
+    detectors: Annotated[str | None, typer.Option(help="Names, separated by commas. (default: the default run's)")] = None
     grid: Annotated[
         list[str] | None, typer.Option(metavar="GRID_ID", help="A grid_id, or several separated by commas; repeatable. (default: all)")
-    ] = None,
+    ] = None
     first_day: Annotated[
         datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day. (default: the log's)")
-    ] = None,
+    ] = None
     last_day: Annotated[
         datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day. (default: the log's)")
-    ] = None,
+    ] = None
     deep: Annotated[
         Literal["all", "candidates", "none"],
         typer.Option(help="Banners that slow detectors look at: all, those who could still be flagged and a control sample, or none."),
-    ] = "candidates",
-    cascade: Annotated[bool, typer.Option("--cascade", help="In tiers: statistics clear most banners; for many.")] = False,
-    budget: Annotated[float | None, typer.Option(help="With --cascade: percent for all detectors. (default: as needed)")] = None,
-    budget_seconds: Annotated[float | None, typer.Option(help="With --cascade: processor seconds for that, about.")] = None,
-    engine: Annotated[Literal["local", "ray"], typer.Option(help="Processes of this machine, or Ray.")] = "local",
-    ray_address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="A Ray cluster. (default: Ray on this machine)")] = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
+    ] = "candidates"
+
+
+@dataclass(frozen=True)
+class Work:
+    """How a run does it."""
+
+    cascade: Annotated[bool, typer.Option("--cascade", help="In tiers: statistics clear most banners; for many.")] = False
+    budget: Annotated[float | None, typer.Option(help="With --cascade: percent for all detectors. (default: as needed)")] = None
+    budget_seconds: Annotated[float | None, typer.Option(help="With --cascade: processor seconds for that, about.")] = None
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="Processes of this machine, or Ray.")] = "local"
+    ray_address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="A Ray cluster. (default: Ray on this machine)")] = None
+
+
+@app.command()
+@grouped
+def score(which: Which, work: Work, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Score every banner in one run, and say how many are flagged on each grid."""
     from core.jobs import running as jobs
     from core.runs.request import Request
     from core.runs.run import RUN
 
-    request = Request(
-        detectors=None if detectors is None else [name.strip() for name in detectors.split(",") if name.strip()],
-        grids=grid_ids(grid),
-        first_day=first_day.date() if first_day else None,
-        last_day=last_day.date() if last_day else None,
-        deep=deep,
-        cascade=cascade,
-        budget=None if (percent := finite(budget, "--budget")) is None else percent / 100,
-        budget_s=finite(budget_seconds, "--budget-seconds"),
-        engine=engine,
-        ray_address=ray_address,
-    )
     with existing_store(store) as opened, console.progress_bar() as progress:
+        request = Request(
+            detectors=None if which.detectors is None else [name.strip() for name in which.detectors.split(",") if name.strip()],
+            grids=grid_ids(which.grid, opened),
+            first_day=which.first_day.date() if which.first_day else None,
+            last_day=which.last_day.date() if which.last_day else None,
+            deep=which.deep,
+            cascade=work.cascade,
+            budget=None if (percent := finite(work.budget, "--budget")) is None else percent / 100,
+            budget_s=finite(work.budget_seconds, "--budget-seconds"),
+            engine=work.engine,
+            ray_address=work.ray_address,
+        )
         summary = jobs.run(opened, RUN, request, progress)
     if as_json:
         console.show_json(summary.to_dict())

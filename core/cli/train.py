@@ -10,7 +10,7 @@ from core import settings
 from core.cli import console
 from core.cli.app import app
 from core.cli.console import MOST_NUMBER, MOST_SEED, JsonOption, StoreOption
-from core.progress import Display
+from core.logs.progress import Display
 
 if TYPE_CHECKING:
     from core.models.training.request import TrainRequest

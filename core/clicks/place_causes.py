@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.arrays import Vector
 from core.clicks.time_causes import MOST, fits
+from core.statistics.arrays import Vector
 
 MAX_PX = 20_000
 """The largest number that is taken for a pixel."""

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Matrix
 from core.detectors.base import Detector, Groups, Reads, Scores
 from core.errors import ContractError
+from core.statistics.arrays import Matrix
 
 MAX_DIMS = 128
 VARIANCE = 0.999

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Image, Matrix
 from core.detectors.base import Groups
 from core.detectors.fitted import BATCH, _put
 from core.errors import ContractError
 from core.features.networks.training_loop import Plan, fit_network
-from core.progress import no_progress
+from core.logs.progress import no_progress
+from core.statistics.arrays import Image, Matrix
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from core.detectors.fitted import FittedNetwork, Network
 from core.features.networks.training_loop import Plan, fit_network
-from core.progress import no_progress
+from core.logs.progress import no_progress
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import digamma, polygamma
 
-from core.arrays import Vector
+from core.statistics.arrays import Vector
 
 NEWTON_STEPS = 5
 MAX_STEPS = 1000

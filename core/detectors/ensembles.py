@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from scipy.special import logsumexp
 
-from core.arrays import Image, Matrix
 from core.detectors.base import Groups, Scores
 from core.detectors.classifier import Classifier, log_softmax
 from core.detectors.open_set import Conditional, Entropy, MaxLogit, MaxProbability
 from core.detectors.svgd import last_layers
+from core.statistics.arrays import Image, Matrix
 
 By = Literal["max_probability", "entropy", "mutual_information", "max_logit"]
 

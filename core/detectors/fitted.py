@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Image
 from core.detectors.base import Detector, Groups, Reads, Scores
 from core.errors import ContractError
 from core.features.networks.training_loop import Plan, fit_network
-from core.progress import Progress, no_progress
+from core.logs.progress import Progress, no_progress
+from core.statistics.arrays import Image
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn

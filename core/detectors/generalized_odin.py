@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from core.arrays import Image, Matrix
 from core.detectors.base import Groups, Scores
 from core.detectors.classifier import Classifier
 from core.detectors.open_set import Conditional
+from core.statistics.arrays import Image, Matrix
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from core.arrays import Image
 from core.detectors.base import Groups
 from core.detectors.classifier import Classifier, log_softmax
 from core.detectors.open_set import MaxLogit
+from core.statistics.arrays import Image
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from core.arrays import Image, Matrix
 from core.detectors.base import Groups, Scores
 from core.detectors.classifier import Classifier
 from core.detectors.open_set import Energy
 from core.errors import ContractError
+from core.statistics.arrays import Image, Matrix
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from core.arrays import Image
 from core.detectors.base import Groups
 from core.detectors.fitted import FittedNetwork
 from core.errors import ContractError
+from core.statistics.arrays import Image
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from core.arrays import Image
 from core.detectors.base import Groups, Scores
 from core.detectors.fitted import Network
 from core.detectors.reconstruction import Reconstruction
+from core.statistics.arrays import Image
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import logsumexp
 
-from core.arrays import Image, Matrix
 from core.detectors.base import Detector, Groups, Reads, Scores
 from core.detectors.classifier import Classifier, log_softmax
 from core.errors import ContractError
+from core.statistics.arrays import Image, Matrix
 
 
 @dataclass

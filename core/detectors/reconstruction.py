@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from core.arrays import Image
 from core.detectors.base import Groups
 from core.detectors.fitted import FittedNetwork, Network
+from core.statistics.arrays import Image
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

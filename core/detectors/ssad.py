@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Image
 from core.detectors.augment import Name, Ranges
 from core.detectors.base import Groups
 from core.detectors.fitted import FittedNetwork, Network
+from core.statistics.arrays import Image
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn

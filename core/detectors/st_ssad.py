@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Image
 from core.detectors.augment import Name
 from core.detectors.base import Groups
 from core.detectors.fitted import Network
 from core.detectors.ssad import Ssad
 from core.errors import ContractError
 from core.features.networks.training_loop import Plan, fit_network
-from core.progress import no_progress
+from core.logs.progress import no_progress
+from core.statistics.arrays import Image
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

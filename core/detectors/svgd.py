@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Matrix
+from core.statistics.arrays import Matrix
 
 Slope = Callable[[Matrix, int], Matrix]
 """(particles (n, d), move) -> gradient (n, d) of the log density at each."""

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn import decomposition
 
-from core.arrays import Matrix
 from core.banners.heatmaps import counts_of_lists
 from core.banners.images import smoothed
 from core.embeddings.alignment import fit_alignment
@@ -33,9 +32,10 @@ from core.features.anchors import robust_anchors, unit
 from core.features.cache import FeatureStore
 from core.features.trained_here import OwnExtractor
 from core.jobs import worker
-from core.progress import Progress, no_progress
+from core.logs.progress import Progress, no_progress
 from core.scoring import tables
 from core.scoring.tables import N_NEAR
+from core.statistics.arrays import Matrix
 
 HEATMAP = "heatmap"
 """The feature that needs no network: square roots of the smoothed shares, whose distances are Hellinger's."""

@@ -10,11 +10,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Matrix
 from core.banners.heatmaps import Heatmaps, pooling
 from core.banners.reference import Reference
 from core.features.click_metrics import NAMES, click_metrics
 from core.settings import N_COLS, N_ROWS
+from core.statistics.arrays import Matrix
 from core.statistics.normalise import Normaliser
 
 N_DIRECTIONS = 16

@@ -11,10 +11,10 @@ from scipy.ndimage import maximum_filter
 from scipy.sparse import csr_matrix, eye, kron
 from scipy.spatial.distance import jensenshannon
 
-from core.arrays import Matrix
 from core.banners.heatmaps import pooling
 from core.banners.images import smoothed
 from core.settings import N_BINS, N_COLS, N_ROWS
+from core.statistics.arrays import Matrix
 
 NAMES: dict[str, str] = {
     "centroid_x": "mean place across, 0 = left, 1 = right",

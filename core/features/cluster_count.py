@@ -9,12 +9,12 @@ import numpy as np
 from safetensors import SafetensorError
 from scipy.sparse import csr_matrix
 
-from core.arrays import Image
 from core.banners.images import Images
 from core.errors import InputError
 from core.features.networks.weight_files import find_weights, read_about
 from core.features.trained_here import OwnExtractor
 from core.settings import N_COLS, N_ROWS
+from core.statistics.arrays import Image
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

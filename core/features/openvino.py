@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from core import settings
-from core.arrays import Image
 from core.errors import ContractError, InputError
 from core.features.base import Extractor, Features, has_openvino
+from core.statistics.arrays import Image
 
 BATCH = 6
 """Images a request: twice as many gain nothing, one or two lose a tenth or more."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Generic, Literal, TypeVar
 
 from core.errors.masking import masked
-from core.progress import Display
+from core.logs.progress import Display
 
 State = Literal["running", "finished", "failed", "cancelled"]
 Request = TypeVar("Request")

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from core.errors import RunCancelledError, RunError
 from core.errors.masking import without_passwords
-from core.progress import Progress
+from core.logs.progress import Progress
 
 STOP_S = 5.0
 """Seconds to wait after SIGTERM before SIGKILL."""

@@ -15,7 +15,7 @@ from core import logs
 from core.errors import HeatproofError, IngestCancelledError, RunCancelledError, RunError, disk_space
 from core.jobs.job import Job, Request, Result, State
 from core.jobs.kind import Kind
-from core.progress import Display
+from core.logs.progress import Display
 from core.store import Store
 from core.store.locks import Lock
 

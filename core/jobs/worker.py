@@ -19,7 +19,7 @@ from typing import Any, TextIO, TypeVar
 
 from core.errors import HeatproofError, disk_space
 from core.jobs import plain
-from core.progress import Progress
+from core.logs.progress import Progress
 
 Task = TypeVar("Task")
 Function = Callable[[Path, Task, Progress], dict[str, Any]]

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from core.arrays import Codes
 from core.review.labels import LABELS
+from core.statistics.arrays import Codes
 from core.statistics.intervals import wilson
 from core.statistics.kappa import MISSING, Estimate, cohen_kappa, confusion, disagreements, krippendorff_alpha
 from core.store import Store

@@ -8,7 +8,7 @@ banner and hands it in with the answer: a key pressed twice, or an answer sent a
 import math
 import uuid
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, Unpack
 
 import duckdb
 
@@ -37,28 +37,33 @@ class Event(NamedTuple):
     label: str
 
 
+class About(TypedDict):
+    """How a label came about: `blind`, without having seen what others or the run say; `seconds` >= 0 from showing the banner to the
+    answer; a note; the fault of a broken banner; and the run that was on the screen."""
+
+    blind: bool
+    seconds: NotRequired[float | None]
+    note: NotRequired[str | None]
+    fault: NotRequired[str | None]
+    run_id: NotRequired[str | None]
+
+
 def label(
     store: Store,
     banner_id: str,
     label: str,
     reviewer: str,
     *,
-    blind: bool,
-    seconds: float | None = None,
-    note: str | None = None,
-    fault: str | None = None,
-    run_id: str | None = None,
     batch_id: str | None = None,
     seen: Seen | None = None,
+    **about: Unpack[About],
 ) -> Event:
     """Writes what a reviewer says about a banner; it takes the place of what the same reviewer said before.
 
-    `seconds` >= 0 from showing the banner to the answer. Raises InputError for an unknown banner, label or fault, a fault of a
-    banner that is not broken, no reviewer, or a batch_id that was used for another answer. With `seen`, raises ChangedError where
-    anything was said about the banner since (`newest`).
+    Raises InputError for an unknown banner, label or fault, a fault of a banner that is not broken, no reviewer, or a batch_id that was
+    used for another answer. With `seen`, raises ChangedError where anything was said about the banner since (`newest`).
     """
-    about = {"blind": blind, "seconds": seconds, "note": note, "fault": fault, "run_id": run_id}
-    return _write(store, "label", banner_id, label, reviewer, batch_id, about, seen)
+    return _write(store, "label", banner_id, label, reviewer, batch_id, dict(about), seen)
 
 
 def adjudicate(

@@ -19,8 +19,8 @@ from core.errors.masking import masked
 from core.jobs import running as jobs
 from core.jobs.job import Job, State
 from core.jobs.kind import Kind
+from core.logs.progress import Display
 from core.logs.strict_json import to_json
-from core.progress import Display
 from core.runs import import_results, job_folder
 from core.runs import request as runs_request
 from core.runs.request import GridCount, Request, RunSummary

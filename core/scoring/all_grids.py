@@ -9,12 +9,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Codes
 from core.banners.heatmaps import Heatmaps
 from core.detectors import CATALOGUE, make
 from core.detectors.base import Detector
 from core.detectors.classifier import Classifier
 from core.scoring.grid import IMAGES, Scored
+from core.statistics.arrays import Codes
 
 MOST = 20_000
 """Images that are learned from, at most: 128 MB."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from core.arrays import Vector
 from core.banners.heatmaps import Heatmaps
 from core.banners.reference import Reference
 from core.detectors import CATALOGUE
+from core.statistics.arrays import Vector
 from core.statistics.combine import combine_families
 from core.statistics.normalise import bulk, location_scale
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from core.arrays import Mask
 from core.detectors import CATALOGUE
 from core.errors import InputError
 from core.features import EXTRACTORS
@@ -22,6 +21,7 @@ from core.scoring.grid import FeatureSource, Scored
 from core.scoring.parts import Read
 from core.scoring.progress import DEEP_SHARE, SCORE_SHARE
 from core.scoring.task import RunTask
+from core.statistics.arrays import Mask
 
 
 def check(names: list[str], own_weights: str | None) -> None:

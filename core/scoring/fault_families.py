@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Codes, Vector
 from core.banners.templates import FAMILIES
+from core.statistics.arrays import Codes, Vector
 from core.statistics.combine import harmonic_mean
 from core.statistics.heavy_tail import HeavyTail
 from core.statistics.normalise import FEW, MIN_SCALE, location_scale

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from core.arrays import Mask, Vector
 from core.banners import hot_cells
 from core.banners.diagnosis import Diagnosis, diagnose, within
 from core.banners.evidence import weigh
@@ -34,6 +33,7 @@ from core.features.count_sketch import extract_reduced
 from core.scoring.below_bulk import below_bulk
 from core.scoring.fault_families import TEMPLATE, freed
 from core.scoring.task import Chosen, RunTask
+from core.statistics.arrays import Mask, Vector
 from core.statistics.p_values import few_clicks_limit
 
 IMAGES = Images(noise_sd=0.03)

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.arrays import Vector
 from core.banners.whole_grid import Totals, added, change_of
 from core.scoring.tables import table
+from core.statistics.arrays import Vector
 
 
 def change_table(known: Path, totals: Iterable[tuple[int, Totals]]) -> pa.Table:

@@ -9,9 +9,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Codes, Mask, Vector
 from core.detectors import CATALOGUE
 from core.scoring.fault_families import TEMPLATE, FaultFamilies
+from core.statistics.arrays import Codes, Mask, Vector
 from core.statistics.combine import combine_families, harmonic_mean, take_in
 from core.statistics.normalise import PER_KNOT, Normaliser
 from core.statistics.p_values import EmpiricalNull, benjamini_hochberg

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_matrix, vstack
 
-from core.arrays import Vector
 from core.scoring import result_tables, tables
 from core.scoring.grid import Scored
 from core.scoring.parts import Read
 from core.settings import MIN_BANNERS, N_BINS, N_COLS, N_ROWS
+from core.statistics.arrays import Vector
 
 MIN_COMPANY = MIN_BANNERS
 """Banners that a new grid needs before its own reference says what is normal there."""

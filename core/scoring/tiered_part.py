@@ -14,7 +14,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from core.arrays import Mask, Vector
 from core.banners.diagnosis import Diagnosis
 from core.banners.heatmaps import Heatmaps
 from core.banners.reference import Reference
@@ -29,6 +28,7 @@ from core.scoring.result_tables import write
 from core.scoring.tables import table
 from core.scoring.tables import write as write_table
 from core.scoring.tiers import Cleared, Gates, gate_scores
+from core.statistics.arrays import Mask, Vector
 
 UNDIAGNOSED = Diagnosis(None, None, None, 0.0, "", 0.0, "Nothing about it is so odd that its likeliest fault was looked for.")
 

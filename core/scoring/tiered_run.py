@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from core.arrays import Vector
 from core.banners import templates
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps, concatenated
@@ -31,18 +30,16 @@ from core.scoring import tiers as cascade
 from core.scoring.deep_detectors import look_deep
 from core.scoring.fault_families import TEMPLATE
 from core.scoring.grid import Detectors, GridScorer, Scored, quiet
-from core.scoring.judging import About, Heard, Judge
+from core.scoring.judging import About, Heard, Judge, Judged
 from core.scoring.new_grids import find_strangers
-from core.scoring.parts import Grid, Part, days_of, grid_of, read_part, rows_of
-from core.scoring.progress import SCORE_SHARE, WRITE_SHARE
+from core.scoring.parts import Grid, Part, Read, days_of, grid_of, read_part, rows_of
+from core.scoring.progress import LEARN_SHARE, SCORE_SHARE, WRITE_SHARE
 from core.scoring.result_tables import write, write_days
 from core.scoring.tables import table
 from core.scoring.task import RunTask
 from core.scoring.tiered_part import Learned, Looked, look
 from core.scoring.tiers import TIERS, Budget, Cleared, gate_scores
-
-LEARN_SHARE = 0.2
-"""Share of the run that is done once everything is learned from the samples."""
+from core.statistics.arrays import Mask, Vector
 
 
 @dataclass
@@ -219,13 +216,7 @@ def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], 
     if deep:
         first = learned.judge.verdict(heard, about, fdr, stands_for)
         drawn = np.concatenate([part.control for part in looked])
-        control = np.zeros(len(drawn), dtype=bool)
-        n_products = result_tables.gathered(scored, "n_products")
-        control[drawn] = judging.control_sample(about.grid_id[drawn], n_products[drawn], task.seed)
-        wanted = np.ones(len(drawn), dtype=bool) if task.deep == "all" else judging.candidates(first, about.grid_id, control)
-        look_deep(scored, deep, wanted, control & ~first.flagged, task, read)
-        slow = {name: np.concatenate([part.scores[name] for part in scored]) for name in deep}
-        heard = learned.judge.take_in(heard, slow, about, control, drawn)
+        heard = learned.judge.take_in(heard, *_look_deep(scored, deep, first, drawn, about, task, read), drawn)
     judged = learned.judge.verdict(heard, about, fdr, stands_for)
     strangers = find_strangers(job / "known" / "references.parquet", scored, read)
     judged = judging.hold_back(judged, result_tables.held_back(scored, strangers))
@@ -256,6 +247,18 @@ def _finish(job: Path, learned: Learned, looked: list[Looked], deep: list[str], 
             "budget_s": task.budget_s,
         },
     }
+
+
+def _look_deep(
+    scored: list[Scored], names: list[str], first: Judged, drawn: Mask, about: About, task: RunTask, read: Read
+) -> tuple[dict[str, Vector], About, Mask]:
+    """Scores of the deep detectors, NaN where they left a banner out; and the control sample, of the banners `drawn` at random."""
+    control = np.zeros(len(drawn), dtype=bool)
+    n_products = result_tables.gathered(scored, "n_products")
+    control[drawn] = judging.control_sample(about.grid_id[drawn], n_products[drawn], task.seed)
+    wanted = np.ones(len(drawn), dtype=bool) if task.deep == "all" else judging.candidates(first, about.grid_id, control)
+    look_deep(scored, names, wanted, control & ~first.flagged, task, read)
+    return {name: np.concatenate([part.scores[name] for part in scored]) for name in names}, about, control
 
 
 def _heard(looked: list[Looked], names: list[str]) -> Heard:

@@ -11,9 +11,9 @@ from typing import Self
 
 import numpy as np
 
-from core.arrays import Mask, Vector
 from core.detectors import CATALOGUE
 from core.scoring.fault_families import TEMPLATE
+from core.statistics.arrays import Mask, Vector
 from core.statistics.intervals import Interval, wilson
 from core.statistics.p_values import EmpiricalNull
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from core.arrays import Mask
 from core.banners.fitting import fit_reference
 from core.banners.reference import Reference, joined
 from core.banners.views import View, learned, views_between, views_of
@@ -24,7 +23,7 @@ from core.errors import InputError
 from core.jobs import executors, ray_executor, worker
 from core.jobs.executors import Engine, Step
 from core.jobs.worker import run, say
-from core.progress import Progress
+from core.logs.progress import Progress
 from core.scoring import grid_changes, judging, result_tables, tiered_run
 from core.scoring.all_grids import score_across
 from core.scoring.deep_detectors import check, look_deep
@@ -35,6 +34,7 @@ from core.scoring.parts import Part, days_of, parts_of, read_part
 from core.scoring.progress import SCORE_SHARE, WRITE_SHARE
 from core.scoring.result_tables import write, write_days
 from core.scoring.task import Chosen, RunTask
+from core.statistics.arrays import Mask
 
 FIT_SHARE = 0.15
 """Share of the run that is done after fitting the references."""

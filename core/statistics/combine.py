@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from core.arrays import Vector
+from core.statistics.arrays import Vector
 
 CLIP = 3.0
 """Evidence beyond it is so rare where nothing is broken that it tells nothing of how two predictors go together there."""

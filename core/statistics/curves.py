@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Mask, Vector
+from core.statistics.arrays import Mask, Vector
 
 DRAWS = 200
 AT = np.linspace(0, 1, 101)

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from scipy.optimize import minimize
 
-from core.arrays import Vector
+from core.statistics.arrays import Vector
 from core.statistics.p_values import evenly, sigmoid
 
 PRIOR = np.array([0.0, 0.08, -4.0, np.log(12.0), np.log(1.6)])

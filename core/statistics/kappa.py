@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Codes
 from core.errors import InputError
+from core.statistics.arrays import Codes
 
 MISSING = -1
 N_DRAWS = 2000

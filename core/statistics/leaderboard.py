@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Mask, Matrix, Vector
+from core.statistics.arrays import Mask, Matrix, Vector
 from core.statistics.intervals import Interval
 
 Times = NDArray[np.float32]

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Vector
+from core.statistics.arrays import Vector
 
 PER_KNOT = 60
 """Banners from which on a group has a trend of its own, and that a knot of it rests on unless told otherwise."""

@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import ndtri_exp
 
-from core.arrays import Vector
+from core.statistics.arrays import Vector
 
 MAX_SAMPLE = 50_000
 """Scores that shape the fit; more add nothing."""

@@ -9,7 +9,7 @@ import duckdb
 
 from core import logs
 from core.errors import StoreBusyError, StoreError
-from core.progress import Display
+from core.logs.progress import Display
 from core.store.store import Store
 from core.store.url import StoreUrl
 

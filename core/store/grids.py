@@ -28,3 +28,12 @@ def number_of(word: str) -> int:
     if not -(2**63) <= int(text) < 2**63:
         raise InputError(f"A grid_id has at most 64 bits: {text} has more. Write for example --grid 333519,333346.")
     return int(text)
+
+
+def found(store: Store, word: str) -> int:
+    """The same; raises InputError for a name that no grid of the store has."""
+    number, known = number_of(word), names(store)
+    if number < FIRST_NAMED or number in known or word.strip().isdigit():
+        return number
+    others = f" or a name that a log gave it ({', '.join(sorted(known.values())[:10])})" if known else ""
+    raise InputError(f"A grid is called by its number{others}: {word.strip()!r} is none. Write for example --grid 333519,333346.")

@@ -16,7 +16,7 @@ from core.detectors.hybrid import SHARES, DrawingClassifier
 from core.detectors.networks.trunk import CosineTrunk
 from core.errors import ContractError
 from core.features.networks.training_loop import Plan, fit_network
-from core.progress import no_progress
+from core.logs.progress import no_progress
 
 NAMES = ["generalized_odin", "hybrid", "deep_ensemble", "svgd_ensemble", "jem"]
 OWN = np.array([1, 0])

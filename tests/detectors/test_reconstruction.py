@@ -19,7 +19,7 @@ from core.detectors.noise_classifier import normal_scores
 from core.detectors.reconstruction import Reconstruction
 from core.errors import ContractError
 from core.features.networks.training_loop import Plan, fit_network
-from core.progress import no_progress
+from core.logs.progress import no_progress
 
 FITTED = [name for name, detector in CATALOGUE.items() if isinstance(detector, FittedNetwork)]
 DRAWING = [name for name in FITTED if isinstance(CATALOGUE[name], Reconstruction)]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, confusion_matrix
 
-from core.arrays import Codes
 from core.errors import InputError
+from core.statistics.arrays import Codes
 from core.statistics.kappa import MISSING, cohen_kappa, confusion, disagreements, krippendorff_alpha
 
 # Four observers, twelve units, values 1 to 5, 0 = missing: Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability",

@@ -11,7 +11,7 @@ from core.errors import InputError
 from core.jobs import worker
 from core.jobs.job import Job, State
 from core.jobs.kind import Kind
-from core.progress import Progress
+from core.logs.progress import Progress
 from core.store import Store
 
 

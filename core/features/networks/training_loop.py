@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.progress import Progress
+from core.logs.progress import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Codes, Mask, Vector
 from core.errors import InputError
+from core.statistics.arrays import Codes, Mask, Vector
 from core.statistics.intervals import Interval
 from core.statistics.leaderboard import UNKNOWN, Times, areas, interval_of, resampled
 

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from core.arrays import Codes, Mask, Vector
 from core.banners.fitting import fit_reference
 from core.banners.heatmaps import Heatmaps
 from core.banners.images import Images, smoothed
@@ -30,6 +29,7 @@ from core.features.click_metrics import NAMES
 from core.features.names import cosine_of
 from core.features.trained_here import OwnExtractor
 from core.models.audit.figures import EVIDENCE, Matrix, Representation
+from core.statistics.arrays import Codes, Mask, Vector
 
 Step = Callable[[str], None]
 Source = Callable[[Extractor, csr_matrix], NDArray[np.float32]]

@@ -28,10 +28,10 @@ from core.banners.heatmaps import Heatmaps, counts_of_lists
 from core.features.base import Extractor
 from core.features.cache import FeatureStore
 from core.jobs import worker
+from core.logs.progress import Progress
 from core.models.audit.figures import FIGURES, Each, Finding, Plan, advice, audit, plan
 from core.models.audit.representations import Banners, in_use, represent
 from core.models.audit.request import AuditTask
-from core.progress import Progress
 
 REPRESENTED_SHARE = 0.4
 

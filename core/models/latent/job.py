@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from core.arrays import Matrix
 from core.errors import InputError, RunError
 from core.jobs.job import Job
 from core.jobs.kind import Kind
 from core.models.latent import queries
 from core.models.latent.request import LEAST, MOST, LatentRequest
 from core.settings import N_COLS, N_ROWS
+from core.statistics.arrays import Matrix
 from core.store import Store
 from core.store.queries.runs import behind, last_finished
 

@@ -17,14 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from core.arrays import Image
 from core.banners.heatmaps import counts_of_lists
 from core.detectors import make
 from core.detectors.vae import Vae
 from core.jobs import worker
+from core.logs.progress import Progress, no_progress
 from core.models.latent.request import LEAST, MOST, LatentRequest
-from core.progress import Progress, no_progress
 from core.scoring.grid import IMAGES
+from core.statistics.arrays import Image
 
 TRAINED_SHARE = 0.9
 

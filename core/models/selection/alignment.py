@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from core.arrays import Matrix
 from core.models.selection.candidates import Candidate, matched, stated, unit
+from core.statistics.arrays import Matrix
 
 TINY = 1e-8
 LARGEST = 0.5

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.arrays import Matrix, Vector
 from core.errors import ContractError
+from core.statistics.arrays import Matrix, Vector
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ In: scores (k, t) of k candidates. Ranks count from the most anomalous banner, s
 import numpy as np
 from scipy.stats import kendalltau, rankdata
 
-from core.arrays import Matrix, Vector
+from core.statistics.arrays import Matrix, Vector
 
 MAX_STEPS = 500
 TOLERANCE = 1e-10

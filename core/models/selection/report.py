@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from core.arrays import Mask, Vector
 from core.models.audit.figures import area
 from core.models.selection.alignment import alignment
 from core.models.selection.candidates import Candidate
 from core.models.selection.selectors import SELECTORS
+from core.statistics.arrays import Mask, Vector
 from core.statistics.leaderboard import interval_of, resampled
 
 LEAST_OF_A_KIND = 8

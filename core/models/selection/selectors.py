@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Vector
 from core.errors import ContractError
 from core.models.selection.alignment import alignment, base, matching, mmd, spread
 from core.models.selection.candidates import Candidate
 from core.models.selection.consensus import agreement, centrality, hubs
+from core.statistics.arrays import Vector
 
 Values = Callable[[Sequence[Candidate], float], Vector]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from core.arrays import Codes, Image, Vector
 from core.detectors import make
 from core.models.selection.candidates import Candidate
+from core.statistics.arrays import Codes, Image, Vector
 
 SMALL, LARGE = (0.02, 0.08), (0.15, 0.4)
 """Shares of the image that a patch covers."""

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from core.banners.heatmaps import counts_of_lists
 from core.errors import InputError
 from core.jobs import worker
+from core.logs.progress import Progress
 from core.models.selection.report import report
 from core.models.selection.request import SelectionRequest
 from core.models.selection.variants import MAX_STEPS, Sets, contenders, trained
-from core.progress import Progress
 from core.scoring.grid import IMAGES
 
 LEAST = 30

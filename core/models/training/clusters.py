@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.features.networks.training_loop import Plan, fit_network
+from core.logs.progress import Progress
 from core.models.training.cluster_images import ClusterImages, draw_images
-from core.progress import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor

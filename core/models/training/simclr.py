@@ -10,9 +10,9 @@ from scipy.sparse import vstack
 from core.features.networks.contrastive_loss import nt_xent
 from core.features.networks.training_loop import fit_network
 from core.features.simclr import IMAGES
+from core.logs.progress import Progress
 from core.models.training.banner_pools import Pool
 from core.models.training.views import ContrastPlan, make_views
-from core.progress import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

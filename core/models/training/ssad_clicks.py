@@ -10,9 +10,9 @@ from scipy.sparse import vstack
 
 from core.detectors.ssad_clicks import channels
 from core.features.networks.training_loop import Plan, fit_network
+from core.logs.progress import Progress
 from core.models.training.banner_pools import Pool
 from core.models.training.corruptions import CORRUPTIONS, pairs
-from core.progress import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -12,6 +12,7 @@ from core.banners.heatmaps import Heatmaps, counts_of_lists
 from core.errors import InputError
 from core.features.networks.training_loop import Plan
 from core.features.networks.weight_files import save_network
+from core.logs.progress import Progress
 from core.models.training.banner_pools import Pool, clean_pool, joined, synthetic_pool
 from core.models.training.clusters import (
     FINE_TUNING_RATE,
@@ -25,7 +26,6 @@ from core.models.training.request import TrainRequest
 from core.models.training.simclr import SimclrPlan, train_simclr
 from core.models.training.ssad_clicks import SsadPlan, train_ssad_clicks
 from core.models.training.vit_small import VitPlan, train_vit_small
-from core.progress import Progress
 from core.store import Store
 
 Trainer = Callable[[Any, Any, Path, Progress], tuple[Any, dict[str, Any]]]

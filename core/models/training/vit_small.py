@@ -9,10 +9,10 @@ from scipy.sparse import csr_matrix, vstack
 
 from core.features.networks.training_loop import Plan, fit_network
 from core.features.vit_small import IMAGES
+from core.logs.progress import Progress
 from core.models.training.banner_pools import Pool
 from core.models.training.corruptions import CORRUPTIONS
 from core.models.training.views import corrupted
-from core.progress import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

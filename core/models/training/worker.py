@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from core.jobs import worker
+from core.logs.progress import Progress
 from core.models.training.request import TrainRequest
 from core.models.training.train import train
-from core.progress import Progress
 
 
 def train_network(job: Path, task: TrainRequest, progress: Progress) -> dict[str, Any]:

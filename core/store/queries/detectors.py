@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from core.arrays import Mask
+from core.statistics.arrays import Mask
 from core.store.queries.runs import Row, scored_by
 from core.store.store import Store
 

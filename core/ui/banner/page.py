@@ -8,7 +8,7 @@ import streamlit as st
 from core.store.queries import banner
 from core.store.queries import new_grids as strangers
 from core.store.queries.runs import Row
-from core.ui.banner import evidence, latent, neighbours
+from core.ui.banner import evidence, latent, neighbours, segments
 from core.ui.render import cells as maps
 from core.ui.render import charts, palette, tables, text
 from core.ui.render.cells import Map
@@ -16,7 +16,6 @@ from core.ui.session import address, components, decisions, jump, reads, state
 from core.ui.session.state import Shown
 
 SCALES = ["counts", "log", "smooth"]
-ALL = "all clicks"
 
 
 def header(run: Shown, facts: Row, found: Row | None) -> None:
@@ -103,7 +102,7 @@ def pictures(run: Shown, found: Row, seen: Map, hoped: Map | None) -> None:
             st.segmented_control, "Scale", SCALES, default="counts", key="scale", required=True, label_visibility="collapsed"
         )
         shared = address.bound(st.toggle, "One scale for all counts", value=True, key="shared")
-        seen = of_segment(run, found, seen)
+        seen = segments.chosen(run, found, seen)
         st.caption("Drag over cells of the first map to add them up.")
     hoped = None if hoped is None else hoped * (seen.sum() / max(hoped.sum(), 1e-12))
     template = evidence.template(run, found) if hoped is not None else None
@@ -131,20 +130,6 @@ def pictures(run: Shown, found: Row, seen: Map, hoped: Map | None) -> None:
         places["best template"].info(
             "No fault template beats the layout of its own grid." if hoped is not None else "No reference in this run."
         )
-
-
-def of_segment(run: Shown, found: Row, seen: Map) -> Map:
-    """The clicks of the segment that is chosen, by default of the one that alone shows the fault; all where the store has no segments."""
-    parts = reads.by_segment(run.path, run.run_id, found["banner_id"], run.run)
-    if not parts:
-        return seen
-    names = [ALL, *parts]
-    kept = {ALL: seen, **{name: maps.as_map(counts) for name, counts in parts.items()}}
-    chosen = st.segmented_control(
-        "Clicks of", names, key=f"of_{found['banner_id']}", default=found["segment"] if found["segment"] in parts else ALL, required=True,
-        label_visibility="collapsed", format_func=lambda name: f"{name}: {text.number(int(kept[name].sum()))}",
-    )  # fmt: skip
-    return kept[str(chosen)]
 
 
 def brush(figure: charts.Figure) -> None:

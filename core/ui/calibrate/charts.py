@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Vector
 from core.calibration.publish import Preview
 from core.calibration.thresholds import log_odds
+from core.statistics.arrays import Vector
 from core.statistics.curves import AT, Curve
 from core.ui.calibrate.controls import SPAN
 from core.ui.render.charts import Figure, faded, frame, plain_axes

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Vector
+from core.statistics.arrays import Vector
 from core.statistics.curves import AT, Curves
 from core.ui.render import palette
 from core.ui.render.charts import Figure, faded, frame, plain_axes

@@ -7,12 +7,12 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from core.arrays import Vector
 from core.calibration import cosine_cuts
 from core.calibration.cosine_cuts import Quadrants
 from core.errors import InputError
 from core.features.names import cosine_of, feature_of
 from core.features.networks.weight_files import weights_folder
+from core.statistics.arrays import Vector
 from core.store.queries import cosines
 from core.store.queries.runs import Row
 from core.ui.embedding import map_view, selection, selection_panel

@@ -86,7 +86,6 @@ def flat_map(
     ring: int | None = None,
     selected: Sequence[int] = (),
     revision: str = "",
-    height: int = HEIGHT,
 ) -> Figure:
     """The map with two axes: triangles are flagged, crosses are anchors. `ring`: a row to ring and centre; `selected`: rows to light up."""
     lit = np.zeros(len(points), dtype=bool)
@@ -104,7 +103,7 @@ def flat_map(
         "xaxis": hidden | {"linecolor": theme.line, "range": x},
         "yaxis": hidden | {"linecolor": theme.line, "range": y, "scaleanchor": "x"},
     }
-    return {"data": data, "layout": map_layout(theme, height, revision) | axes | {"dragmode": "lasso"}}
+    return {"data": data, "layout": map_layout(theme, HEIGHT, revision) | axes | {"dragmode": "lasso"}}
 
 
 def deep_map(

@@ -18,11 +18,11 @@ from core.features.networks.simclr import SimclrNet, unit_images
 from core.features.networks.vit_small import VitSmallNet
 from core.features.networks.weight_files import SHIPPED, find_weights, read_about, save_network
 from core.features.running import features_of, loaded
+from core.logs.progress import no_progress
 from core.models.training.banner_pools import Pool, synthetic_pool
 from core.models.training.corruptions import thinned
 from core.models.training.simclr import SimclrPlan, train_simclr
 from core.models.training.vit_small import VitPlan, split, train_vit_small, unlikelihood
-from core.progress import no_progress
 
 NAMES = ("simclr", "vit_small")
 TRAINERS = {"simclr": (train_simclr, SimclrPlan(steps=4, batch=12)), "vit_small": (train_vit_small, VitPlan(steps=4, batch=12))}

@@ -14,6 +14,7 @@ from core.features.cluster_count import ExpectedClicks
 from core.features.networks.clusters import ClusterCountNet, ClusterLocationNet, chamfer, channels, encoder_of
 from core.features.networks.weight_files import find_weights, load_network, read_about
 from core.features.running import features_of, loaded
+from core.logs.progress import no_progress
 from core.models.training import cluster_images
 from core.models.training import train as training
 from core.models.training.cluster_images import ClusterImages, binned, draw_images
@@ -29,7 +30,6 @@ from core.models.training.clusters import (
     train_cluster_location,
 )
 from core.models.training.request import TrainRequest
-from core.progress import no_progress
 
 NAMES = ("cluster_count", "cluster_location")
 NAN = float("nan")

@@ -11,12 +11,12 @@ import pytest
 
 from core.errors import InputError, RunError
 from core.jobs import running as jobs
+from core.logs.progress import no_progress
 from core.models.latent import job as latent
 from core.models.latent import queries
 from core.models.latent import worker as latent_worker
 from core.models.latent.job import LATENT, Latent
 from core.models.latent.request import LEAST, MOST, LatentRequest
-from core.progress import no_progress
 from core.scoring.grid import IMAGES
 from core.settings import N_BINS
 from core.store import Store

@@ -12,9 +12,9 @@ from core.detectors import make
 from core.detectors.ssad_clicks import channels
 from core.errors import InputError
 from core.features.networks.weight_files import find_weights, load_network, read_about, save_network
+from core.logs.progress import no_progress
 from core.models.training.banner_pools import clean_pool, synthetic_pool
 from core.models.training.ssad_clicks import SsadPlan, make_batch, train_ssad_clicks
-from core.progress import no_progress
 
 PLANS = (GridPlan(1, 120, 10), GridPlan(2, 120, 10), GridPlan(3, 120, 10))
 

@@ -32,6 +32,14 @@ def ingest(
     origin: Annotated[
         Literal["top-left", "bottom-left"], typer.Option("--origin", help="The corner where coordinates are 0.")
     ] = "top-left",
+    tool: Annotated[
+        Literal["auto", "plain", "posthog", "matomo", "rrweb", "openreplay", "ga4", "clarity", "umami"],
+        typer.Option("--format", help="Whose export it is; auto: as its columns say, plain: nobody's."),
+    ] = "auto",
+    dates: Annotated[
+        Literal["auto", "day-first", "month-first"],
+        typer.Option("--dates", help="What 03/04/2026 is; auto: as the other dates of the log say."),
+    ] = "auto",
     strict_banners: Annotated[
         bool, typer.Option("--strict-banners", help="Reject rows whose banner_id stands for another grid, product count or domain.")
     ] = False,
@@ -61,7 +69,7 @@ def ingest(
     if len(given) > 1:
         raise InputError(f"A known file is treated in one way; --{' and --'.join(given)} were given. Keep one of them.")
     options = Options(known=given[0] if given else "refuse", allow_rejects=allow_rejects)
-    how = {"unit": unit, "origin": origin, "banners": "strict" if strict_banners else "split"}
+    how = {"unit": unit, "origin": origin, "banners": "strict" if strict_banners else "split", "format": tool, "dates": dates}
     pairs = {**_with_segment(_pairs(mapping or []), segment), **_constants(constants or [], size), **how}
     with Store(store or settings.store_url()) as opened, console.progress_bar() as progress:
         try:

@@ -38,9 +38,15 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 """Ours -> other names that are understood, the surest first."""
 
-HOW: dict[str, tuple[str, ...]] = {"unit": ("share", "percent"), "origin": ("top-left", "bottom-left"), "banners": ("split", "strict")}
+TOOLS = ("posthog", "matomo", "rrweb", "openreplay", "ga4", "clarity", "umami")
+"""Web tools whose exports are read."""
+
+HOW: dict[str, tuple[str, ...]] = {"unit": ("share", "percent"), "origin": ("top-left", "bottom-left"), "banners": ("split", "strict")} | {
+    "format": ("auto", "plain", *TOOLS),
+    "dates": ("auto", "day-first", "month-first"),
+}
 """How a log is read, the default first: coordinates of 0..1 or 0..100; from which corner; and whether a banner_id that stands for several
-grids, product counts or domains is as many banners, or rejected."""
+grids, product counts or domains is as many banners, or rejected; whose export it is; and what 03/04/2026 is."""
 OPTIONAL = ("n_products", "domain")
 """Fields that may be unknown of a whole log."""
 
@@ -111,6 +117,14 @@ def match(names: Sequence[str], mapping: Mapping[str, str] | None = None, *, nes
     kept = {ours: fields[ours] for ours in every if ours in fields}
     _check_once(names, kept)
     return Match(layout, kept, frozenset(given), {ours: constants[ours] for ours in every if ours in constants}, how)
+
+
+def tool_of(mapping: Mapping[str, str] | None) -> str:
+    """Whose export a mapping says that a log is; auto where it does not."""
+    tool = (mapping or {}).get("format", "auto")
+    if tool not in HOW["format"]:
+        raise InputError(f"The format of a log is {', '.join(HOW['format'])}: {tool!r} is none of them. Choose one.")
+    return tool
 
 
 def _how(asked: dict[str, str]) -> dict[str, str]:

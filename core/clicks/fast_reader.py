@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.clicks.checks import quoted
 from core.clicks.columns import Match, inside
+from core.clicks.reshape import NOT_A_CLICK
 from core.clicks.slow_reader import MAX_RAW
 from core.clicks.source import Source, literal
 
@@ -72,7 +73,8 @@ def _jsonl(source: Source, match: Match, repaired: Path | None, lines: bool) -> 
         rows = f"SELECT j, NULL AS broken{line} FROM {_read_text(source, ['j', 'more'], 'delim = chr(1)', chr(39) * 2)}"
     good = "json_valid(j) AND starts_with(ltrim(j, E' \\t\\r\\n'), '{')"
     objects = f"SELECT *, CASE WHEN {good} THEN j END AS object FROM ({rows})"
-    problem = "coalesce(broken, CASE WHEN object IS NULL THEN 'not a JSON object' END) AS problem"
+    other = f", CASE WHEN json_exists(object, '$.not_a_click') THEN {quoted(NOT_A_CLICK)} END" if source.inner else ""
+    problem = f"coalesce(broken, CASE WHEN object IS NULL THEN 'not a JSON object' END{other}) AS problem"
     values = f"SELECT *, {problem}, json_extract_string(object, [{paths}]) AS v FROM ({objects})"
     return f"SELECT {fields}, problem{', line, parts' if lines else ''} FROM ({values})"
 

@@ -17,9 +17,11 @@ from typing import Any
 from core import logs, settings
 from core.clicks import Judge, Match, Source, Work, find_files, open_source, reject_causes
 from core.clicks.cancellable import Progress
+from core.clicks.columns import tool_of
+from core.clicks.damage import readable
 from core.clicks.ingest_results import FailedFile, FileError, FileResult, IngestResult, NothingIngestedError
 from core.clicks.known_files import Content, KnownFile, KnownFileError, KnownPath, active, content_hash, place_of, recognise, to_replace
-from core.clicks.source import readable, undamaged
+from core.clicks.source import undamaged
 from core.clicks.undo import known_without, seen_without, segments_without, take_back
 from core.clicks.uploads import name_of, recorded
 from core.errors import InputError
@@ -141,7 +143,7 @@ def _ingest_file(file: _File) -> FileResult:
         stamp = _stamp(file.path)
         known = active(work)
         content = Content([k.n_text for k in known])
-        source = open_source(cursor, file.path, work.tick, content.add)
+        source = open_source(cursor, file.path, work.tick, content.add, tool_of(file.mapping))
         found = _matched(file, source)
         recognised = recognise(known, content, source, found, place_of(file.path, file.options.uploaded), work)
         if recognised.same:

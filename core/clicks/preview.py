@@ -9,8 +9,10 @@ from typing import Any, BinaryIO
 
 from core.clicks import Judge, Match, Source, Work, find_files, open_source, reject_causes
 from core.clicks.checks import quoted
+from core.clicks.columns import tool_of
+from core.clicks.damage import readable
 from core.clicks.known_files import Content, KnownFile, Recognised, active, place_of, recognise, said, to_replace
-from core.clicks.source import beginning, form, list_in, literal, open_bytes, read_bytes, readable, undamaged
+from core.clicks.source import beginning, form, list_in, literal, open_bytes, read_bytes, undamaged
 from core.clicks.undo import known_without, seen_without
 from core.clicks.uploads import name_of
 from core.errors import InputError
@@ -63,7 +65,7 @@ def preview(store: Store, path: Path, mapping: Mapping[str, str] | None = None, 
         files = active(work)
         with readable(path):
             content = Content([k.n_text for k in files])
-            source = open_source(cursor, sample, seen=content.add)
+            source = open_source(cursor, sample, seen=content.add, tool=tool_of(mapping))
         shown = Preview(str(path), _format(source, path), list(source.names), whole=whole)
         try:
             found = reject_causes.matched(replace(source, path=path), mapping)

@@ -9,6 +9,10 @@ HEAD = 1_000
 WORDS = {"percent": "coordinates are percent of the banner's sides", "bottom-left": "y counts upwards from the bottom left corner"}
 
 
+PAGES = "a page is a banner, and the folder of its path a grid."
+MEANS = dict.fromkeys(("matomo", "clarity"), "an element is a banner, and the folder of its page a grid.")
+
+
 def how_read(work: Work, source: Source, match: Match, has_grid_names: bool) -> list[str]:
     """A sentence for each thing that is not as in a log of our own form; works on the view `click_rows`."""
     notes = []
@@ -26,6 +30,11 @@ def how_read(work: Work, source: Source, match: Match, has_grid_names: bool) -> 
     said = [WORDS[how] for how in match.how.values() if how in WORDS]
     if said:
         notes.append(f"As asked, {' and '.join(said)}.")
+    if source.inner is not None:
+        asked = "As asked" if match.how.get("format") else "By its columns"
+        notes.append(
+            f"{asked}, it is read as an export of {source.tool}: {MEANS.get(source.tool, PAGES)} --format plain reads it as it is."
+        )
     if source.list_at is not None:
         where = "" if source.list_at == "item" else f" under {source.list_at.removesuffix('.item')!r}"
         notes.append(f"The rows are the objects of a JSON list{where}; line 1 is the first of them.")

@@ -13,6 +13,7 @@ from core.clicks import ALIASES, Judge, Match, Source, Work, match, place_causes
 from core.clicks.checks import CUT_OFF, DUPLICATE, FUTURE, NO_TIME, OTHER_BANNER, quoted
 from core.clicks.columns import PLACE, constants_of
 from core.clicks.ingest_results import FailedFile, FileError
+from core.clicks.reshape import NOT_A_CLICK
 from core.clicks.source import UNFINISHED
 from core.clicks.time_causes import fits
 from core.clicks.uploads import name_of, recorded
@@ -69,7 +70,7 @@ def _header_cause(source: Source) -> str | None:
 
 def many(work: Work, judge: Judge) -> str | None:
     """The likeliest cause of the rejects of a log that is taken in; None where they are few."""
-    return cause(work, judge) if sum(judge.rejected.values()) >= MANY * judge.n_rows else None
+    return cause(work, judge) if sum(judge.rejected.values()) - judge.rejected.get(NOT_A_CLICK, 0) >= MANY * judge.n_rows else None
 
 
 def refuse(work: Work, judge: Judge) -> None:
@@ -98,8 +99,8 @@ def refusal(work: Work, judge: Judge) -> str | None:
     if judge.n_rows == 0:
         return "holds no row after its header. Export it again."
     n_rejected = sum(judge.rejected.values())
-    n_known = n_counted_before(work, judge)
-    if judge.n_accepted and n_rejected - n_known <= judge.n_rows / 2:
+    n_known, n_other = n_counted_before(work, judge), judge.rejected.get(NOT_A_CLICK, 0)
+    if judge.n_accepted and n_rejected - n_known - n_other <= (judge.n_rows - n_other) / 2:
         return None
     if n_known == judge.n_rows:
         return f"holds only clicks that were counted before: all of its {judge.n_rows:,} click_ids are in the store. Nothing was taken in."
@@ -124,7 +125,7 @@ def _example(work: Work, reason: str) -> str:
 
 def cause(work: Work, judge: Judge) -> str | None:
     """The likeliest cause of the most frequent rejects, as a sentence that says what to do; None where none fits."""
-    n_rejected = sum(judge.rejected.values())
+    n_rejected = sum(judge.rejected.values()) - judge.rejected.get(NOT_A_CLICK, 0)
     for reason, n in judge.rejected.items():
         if n >= FREQUENT * n_rejected and (found := _cause_of(_sample(work, judge, reason))):
             return found

@@ -13,7 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.clicks.source import CHUNK, MAX_LINE, Source, Tick, open_bytes
+from core.clicks.profile import CHUNK, MAX_LINE, Tick
+from core.clicks.source import Source, open_bytes
 
 MAX_RAW = 500
 """Characters of a rejected row that are kept."""

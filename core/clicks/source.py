@@ -10,36 +10,23 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
 import duckdb
-import numpy as np
 
-from core.clicks import json_list
+from core.clicks import json_list, reshape
 from core.clicks.columns import match
+from core.clicks.profile import CHUNK, MAX_LINE, Seen, Tick, profile
 from core.errors import InputError
 
-_NOT_THE_FILE = (
-    duckdb.InterruptException,
-    duckdb.OutOfMemoryException,
-    duckdb.ParserException,
-    duckdb.BinderException,
-    duckdb.CatalogException,
-)
 Kind = Literal["csv", "jsonl", "parquet"]
-Tick = Callable[[float], None]
-Seen = Callable[[bytes], None]
-
-MAX_LINE = 65_536
-"""Bytes of the longest line that is read; a longer one is rejected."""
 
 UNFINISHED = "The file may still be being written, or was copied in part: ingest it once it is finished."
 
-CHUNK = 1 << 20
 SUFFIXES: dict[str, Kind] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -53,6 +40,8 @@ SUFFIXES: dict[str, Kind] = {
 _DELIMITERS = (",", "\t", ";", "|")
 _ROTATED = re.compile(r"[.-]\d{1,14}$")
 """What log rotation puts behind a name: click.csv.1, click.csv-20261120."""
+
+
 _GZIP_RATIO = 5
 """How many bytes of text a packed byte stands for, roughly: progress only."""
 
@@ -73,6 +62,9 @@ class Source:
     quoted: bool = False
     plain: bool = True
     ended: bool = True
+    inner: "Source | None" = None
+    """The export of a web tool, `tool`, that this log is made from row by row."""
+    tool: str = ""
     list_at: str | None = None
     """Where the rows of a JSON document stand, in the words of `json_list`; None where each line is a row."""
 
@@ -95,8 +87,10 @@ def find_files(paths: list[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def open_source(con: duckdb.DuckDBPyConnection, path: Path, tick: Tick = lambda share: None, seen: Seen = lambda chunk: None) -> Source:
-    """Looks at one file; `seen` gets all of its bytes, unpacked, in order.
+def open_source(
+    con: duckdb.DuckDBPyConnection, path: Path, tick: Tick = lambda share: None, seen: Seen = lambda chunk: None, tool: str = "auto"
+) -> Source:
+    """Looks at one file; `seen` gets all of its bytes, unpacked, in order. `tool` names whose export it is; auto: as its columns say.
 
     Raises InputError where it is empty, of no known format, damaged, or not text.
     """
@@ -109,8 +103,10 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, tick: Tick = lambda 
             raise InputError(f"A click log has a header and rows; {path.name} is empty (0 bytes). Export it again.")
         source = Source(path, kind, packed, n_bytes, ())
         if kind != "parquet":
-            return _open_text(source, tick, seen)
-        source = _open_parquet(con, source)
+            return _profiled(_as_clicks(_open_text(source), tool), tick, seen)
+        source = _as_clicks(_open_parquet(con, source), tool)
+        if source.inner is not None:
+            return _profiled(source, tick, seen)
         read_bytes(path, tick, seen)
         return source
 
@@ -138,20 +134,10 @@ def read_bytes(path: Path, tick: Tick, seen: Seen) -> None:
             tick(done / size)
 
 
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turns what DuckDB finds wrong with a file's bytes into an InputError."""
-    try:
-        yield
-    except _NOT_THE_FILE:
-        raise
-    except (duckdb.Error, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise InputError(f"{path.name} cannot be read to its end; DuckDB says: {first} Copy or export it again.") from error
-
-
 def open_bytes(source: Source) -> BinaryIO:
     """The text of a source as bytes, unpacked; a JSON list as one object a line."""
+    if source.inner is not None:
+        return cast(BinaryIO, _reshaped(source))
     file = cast(BinaryIO, gzip.open(source.path)) if source.gz else source.path.open("rb")  # noqa: SIM115
     return file if source.list_at is None else cast(BinaryIO, json_list.Lines(file, source.list_at, source.path.name))
 
@@ -201,7 +187,7 @@ def literal(path: Path) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in str(path))
 
 
-def _open_text(source: Source, tick: Tick, seen: Seen) -> Source:
+def _open_text(source: Source) -> Source:
     head, encoding, lines = beginning(source)
     if not lines:
         raise InputError(f"A click log has rows: {source.path.name} holds none. Export it again.")
@@ -209,7 +195,7 @@ def _open_text(source: Source, tick: Tick, seen: Seen) -> Source:
     if source.kind == "jsonl" and encoding != "utf-16" and (prefix := list_in(source, lines)):
         with open_bytes(source) as file:
             names = tuple(json_list.keys_of(file, prefix))
-        return _profile(replace(source, list_at=prefix, plain=False, names=names), tick, seen)
+        return replace(source, list_at=prefix, plain=False, names=names)
     if "\x00" in lines[0] or "\ufffd" in lines[0] or len(lines[0]) > MAX_LINE:
         raise InputError(
             f"A click log begins with a line of UTF-8 text: {source.path.name} begins with {head[:40]!r}. Export it as UTF-8 text."
@@ -219,7 +205,39 @@ def _open_text(source: Source, tick: Tick, seen: Seen) -> Source:
         source = replace(source, delimiter=delimiter, names=tuple(split_header(lines[0], delimiter)))
     else:
         source = replace(source, names=tuple(_keys(lines[:1000])))
-    return _profile(source, tick, seen)
+    return source
+
+
+def _profiled(source: Source, tick: Tick, seen: Seen) -> Source:
+    size = source.n_bytes * (_GZIP_RATIO if source.gz else 1)
+    plain = source.plain and source.encoding == "utf-8"
+    found = profile(lambda: open_bytes(source), plain, source.delimiter, size, tick, seen)
+    return replace(source, n_lines=found.n_lines, quoted=found.quoted, plain=found.plain, ended=found.ended)
+
+
+def _as_clicks(source: Source, tool: str) -> Source:
+    """The export of a web tool as a log with our columns; any other log as it is. A log that has our columns is no export."""
+    if tool == "auto":
+        found = reshape.recognised(source.names)
+        if found is None or _has_columns(source.names):
+            return source
+        tool = found
+    elif tool == "plain":
+        return source
+    shaped = replace(source, inner=source, tool=tool, kind="jsonl", plain=False, encoding="utf-8", types=(), list_at=None, gz=False)
+    return replace(shaped, names=reshape.columns(_reshaped(shaped), tool, source.path.name))
+
+
+def _reshaped(source: Source) -> reshape.Lines:
+    """The lines of the export of a web tool, from its beginning."""
+    inner = source.inner or source
+    if inner.kind == "parquet":
+        return reshape.Lines(reshape.parquet_rows(inner.path), source.tool)
+    encoding = "utf-8-sig" if inner.encoding == "utf-8" else inner.encoding
+    file = open_bytes(inner)
+    if inner.kind == "csv":
+        return reshape.Lines(reshape.csv_rows(file, encoding, inner.delimiter, inner.path.name), source.tool)
+    return reshape.Lines(reshape.json_rows(file, encoding), source.tool)
 
 
 def beginning(source: Source) -> tuple[bytes, str, list[str]]:
@@ -255,8 +273,13 @@ def list_in(source: Source, lines: list[str]) -> str | None:
 
 def _is_a_click(line: str) -> bool:
     """Whether a line is an object that has the columns of a click."""
+    return _has_columns(_keys([line]))
+
+
+def _has_columns(names: Sequence[str]) -> bool:
+    """Whether these are the columns of a log of clicks."""
     try:
-        match(_keys([line]))
+        match(names)
     except InputError:
         return False
     return True
@@ -273,53 +296,3 @@ def _keys(lines: list[str]) -> list[str]:
         if isinstance(value, dict):
             keys.update(dict.fromkeys(value))
     return list(keys)
-
-
-def _profile(source: Source, tick: Tick, seen: Seen) -> Source:
-    """Reads all text once: number of lines, quotes, and whether DuckDB may read it as it is."""
-    n_lines = n_quotes = n_returns = n_pairs = 0
-    plain = source.plain and source.encoding == "utf-8"
-    odd = [b"\x00", b"\x01", b"\x02", b"\n\r\n"]
-    odd += [mark for mark in (b' "', b'" ', b'\t"', b'"\t') if source.delimiter.encode() not in mark]
-    last_newline, offset, last, end = -1, 0, b"\n", b"\n"
-    for chunk in _decoded(source, tick):
-        if chunk is None:
-            plain = False
-            continue
-        seen(chunk)
-        ends = np.flatnonzero(np.frombuffer(chunk, np.uint8) == 10) + offset
-        gaps = np.diff(ends, prepend=last_newline)
-        edge = last + chunk
-        n_lines += len(ends)
-        n_quotes += chunk.count(b'"')
-        n_returns += chunk.count(b"\r")
-        n_pairs += edge.count(b"\r\n")
-        plain &= not any(mark in edge for mark in odd)
-        plain &= not len(gaps) or (gaps.min() > 1 and gaps.max() <= MAX_LINE)
-        if len(ends):
-            last_newline = int(ends[-1])
-        offset += len(chunk)
-        plain &= offset - last_newline <= MAX_LINE
-        last, end = chunk[-1:], edge[-2:]
-    n_lines += last != b"\n"
-    plain &= n_returns == 0 or n_returns == n_pairs == n_lines - (last != b"\n")
-    return replace(source, n_lines=n_lines, quoted=n_quotes > 0, plain=bool(plain), ended=end.strip(b"\0")[-1:] in b"\r\n")
-
-
-def _decoded(source: Source, tick: Tick) -> Iterator[bytes | None]:
-    """Chunks of the text; None once where it turns out not to be UTF-8."""
-    decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    valid, done = True, 0
-    with open_bytes(source) as file:
-        while chunk := file.read(CHUNK):
-            done += len(chunk)
-            tick(min(done / source.n_bytes / (_GZIP_RATIO if source.gz else 1), 1.0))
-            try:
-                if valid and not (chunk.isascii() and not decoder.getstate()[0]):
-                    decoder.decode(chunk)
-            except UnicodeDecodeError:
-                valid = False
-                yield None
-            yield chunk
-    if valid and decoder.getstate()[0]:
-        yield None

@@ -26,12 +26,13 @@ from core.clicks.cancellable import Work
 from core.clicks.checks import CUT_OFF, DUPLICATE, Row, first_fault, quoted
 from core.clicks.checksums import verify_pages
 from core.clicks.columns import Match
+from core.clicks.damage import readable
 from core.clicks.fast_reader import raw_sql, rows_sql
 from core.clicks.grid_names import has_names
 from core.clicks.reading import how_read
 from core.clicks.segments import MIN_COVERED, MOST, Segments, unused
 from core.clicks.slow_reader import MAX_RAW, repair
-from core.clicks.source import UNFINISHED, Source, readable
+from core.clicks.source import UNFINISHED, Source
 from core.errors import InputError
 
 MIN_GUESSED, MAX_REPEATS = 20, 10

@@ -34,7 +34,7 @@ def ingest(
     ] = "top-left",
     tool: Annotated[
         Literal["auto", "plain", "posthog", "matomo", "rrweb", "openreplay", "ga4", "clarity", "umami"],
-        typer.Option("--format", help="Whose export it is; auto: as its columns say, plain: nobody's."),
+        typer.Option("--format", help="Whose export it is; auto: as its columns say, plain: of no tool."),
     ] = "auto",
     dates: Annotated[
         Literal["auto", "day-first", "month-first"],

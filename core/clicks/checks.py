@@ -45,6 +45,8 @@ class Row:
     def __init__(self, source: Source, match: Match, now: datetime) -> None:
         self.match = match
         self.file = source.path.name
+        self.date_order: str | None = None
+        """day-first or month-first, where the log's dates are written so."""
         self.types = dict(zip(source.names, source.types, strict=False))
         self.grid_names = False
         """Whether the log names its grids by texts."""
@@ -158,8 +160,8 @@ class Row:
 
     def _microseconds(self) -> str:
         if self.type_of("clicked_at") == "BLOB":
-            return microseconds(self.text("clicked_at"), "VARCHAR", self.today)
-        return microseconds("f_clicked_at", self.type_of("clicked_at"), self.today)
+            return microseconds(self.text("clicked_at"), "VARCHAR", self.today, self.date_order)
+        return microseconds("f_clicked_at", self.type_of("clicked_at"), self.today, self.date_order)
 
     def _shares(self) -> tuple[str, str]:
         """(x, y) as shares of the banner."""

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from core.clicks import dates
+
 MOST = 0.9
 """Share of the texts that a cause has to fit."""
 ISO = "Write ISO 8601, e.g. 2026-11-20T10:00:00Z, or an epoch in seconds or smaller units."
@@ -53,6 +55,8 @@ def _by_day(texts: Sequence[str]) -> str | None:
     parts = [p for text in texts if (p := re.match(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})(\D|$)", text))]
     if len(parts) < MOST * len(texts):
         return None
+    if (readings := dates.both(texts)) and all(int(p[1]) <= 12 and int(p[2]) <= 12 for p in parts):
+        return f"the dates can be read in two ways: {readings}"
     first, second = max(int(p[1]) for p in parts), max(int(p[2]) for p in parts)
     order = "day/month/year" if first > 12 >= second else "month/day/year" if second > 12 >= first else "day/month/year or month/day/year"
     return f"the dates are written {order} ({texts[0]!r}). {ISO}"

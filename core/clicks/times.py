@@ -11,6 +11,8 @@ second they count has passed: 2016050821 is 8 May 2016, 21 h, and not a second o
 
 from datetime import UTC, datetime
 
+from core.clicks import dates
+
 DAY_S = 86_400
 TEXT_NUMBER = r"^\s*\+?([0-9]{18,19})(\.[0-9]*)?\s*$"
 """Nanoseconds in text: more digits than a float holds."""
@@ -19,8 +21,8 @@ _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT"
 _FLOATS = ("FLOAT", "DOUBLE")
 
 
-def microseconds(field: str, kind: str, today: str) -> str:
-    """SQL of `field`, a column of DuckDB's type `kind`; `today` is YYYY-MM-DD.
+def microseconds(field: str, kind: str, today: str, order: str | None = None) -> str:
+    """SQL of `field`, a column of DuckDB's type `kind`; `today` is YYYY-MM-DD; `order` of dates as of `dates.order`.
 
     TRY and `+ 0.0` keep DuckDB from judging a Parquet column by the statistics of its file, which know of no NaN.
     """
@@ -34,6 +36,8 @@ def microseconds(field: str, kind: str, today: str) -> str:
     nanos = f"coalesce(TRY_CAST(regexp_extract({text}, '{TEXT_NUMBER}', 1) AS HUGEINT) // 1000, t / 1000)"
     # A lambda reads the number from its text once, not once a rule.
     number = f"list_transform([TRY_CAST({text} AS DOUBLE)], lambda t: {_number('t', nanos, today)})[1]"
+    if order is not None:  # before the others: 10.11.2026 is no number, and 2026 no hour
+        return f"coalesce(epoch_us({dates.ordered(text, order)}), {_instant(text)}, {number}, {_instant(_tidy(text))})"
     return f"coalesce({_instant(text)}, {number}, {_instant(_tidy(text))})"
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from core.clicks import dates
 from core.clicks.banners import BANNER, code_banners
 from core.clicks.binning import BIN_BITS, SCHEMA, Heat, heat_batches
 from core.clicks.cancellable import Work
@@ -93,10 +94,14 @@ class Judge:
             verify_pages(self.source.path, [theirs.split(".")[0] for theirs in self.match.fields.values()])
         self._read_combinations()
         self.row.grid_names = has_names(self.work, self.row.type_of("grid_id"), self.row.text("grid_id"))
+        if "clicked_at" in self.match and self.row.type_of("clicked_at") in ("VARCHAR", "BLOB"):
+            self.row.date_order = dates.order(self.work, self.match, self.row.text("clicked_at"))
         note = code_banners(self.work, self.row, self.banner_fields, self.known)
         self.notes += [note] if note else []
         if "device" in self.match:
             self._find_segments()
+        if self.row.date_order is not None:
+            self.notes.append(dates.said(self.row.date_order, "dates" in self.match.how))
         self.notes += how_read(self.work, self.source, self.match, self.row.grid_names)
         self.work.stage(0.35, 0.65)
         self._stage_keys(lines=False)

@@ -74,9 +74,8 @@ CAUSES: dict[str, tuple[str, Change]] = {
     "middle of two": (r"origin is in the middle.*\+ 1\) / 2", lambda row, rng: row | {"x": 2 * row["x"] - 1, "y": 2 * row["y"] - 1}),
     "views": ("other events than clicks", lambda row, rng: row | ({"x": "", "y": ""} if rng.random() < 0.8 else {})),
     "no coordinate": ("writes 'null' where", lambda row, rng: row | {"x": "null", "y": "null"}),
-    "day first": ("day/month/year ", day("%d/%m/%Y %H:%M")),
-    "month first": ("month/day/year ", day("%m/%d/%Y %H:%M")),
-    "dots": ("day/month/year ", day("%d.%m.%Y")),
+    "two readings": ("3 April 2026 or 4 March 2026.*--dates day-first", lambda row, rng: row | {"timestamp": "03/04/2026 10:00"}),
+    "two orders": ("day/month/year or month/day/year", lambda row, rng: row | {"timestamp": rng.choice(["31/01/2026", "01/31/2026"])}),
     "swapped day": ("day and month are swapped", day("%Y-%d-%m %H:%M:%S")),
     "month names": ("months by words", day("%d/%b/%Y:%H:%M:%S +0000")),
     "spreadsheet": ("as a spreadsheet counts", lambda row, rng: row | {"timestamp": 46296.5}),
@@ -152,11 +151,11 @@ def test_the_form_of_a_log_is_a_cause_too(store: Store, tmp_path: Path, kind: st
 
 
 def test_a_log_that_is_taken_in_has_its_cause_named_too(store: Store, tmp_path: Path) -> None:
-    fewer = rows_of(lambda row, rng: row | ({"timestamp": row["at"].strftime("%d.%m.%Y")} if rng.random() < 0.3 else {}))
+    fewer = rows_of(lambda row, rng: row | ({"timestamp": row["at"].strftime("%d/%b/%Y:%H:%M:%S +0000")} if rng.random() < 0.3 else {}))
     (done,) = ingest(store, [write(tmp_path / "log.csv", fewer)]).files
     assert done.cause is not None
-    assert "day/month/year" in done.cause
-    fewer = rows_of(lambda row, rng: row | ({"timestamp": "20.10.2026"} if rng.random() < 0.02 else {}))
+    assert "months by words" in done.cause
+    fewer = rows_of(lambda row, rng: row | ({"timestamp": "20/Oct/2026:10:00:00 +0000"} if rng.random() < 0.02 else {}))
     assert ingest(store, [write(tmp_path / "few.csv", fewer)]).files[0].cause is None
 
 

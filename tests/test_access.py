@@ -154,6 +154,7 @@ def test_the_example_of_secrets_can_be_read() -> None:
 
 
 READS = {
+    "core.clicks.mappings": {"LONGEST", "fitting"},
     "core.review.triage": {"Op", "Batch", "STATE_AFTER", "banners_of", "last_action"},
     "core.review.labels": {
         "LABELS",

@@ -43,6 +43,12 @@ def ingest(
     strict_banners: Annotated[
         bool, typer.Option("--strict-banners", help="Reject rows whose banner_id stands for another grid, product count or domain.")
     ] = False,
+    saved: Annotated[
+        str | None, typer.Option("--mapping", metavar="NAME", help="A mapping that was saved; other options go over it.")
+    ] = None,
+    save_as: Annotated[
+        str | None, typer.Option("--save-mapping", metavar="NAME", help="Save how these files are read, once they are taken in.")
+    ] = None,
     segment: Annotated[
         str | None,
         typer.Option("--segment", metavar="COLUMN", help="Column that splits a banner's clicks, such as a browser or a country."),
@@ -57,10 +63,12 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Take click logs in. The same file twice changes nothing; a known file with other content needs a choice."""
+    from core.clicks import mappings
     from core.clicks.ingest import Options
     from core.clicks.ingest_results import NothingIngestedError
     from core.clicks.job import INGEST, IngestRequest
     from core.clicks.known_files import KnownPath
+    from core.clicks.preview import preview
     from core.jobs import running as jobs
     from core.store import Store
 
@@ -70,10 +78,13 @@ def ingest(
         raise InputError(f"A known file is treated in one way; --{' and --'.join(given)} were given. Keep one of them.")
     options = Options(known=given[0] if given else "refuse", allow_rejects=allow_rejects)
     how = {"unit": unit, "origin": origin, "banners": "strict" if strict_banners else "split", "format": tool, "dates": dates}
-    pairs = {**_with_segment(_pairs(mapping or []), segment), **_constants(constants or [], size), **how}
+    pairs = {**_with_segment(_pairs(mapping or []), segment), **_constants(constants or [], size), **_asked(how)}
     with Store(store or settings.store_url()) as opened, console.progress_bar() as progress:
+        pairs = {**(mappings.load(opened, saved).mapping if saved else {}), **pairs}
         try:
             taken = jobs.run(opened, INGEST, IngestRequest(files, pairs, options), progress)
+            if save_as:
+                mappings.save(opened, save_as, preview(opened, files[0], pairs).columns, pairs, options.author)
         except NothingIngestedError as error:
             if not as_json:
                 raise
@@ -103,6 +114,13 @@ def _show(taken: Any) -> None:
     if taken.failed:
         n_files = len(taken.failed) + len(taken.files)
         console.err.print(f"{len(taken.failed)} of {n_files} files were not taken in:\n{failed_lines(taken.failed)}")
+
+
+def _asked(how: dict[str, str]) -> dict[str, str]:
+    """How a log is read, without what is the default: a saved mapping may say otherwise."""
+    from core.clicks.columns import HOW
+
+    return {name: value for name, value in how.items() if value != HOW[name][0]}
 
 
 def _constants(given: list[str], size: str | None) -> dict[str, str]:

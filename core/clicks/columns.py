@@ -141,7 +141,7 @@ def _how(asked: dict[str, str]) -> dict[str, str]:
 
 def _missing_words(names: Sequence[str], needed: Sequence[str], missing: list[str]) -> str:
     column = f"Name them with a mapping, ours=theirs: {missing[0]}=THEIR_COLUMN."
-    value = f" Where every row has the same value, set it: {missing[0]}=VALUE." if missing[0] in ("grid_id", "banner_width") else ""
+    value = f" Where every row has the same value, set it: --set {missing[0]}=VALUE." if missing[0] in ("grid_id", "banner_width") else ""
     return (
         f"A click log needs the columns {', '.join(needed)}, the last two where they are known: {', '.join(missing)} cannot be found among "
         f"{_shown(names)}. {column}{value}"

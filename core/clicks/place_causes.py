@@ -8,6 +8,8 @@ import numpy as np
 from core.clicks.time_causes import MOST, fits
 from core.statistics.arrays import Vector
 
+PERCENT = "the coordinates are percent"
+"""How the cause of a log in percent begins; a preview offers to read it so."""
 MAX_PX = 20_000
 """The largest number that is taken for a pixel."""
 
@@ -19,7 +21,7 @@ def relative(x: Vector, y: Vector, sizes: tuple[str, str] | None) -> str | None:
         return _negative(x, y, low, high)
     fractions = float(np.mean((x % 1 != 0) | (y % 1 != 0)))
     if high <= 100 and (fractions > 0.5 or (np.quantile(x, 0.99) > 80 and np.quantile(y, 0.99) > 80)):
-        return f"the coordinates are percent, up to {high:g}, where shares of 0..1 are needed. Say so: --unit percent."
+        return f"{PERCENT}, up to {high:g}, where shares of 0..1 are needed. Say so: --unit percent."
     if high <= 2 or high > MAX_PX or fractions > 0.5 > high / 100:
         return None
     words = f"the coordinates are pixels, up to {high:g}, and the banner's size is missing."

@@ -12,10 +12,12 @@ from core.clicks.checks import quoted
 from core.clicks.columns import tool_of
 from core.clicks.damage import readable
 from core.clicks.known_files import Content, KnownFile, Recognised, active, place_of, recognise, said, to_replace
+from core.clicks.place_causes import PERCENT
 from core.clicks.source import beginning, form, list_in, literal, open_bytes, read_bytes, undamaged
 from core.clicks.undo import known_without, seen_without
 from core.clicks.uploads import name_of
 from core.errors import InputError
+from core.settings import N_COLS, N_ROWS
 from core.store import Store, days
 
 SAMPLE_BYTES = 2_000_000
@@ -50,6 +52,10 @@ class Preview:
     known: str | None = None
     is_known: bool = False
     notes: list[str] = field(default_factory=list)
+    heat: list[int] = field(default_factory=list)
+    """Clicks of the accepted rows by cell, 1,600 of them, row by row from the top left."""
+    guess: dict[str, str] = field(default_factory=dict)
+    """What a mapping would have to say too, as the rejected rows show; for a person to accept."""
 
 
 def preview(store: Store, path: Path, mapping: Mapping[str, str] | None = None, *, uploaded: bool = False) -> Preview:
@@ -97,7 +103,10 @@ def _known(
 def _judged(shown: Preview, work: Work, judge: Judge, found: Match) -> Preview:
     texts = ", ".join(f"CAST(f_{ours} AS VARCHAR)" for ours in found.names)
     rows = [dict(zip(found.names, row, strict=True)) for row in work.rows(f"SELECT {texts} FROM click_rows LIMIT {N_SHOWN}")]
-    rejects = []
+    rejects, why = [], None if shown.is_known else reject_causes.cause(work, judge)
+    judge.write_heat()
+    cells = "SELECT unnest(bins) AS bin, unnest(counts) AS n FROM click_heat"
+    by_cell = dict(work.rows(f"SELECT bin, sum(n)::BIGINT FROM ({cells}) GROUP BY 1"))
     if judge.rejected:
         # a few of every reason, so that a frequent one does not hide the others
         few = "QUALIFY row_number() OVER (PARTITION BY reason ORDER BY line) <= 3 ORDER BY line"
@@ -108,7 +117,9 @@ def _judged(shown: Preview, work: Work, judge: Judge, found: Match) -> Preview:
         layout=found.layout,
         fields=found.meaning,
         refused=not shown.is_known and reject_causes.refusal(work, judge) is not None,
-        cause=None if shown.is_known else reject_causes.cause(work, judge),
+        cause=why,
+        heat=[int(by_cell.get(cell, 0)) for cell in range(N_ROWS * N_COLS)],
+        guess={"unit": "percent"} if why is not None and why.startswith(PERCENT) else {},
         rows=rows,
         n_rows=judge.n_rows,
         accepted=judge.n_accepted,

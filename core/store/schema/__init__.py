@@ -31,6 +31,7 @@ STEPS: list[Callable[[], str]] = [
     clicks.m018_segments,
     clicks.m019_grid_names,
     runs.m020_grid_changes,
+    clicks.m021_mappings,
 ]
 """SQL of the steps; the record of what was applied names the functions."""
 

@@ -116,3 +116,18 @@ def m019_grid_names() -> str:
         name VARCHAR NOT NULL,
         ingest_id UUID NOT NULL);         -- the ingest that brought it first
     """
+
+
+def m021_mappings() -> str:
+    """Mappings of logs that were saved under a name; nothing is overwritten, the newest of a name holds."""
+    return """
+    CREATE TABLE saved_mapping (
+        mapping_id UUID NOT NULL,         -- UUIDv7: sorts by time
+        saved_at TIMESTAMP NOT NULL,
+        author VARCHAR NOT NULL,
+        name VARCHAR NOT NULL,
+        columns JSON NOT NULL,            -- of the file that it was made for
+        mapping JSON NOT NULL);           -- ours = theirs, and how the log is read
+    CREATE VIEW saved_mapping_current AS
+        SELECT * FROM saved_mapping QUALIFY row_number() OVER (PARTITION BY name ORDER BY mapping_id DESC) = 1;
+    """

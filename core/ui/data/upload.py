@@ -9,6 +9,7 @@ from core.clicks.columns import ALIASES
 from core.clicks.known_files import KnownPath
 from core.clicks.preview import Preview, preview
 from core.store.queries import runs
+from core.ui.data import how_read
 from core.ui.render import text
 from core.ui.session import state, upload_gate, writes
 
@@ -31,14 +32,19 @@ def looked_at(path: Path, mapping: dict[str, str], owned: bool = False) -> Previ
 def preview_and_start(paths: list[Path], owned: bool) -> None:
     """The first file's preview, its columns to change, and the start."""
     chosen = {ours: st.session_state.get(f"map_{ours}") for ours in ALIASES}
-    mapping = {ours: str(theirs) for ours, theirs in chosen.items() if theirs}
-    plain = looked_at(paths[0], {}, owned)
-    mapping = {ours: theirs for ours, theirs in mapping.items() if theirs in plain.columns and plain.fields.get(ours) != theirs}
+    mapped = {ours: str(theirs) for ours, theirs in chosen.items() if theirs}
+    plain = looked_at(paths[0], how_read.tool(), owned)
+    base = how_read.saved_mapping(plain)
+    mapped = {ours: theirs for ours, theirs in mapped.items() if theirs in plain.columns and plain.fields.get(ours) != theirs}
+    mapping = {**base, **how_read.asked(), **mapped}
     found = looked_at(paths[0], mapping, owned) if mapping else plain
     verdict(found)
+    how_read.controls(found)
     columns(found)
     if found.problem is None:
         tables(found)
+        how_read.heatmap(found)
+        how_read.save_as(found, mapping)
         label = f"Ingest {text.plural(len(paths), 'file')}" if len(paths) > 1 else "Ingest"
         args = (paths, mapping, owned, *choices(found))
         writes.button("ingest", label, begin, args, type="primary", icon=":material/download_for_offline:", key="ingest")
@@ -115,5 +121,6 @@ def begin(paths: list[Path], mapping: dict[str, str], owned: bool, known: KnownP
         upload_gate.release()
     st.session_state["path"] = ""
     st.session_state["upload_round"] = st.session_state.get("upload_round", 0) + 1
+    how_read.clear()
     for ours in ALIASES:
         st.session_state.pop(f"map_{ours}", None)

@@ -4,7 +4,7 @@ Pages and the other modules of this folder write through here only; a test walks
 do is refused here whatever the browser sends; that its button is disabled as well is a courtesy.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.calibration import publish as calibrate
 from core.calibration.publish import Preview
-from core.clicks import undo, uploads
+from core.clicks import mappings, undo, uploads
 from core.clicks.ingest import Options
 from core.clicks.job import INGEST, IngestRequest
 from core.clicks.known_files import KnownPath
@@ -159,6 +159,12 @@ def ingest(paths: list[Path], mapping: Mapping[str, str], *, owned: bool, known:
     store, name = allowed("ingest", ", ".join(map(uploads.name_of, paths)))
     options = Options(known=known, allow_rejects=allow_rejects, uploaded=owned, author=name)
     jobs.start(store, INGEST, IngestRequest(paths, dict(mapping), options))
+
+
+def save_mapping(name: str, columns: Sequence[str], mapping: Mapping[str, str]) -> None:
+    """Saves how a file was read under a name. Errors as of `mappings.save`."""
+    store, author = allowed("ingest", f"mapping {name}")
+    mappings.save(store, name, columns, mapping, author)
 
 
 def undo_ingest(ingest_id: str, reason: str) -> undo.Effect:

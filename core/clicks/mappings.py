@@ -13,7 +13,7 @@ from core.store import Store, clock, spelling
 
 LONGEST = 100
 """Characters of the longest name of a mapping."""
-COLUMNS = "name, columns::VARCHAR AS columns, mapping::VARCHAR AS mapping, author, saved_at"
+COLUMNS = "name, columns::VARCHAR AS columns, mapping::VARCHAR AS mapping, author, happened_at"
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Saved:
     columns: list[str]
     mapping: dict[str, str]
     author: str
-    saved_at: datetime
+    happened_at: datetime
 
 
 def save(store: Store, name: str, columns: Sequence[str], mapping: Mapping[str, str], author: str) -> Saved:
@@ -59,8 +59,8 @@ def load(store: Store, name: str) -> Saved:
 def fitting(store: Store, columns: Sequence[str]) -> list[Saved]:
     """Mappings that were made for a file with exactly these columns, the newest first."""
     same = [one for one in every(store) if set(one.columns) == set(columns)]
-    return sorted(same, key=lambda one: one.saved_at, reverse=True)
+    return sorted(same, key=lambda one: one.happened_at, reverse=True)
 
 
 def _saved(row: dict[str, Any]) -> Saved:
-    return Saved(row["name"], json.loads(row["columns"]), json.loads(row["mapping"]), row["author"], row["saved_at"])
+    return Saved(row["name"], json.loads(row["columns"]), json.loads(row["mapping"]), row["author"], row["happened_at"])

@@ -22,7 +22,7 @@ STAMPS: dict[str, tuple[str, str | None]] = {
     "refusal": ("happened_at", "refusal_id"),
     "run_event": ("happened_at", None),
     "run_info": ("finished_at", None),
-    "saved_mapping": ("saved_at", "mapping_id"),
+    "saved_mapping": ("happened_at", "mapping_id"),
     "threshold_event": ("happened_at", "event_id"),
     "triage_event": ("happened_at", "event_id"),
     "verdict": ("happened_at", "verdict_id"),

@@ -123,7 +123,7 @@ def m021_mappings() -> str:
     return """
     CREATE TABLE saved_mapping (
         mapping_id UUID NOT NULL,         -- UUIDv7: sorts by time
-        saved_at TIMESTAMP NOT NULL,
+        happened_at TIMESTAMP NOT NULL,
         author VARCHAR NOT NULL,
         name VARCHAR NOT NULL,
         columns JSON NOT NULL,            -- of the file that it was made for

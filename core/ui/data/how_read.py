@@ -47,7 +47,7 @@ def saved_mapping(plain: Preview) -> dict[str, str]:
         index=None,
         placeholder="none",
         key="how_saved",
-        format_func=lambda name: f"{name}, by {by_name[name].author} {text.ago(by_name[name].saved_at)}",
+        format_func=lambda name: f"{name}, by {by_name[name].author} {text.ago(by_name[name].happened_at)}",
     )
     return by_name[name].mapping if name in by_name else {}
 

@@ -24,6 +24,9 @@ MIN_BANNERS = 30
 MIN_CLICKS = 30
 """Default of the overview's filter on clicks a banner."""
 
+MIN_JUDGED = 13
+"""Clicks from which on a banner can be judged: below, how odd it may look is limited by how few they are (`statistics/p_values.py`)."""
+
 
 def store_url() -> str:
     """The store in use, a path or URL: `HEATPROOF_STORE`, else `data/heatproof.duckdb` in the working directory."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from core.settings import MIN_JUDGED
 from core.store.days import last_possible
 from core.store.queries.runs import Row, n_flagged, scored_by
 from core.store.store import Store
@@ -29,6 +30,13 @@ def grids(store: Store, run_id: str, min_clicks: int, grid: int | None = None, d
         [scored_by(store, run_id), *values, n_flagged(store, run_id)],
     )
     return [row | _of_flagged([f for f in flagged if f["grid_id"] == row["grid_id"]]) for row in scored]
+
+
+def not_judged(store: Store, run_id: str, grid: int | None = None, domain: str | None = None) -> Row:
+    """Banners of so few clicks that hardly any fault can show, flagged ones left out: n, and n_all in the run."""
+    where, values = _where(run_id, 0, grid, domain)
+    sql = f"SELECT count(*) FILTER (n_clicks < ? AND NOT flagged) AS n, count(*) AS n_all FROM result WHERE {where}"
+    return store.rows(sql, [MIN_JUDGED, *values])[0]
 
 
 def _of_flagged(by_fault: list[Row]) -> Row:

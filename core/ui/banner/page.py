@@ -5,6 +5,7 @@ import math
 import numpy as np
 import streamlit as st
 
+from core import settings
 from core.store.queries import banner
 from core.store.queries import new_grids as strangers
 from core.store.queries.runs import Row
@@ -29,6 +30,9 @@ def header(run: Shown, facts: Row, found: Row | None) -> None:
         components.sentence(f"{name} was not scored in this run.")
     elif found["flagged"]:
         components.sentence(text.markdown(tables.why(found).split(" (next best")[0].rstrip(".") + ".") + odds(found))
+    elif found["n_clicks"] < settings.MIN_JUDGED:
+        clicks = text.plural(found["n_clicks"], "click")
+        components.sentence(f"{name} cannot be judged: {clicks}, and most faults show from {settings.MIN_JUDGED} on only.")
     else:
         p = text.markdown(text.p_value(found["p_value"]))
         components.sentence(f"{name} looks ok: as unusual as {p} of the ok banners (p-value).")

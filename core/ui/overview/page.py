@@ -161,6 +161,8 @@ def show(run: Shown) -> None:
     changed_grids(run, grid)
     review = reads.reviewed(run.path, run.run_id, reads.token(run), least, grid, domain)
     cards(run, rows, review, sum(r["false_expected"] for r in rows))
+    if words := rates.not_judged_words(reads.not_judged(run.path, run.run_id, grid, domain)):
+        st.caption(words)
     chosen = st.session_state.get("drill")
     if chosen not in [r.grid_id for r in shown]:
         chosen = shown[0].grid_id

@@ -106,6 +106,17 @@ def share_of(rows: Sequence[Row]) -> float | None:
     return sum(r["flagged"] for r in rows) / n if n else None
 
 
+def not_judged_words(row: Row) -> str:
+    """How many banners cannot be judged; empty where all can."""
+    if not row["n"]:
+        return ""
+    have = "has" if row["n"] == 1 else "have"
+    return (
+        f"{row['n']:,} of {text.plural(row['n_all'], 'banner')} {have} fewer than {settings.MIN_JUDGED} clicks: too few for most faults to "
+        "show. Not flagged does not mean ok there."
+    )
+
+
 def change_sentence(row: Row) -> str:
     """What happened to a grid as a whole, since when, and what it looks like."""
     since = f"since {text.day(row['since'])}" if row["is_within"] else "since before this window"

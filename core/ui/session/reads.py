@@ -55,6 +55,12 @@ def new_grids(path: str, run_id: str) -> dict[int, Row]:
     return strangers.by_grid(state.at_path(path), run_id)
 
 
+@st.cache_data(max_entries=256, show_spinner=False)
+def not_judged(path: str, run_id: str, grid: int | None, domain: str | None) -> Row:
+    """Banners of too few clicks to be judged, and all."""
+    return overview.not_judged(state.at_path(path), run_id, grid, domain)
+
+
 @st.cache_data(max_entries=64, show_spinner=False)
 def grid_changes(path: str, run_id: str) -> list[Row]:
     """Grids that changed as a whole."""

@@ -20,7 +20,7 @@ from core.ui.render import report, text
 from core.ui.session import components, identity, job_panel, roles, state, writes
 from core.ui.session.job_panel import Words
 
-KINDS = ["csv", "gz", "jsonl", "ndjson", "parquet", "tsv"]
+KINDS = ["csv", "gz", "json", "jsonl", "ndjson", "parquet", "tsv"]
 NEXT = {
     "unusable": "",
     "known": "Choose the file again, and above the button whether it replaces what was ingested or is counted in addition.",

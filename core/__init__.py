@@ -23,6 +23,7 @@ PACKAGES: dict[str, str] = {
     "calibration": "From labels to a threshold, to a version, to verdicts.",
     "runs": "A run from store to store, and what is done with one.",
     "models": "Train, choose, audit and look into models.",
+    "images": "Detectors on sets of images, without a store.",
     "cli": "The command line, one file a verb.",
     "ui": "The only Streamlit code: render, session, one folder a page, server.",
 }

@@ -5,7 +5,7 @@ The verbs register themselves with the application when they are imported; their
 
 from core.cli.app import app
 
-from core.cli import demo, clicks, runs, embed, train, store, calibrate, labels, audit, select  # noqa: F401  # isort: skip
+from core.cli import demo, clicks, runs, embed, train, store, calibrate, labels, audit, select, images  # noqa: F401  # isort: skip
 
 __all__ = ["app"]
 

@@ -38,7 +38,9 @@ class Pictures:
         """(m, channels, side, side) images in 0..1. Raises InputError for a value outside the range or not finite, naming the image."""
         if self.array is not None:
             return self._scaled(np.asarray(self.array[rows]), rows)
-        return np.concatenate([self._scaled(_decoded(self.path / self.names[row], self.channels)[None], rows) for row in rows])
+        return np.concatenate(
+            [self._scaled(_decoded(self.path / self.names[row], self.channels)[None], rows[k : k + 1]) for k, row in enumerate(rows)]
+        )
 
     def batches(self, start: int = 0, size: int = BATCH) -> Iterator[Image]:
         """All images from `start` on, at most `size` at a time."""
@@ -49,16 +51,20 @@ class Pictures:
         if part.ndim == 3:
             part = part[..., None]
         if part.dtype == np.uint8:
-            found: Image = np.asarray(part.astype(np.float32) / 255, dtype=np.float32)
+            found: Image = part.astype(np.float32)
+            found /= np.float32(255)
         else:
             self._check(part, rows)
             found = part.astype(np.float32)
-            found = (found + 1) / 2 if self.signed else found
+            if self.signed:
+                found += np.float32(1)
+                found /= np.float32(2)
         found = found.transpose(0, 3, 1, 2)
         if found.shape[1:] != (self.channels, self.side, self.side):
             found = _square(found, self.side)
-        if found.shape[2] != self.side:
-            raise InputError(f"All pictures of a folder have one size, that of the first: one in {self.path} has another. Resize them.")
+        if found.shape[2:] != (self.side, self.side):
+            name = self.names[int(rows[0])]
+            raise InputError(f"All pictures of a folder have one size, that of the first: {name} in {self.path} has another. Resize it.")
         return np.ascontiguousarray(found)
 
     def _check(self, part: NDArray[Any], rows: Codes) -> None:

@@ -191,6 +191,10 @@ def test_a_folder_of_pictures_is_scored_with_a_report_of_where_they_are_odd(tmp_
         page = (tmp_path / "r.html").read_text()
         assert "<b>" not in page
         assert ("patch that it learned" in page) == (name == "st_ssad")
+    Image.new("L", (20, 16)).save(folder / "y.png")
+    with pytest.raises(InputError, match=r"y\.png"):
+        list(open_pictures(folder).batches())
+    (folder / "y.png").unlink()
     (folder / "zz.png").write_text("none")
     with pytest.raises(InputError, match=r"zz\.png"):
         list(open_pictures(folder).batches())

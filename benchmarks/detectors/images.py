@@ -3,10 +3,11 @@
     python -m benchmarks.detectors.images SET [--detectors a,b] [--normal CLASS] [--n N] [--steps N] [--seeds 0 1]
     python -m benchmarks.detectors.images time [--steps N]
 
-SET `fashion` or `digits`: one class, 0 unless said otherwise, is normal, the other classes are the anomalies (fashion: apt-get install dataset-fashion-mnist; digits:
-scikit-learn's, four times enlarged). `fashion_defects`: it with a scratch, a blob or a missing part. `colour`: windows of 64x64x3 of
-scikit-learn's two photographs: the left half of the temple is learned from, its right half is normal, the flower is the anomaly.
-`colour_defects`: the right half with defects. `time`: an epoch of cnn_autoencoder at 64x64x3 beside a plain PyTorch loop.
+SET `fashion` or `digits`: one class, 0 unless said otherwise, is normal, and the other classes are the anomalies (fashion:
+apt-get install dataset-fashion-mnist; digits: scikit-learn's, four times enlarged). `fashion_defects`: it with a scratch, a blob or a
+missing part. `colour`: windows of 64x64x3 of scikit-learn's two photographs: the left half of the temple is learned from, its right half is
+normal, the flower is the anomaly. `colour_defects`: the right half with defects. `time`: an epoch of cnn_autoencoder at 64x64x3 beside a
+plain PyTorch loop.
 """
 
 import argparse
@@ -81,9 +82,9 @@ def sets(name: str, n: int, seed: int, normal: int = 0) -> Sets:
         parts = windows(temple[:, half:], n, rng), windows(flower, n, rng)
         learned, judged, odd = windows(temple[:, :half], n, rng), np.concatenate(parts), np.repeat([0, 1], n)
     if name.endswith("_defects"):
-        normal = judged[odd == 0]
-        judged = np.concatenate([normal[: len(normal) // 2], defective(normal[len(normal) // 2 :], rng)])
-        odd = (np.arange(len(judged)) >= len(normal) // 2).astype(np.int64)
+        good = judged[odd == 0]
+        judged = np.concatenate([good[: len(good) // 2], defective(good[len(good) // 2 :], rng)])
+        odd = (np.arange(len(judged)) >= len(good) // 2).astype(np.int64)
     return learned, judged, odd
 
 

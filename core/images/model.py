@@ -63,7 +63,13 @@ def fit(name: str, pictures: Pictures, training: Training, *, most: int = MOST, 
     X = pictures.rows(some)
     groups = np.zeros(len(some), dtype=np.int64) if classes is None else classes[some]
     about = {"version": VERSION, "detector": name, "feature": feature, "seed": training.seed, "steps": training.steps}
-    about |= {"shape": list(X.shape[1:]), "n_images": len(some), "n_in_set": len(pictures), "classes": classes is not None}
+    about |= {
+        "shape": list(X.shape[1:]),
+        "n_images": len(some),
+        "n_in_set": len(pictures),
+        "classes": classes is not None,
+        "range": pictures.span,
+    }
     if feature:
         Z = features(X, feature)
         return Model(detector.fit(Z, groups), about, (Z, groups))
@@ -112,6 +118,7 @@ def load(path: Path) -> Model:
 def score(model: Model, pictures: Pictures, progress: Display = no_progress, kept: Path | None = None) -> Vector:
     """(n,) scores of a set, a batch at a time. With `kept`, what was scored is appended there, so that the same call after a stop goes on
     from it; the file is removed at the end."""
+    pictures = _alike(model, pictures)
     key = _key(model, pictures)
     parts = _resumed(kept, key) if kept else []
     at = sum(map(len, parts))
@@ -127,6 +134,16 @@ def score(model: Model, pictures: Pictures, progress: Display = no_progress, kep
     if kept:
         kept.unlink(missing_ok=True)
     return np.concatenate(parts)
+
+
+def _alike(model: Model, pictures: Pictures) -> Pictures:
+    """The set read as the model's was: floats without a value below 0 may still be of -1..1. Raises InputError for the reverse."""
+    fitted, found = model.about["range"], pictures.span
+    if fitted == "-1..1" and found == "0..1":
+        return replace(pictures, signed=True)
+    if fitted == "0..1" and found == "-1..1":
+        raise InputError(f"A set is stored as the one fitted on, in 0..1: {pictures.path} has values below 0. Store both alike.")
+    return pictures
 
 
 def _key(model: Model, pictures: Pictures) -> str:

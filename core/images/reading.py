@@ -34,6 +34,13 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def span(self) -> str:
+        """How its pixels are stored: uint8, 0..1 or -1..1."""
+        if self.array is None or self.array.dtype == np.uint8:
+            return "uint8"
+        return "-1..1" if self.signed else "0..1"
+
     def rows(self, rows: Codes) -> Image:
         """(m, channels, side, side) images in 0..1. Raises InputError for a value outside the range or not finite, naming the image."""
         if self.array is not None:

@@ -175,6 +175,18 @@ def test_a_stopped_scoring_goes_on_and_ends_as_an_unstopped_one(tmp_path: Path) 
     assert not kept.exists()
 
 
+def test_floats_are_read_as_those_that_were_learned_from(tmp_path: Path) -> None:
+    bright = blobs(20, seed=3) / 255 * 0.4 + 0.6
+    signed = open_pictures(stored(tmp_path / "s.npy", 2 * (blobs(20) / 255) - 1))
+    unit = open_pictures(stored(tmp_path / "u.npy", blobs(20) / 255))
+    same = [open_pictures(stored(tmp_path / f"{k}.npy", each)) for k, each in enumerate((bright, 2 * bright - 1))]
+    assert [each.span for each in (signed, unit, *same)] == ["-1..1", "0..1", "0..1", "0..1"]
+    by_unit, by_signed = (models.fit("knn", each, Training()) for each in (unit, signed))
+    np.testing.assert_allclose(models.score(by_signed, same[1]), models.score(by_unit, same[0]), rtol=1e-3)
+    with pytest.raises(InputError, match="Store both alike"):
+        models.score(by_unit, signed)
+
+
 def test_a_folder_of_pictures_is_scored_with_a_report_of_where_they_are_odd(tmp_path: Path) -> None:
     from PIL import Image
 

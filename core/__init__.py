@@ -22,8 +22,7 @@ PACKAGES: dict[str, str] = {
     "review": "What people say: labels, claims, triage, agreement.",
     "calibration": "From labels to a threshold, to a version, to verdicts.",
     "runs": "A run from store to store, and what is done with one.",
-    "models": "Train, choose, audit and look into models.",
-    "images": "Detectors on sets of images, without a store.",
+    "models": "Train, choose, audit and look into models; detectors on sets of images, without a store.",
     "cli": "The command line, one file a verb.",
     "ui": "The only Streamlit code: render, session, one folder a page, server.",
 }

@@ -22,8 +22,8 @@ from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.detectors.one_class import FOLDER
-from core.arrays import Image
-from core.images.methods import NAMES, Training, features, prepared
+from core.models.images.methods import NAMES, Training, features, prepared
+from core.statistics.arrays import Image
 
 BASELINES = ("fcn_autoencoder", "cnn_autoencoder", "cnn_bn_autoencoder", "noise_classifier", "ocgan")
 ROWS = {"fcn_autoencoder": "0.640", "cnn_autoencoder": "0.757", "cnn_bn_autoencoder": "0.813", "noise_classifier": "0.866"}

@@ -44,9 +44,9 @@ def fit(
     as_json: JsonOption = False,
 ) -> None:
     """Fit a detector on a set of normal images; a fit that was stopped continues from its last checkpoint."""
-    from core.images import model, truth
-    from core.images.methods import Training
-    from core.images.reading import open_pictures
+    from core.models.images import model, truth
+    from core.models.images.methods import Training
+    from core.models.images.reading import open_pictures
 
     pictures = open_pictures(train)
     _writable(out)
@@ -72,10 +72,10 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Score a set of images; a scoring that was stopped continues after its last whole batch."""
-    from core.images import model as models
-    from core.images import truth
-    from core.images.reading import open_pictures
-    from core.images.report import write_report
+    from core.models.images import model as models
+    from core.models.images import truth
+    from core.models.images.reading import open_pictures
+    from core.models.images.report import write_report
 
     pictures, fitted = open_pictures(test), models.load(model)
     for path in (out, *([report] if report else [])):
@@ -95,7 +95,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """ROC-AUC and average precision of a submission."""
-    from core.images import truth as truths
+    from core.models.images import truth as truths
 
     names, values = truths.scores(submission)
     _show("Evaluation", dict(truths.figures(values, truths.labels(truth, names))), as_json)
@@ -115,10 +115,10 @@ def leaderboard(
     as_json: JsonOption = False,
 ) -> None:
     """Fit detectors on one set, compare them on another, and say which one selectors without labels would take."""
-    from core.images import board
-    from core.images import truth as truths
-    from core.images.methods import Training
-    from core.images.reading import open_pictures
+    from core.models.images import board
+    from core.models.images import truth as truths
+    from core.models.images.methods import Training
+    from core.models.images.reading import open_pictures
 
     names = list(dict.fromkeys(name.strip() for name in detectors.split(",") if name.strip()))
     share = (console.finite(assumed, "--assumed") or 0.0) / 100

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.arrays import Codes, Vector
 from core.errors import InputError
+from core.statistics.arrays import Codes, Vector
 
 
 def write_submission(path: Path, names: list[str], scores: Vector) -> None:

@@ -14,10 +14,10 @@ from core.__main__ import app
 from core.detectors import CATALOGUE
 from core.errors import InputError
 from core.features import EXTRACTORS
-from core.images import model as models
-from core.images.methods import NAMES, Training, feature_of, prepared
-from core.images.reading import open_pictures
-from core.images.report import write_report
+from core.models.images import model as models
+from core.models.images.methods import NAMES, Training, feature_of, prepared
+from core.models.images.reading import open_pictures
+from core.models.images.report import write_report
 
 HERE = [n for n in NAMES if not n.startswith("cosine_") or EXTRACTORS[n.removeprefix("cosine_")].bundled]
 

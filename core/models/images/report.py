@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from core.arrays import Image, Vector
-from core.images.model import Model
-from core.images.reading import Pictures
+from core.models.images.model import Model
+from core.models.images.reading import Pictures
+from core.statistics.arrays import Image, Vector
 
 SHOWN = 48
 PATCH = 4

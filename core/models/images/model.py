@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Codes, Vector
 from core.detectors import CATALOGUE
 from core.errors import InputError
-from core.images.methods import Training, feature_of, features, prepared
-from core.images.reading import BATCH, Pictures
-from core.progress import Display, no_progress
+from core.logs.progress import Display, no_progress
+from core.models.images.methods import Training, feature_of, features, prepared
+from core.models.images.reading import BATCH, Pictures
+from core.statistics.arrays import Codes, Vector
 
 VERSION = 1
 MOST = 20_000

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Image
 from core.detectors import CATALOGUE
 from core.detectors.cosine import Cosine
 from core.errors import InputError
 from core.features import EXTRACTORS, make_extractor
 from core.features.base import Extractor
-from core.progress import Progress
+from core.logs.progress import Progress
+from core.statistics.arrays import Image
 
 PIXELS = "pixels"
 """The feature of an image that needs no network: its pixels."""

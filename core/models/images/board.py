@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from core.arrays import Codes, Vector
 from core.errors import InputError
-from core.images import model as models
-from core.images.methods import Training
-from core.images.reading import Pictures
-from core.images.truth import figures
+from core.logs.progress import Display
+from core.models.images import model as models
+from core.models.images.methods import Training
+from core.models.images.reading import Pictures
+from core.models.images.truth import figures
 from core.models.selection.candidates import Candidate
 from core.models.selection.selectors import SELECTORS
-from core.progress import Display
+from core.statistics.arrays import Codes, Vector
 
 EMBEDDED = 512
 """Images of each set that selection compares."""

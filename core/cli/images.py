@@ -1,5 +1,6 @@
 """The verbs of `images`: the detectors on sets of images, without a store."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from core.cli import console
 from core.cli.app import app
 from core.cli.console import MOST_NUMBER, MOST_SEED, JsonOption
+from core.cli.options import grouped
 from core.errors import InputError
 
 images_app = typer.Typer(no_args_is_help=True)
@@ -25,20 +27,28 @@ MostOption = Annotated[int, typer.Option(min=2, max=MOST_NUMBER, help="Images le
 TruthOption = Annotated[Path, typer.Option(help="CSV with ID,label: 0 normal, 1 anomaly.")]
 
 
+@dataclass(frozen=True)
+class Learning:
+    """How a detector learns."""
+
+    steps: StepsOption = None
+    seed: SeedOption = 0
+    feature: FeatureOption = "pixels"
+    most: MostOption = 20_000
+
+
 @images_app.callback()
 def images_main() -> None:
     """Run the detectors on sets of images: fit, score, evaluate, leaderboard."""
 
 
 @images_app.command()
+@grouped
 def fit(
     train: SetArgument,
     detector: Annotated[str, typer.Option(help="A detector that reads images, or features of them.")],
     out: Annotated[Path, typer.Option(help="File for the model; plain arrays, no pickle.")],
-    steps: StepsOption = None,
-    seed: SeedOption = 0,
-    feature: FeatureOption = "pixels",
-    most: MostOption = 20_000,
+    learning: Learning,
     classes: Annotated[Path | None, typer.Option(help="CSV with ID,class, for detectors of known classes.")] = None,
     unlabelled: Annotated[Path | None, typer.Option(help="A set with some anomalies, for st_ssad. (default: the training set)")] = None,
     as_json: JsonOption = False,
@@ -52,11 +62,12 @@ def fit(
     _writable(out)
     known = truth.classes(classes, pictures.names) if classes else None
     others = open_pictures(unlabelled) if unlabelled else None
-    some = others.rows(model.sample(len(others), most, seed)) if others else None
+    some = others.rows(model.sample(len(others), learning.most, learning.seed)) if others else None
     with console.progress_bar() as bar:
+        steps, seed, feature = learning.steps, learning.seed, learning.feature
         plan = Training(steps, seed, feature, progress=lambda done, what, /, **numbers: bar(done, what), unlabelled=some)
         plan = model.continued(plan, out)
-        fitted = model.fit(detector, pictures, plan, most=most, classes=known)
+        fitted = model.fit(detector, pictures, plan, most=learning.most, classes=known)
     model.save(fitted, out)
     if plan.checkpoint:
         plan.checkpoint.unlink(missing_ok=True)
@@ -102,15 +113,13 @@ def evaluate(
 
 
 @images_app.command()
+@grouped
 def leaderboard(
     train: SetArgument,
     test: SetArgument,
     truth: TruthOption,
     detectors: Annotated[str, typer.Option(help="Names, separated by commas.")],
-    steps: StepsOption = None,
-    seed: SeedOption = 0,
-    feature: FeatureOption = "pixels",
-    most: MostOption = 20_000,
+    learning: Learning,
     assumed: Annotated[float, typer.Option(help="Percentage of anomalies that selection without labels assumes.")] = 10.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -127,7 +136,8 @@ def leaderboard(
     learned, judged = open_pictures(train), open_pictures(test)
     labels = truths.labels(truth, judged.names)
     with console.progress_bar() as bar:
-        rows = board.leaderboard(names, learned, judged, labels, Training(steps, seed, feature), most=most, show=bar)
+        plan = Training(learning.steps, learning.seed, learning.feature)
+        rows = board.leaderboard(names, learned, judged, labels, plan, most=learning.most, show=bar)
     chosen = board.selected(rows, learned, judged, share) if len(rows) > 1 else {}
     shown = [{key: value for key, value in row.items() if key not in ("scores", "model")} for row in rows]
     if as_json:

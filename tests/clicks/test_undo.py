@@ -21,6 +21,7 @@ from core.store.queries import banner, runs
 from tests.conftest import Filled, Place
 
 ROOT = Path(__file__).parents[2]
+STRICT = {"banners": "strict"}
 HEADER = "click_id,banner_id,grid_id,n_products,domain,click_x_rel,click_y_rel,clicked_at"
 
 
@@ -44,7 +45,7 @@ def test_an_ingest_taken_back_leaves_the_others_as_they_were(store: Store, tmp_p
     ingest(store, [write(tmp_path / "a.csv", ("c1", "both", 7), ("c2", "first", 7))], options=Options(author="ana"))
     before = bins(store), store.rows("SELECT banner_id, grid_id FROM banner ORDER BY ALL")
     rows = [("c1", "both", 7), ("c3", "both", 7), ("c4", "only", 8), ("x", "both", 9)]
-    second = ingest(store, [write(tmp_path / "b.csv", *rows)]).files[0]
+    second = ingest(store, [write(tmp_path / "b.csv", *rows)], mapping=STRICT).files[0]
     said = undo.effect(store, second.ingest_id)
     done = undo.undo(store, second.ingest_id[:30], "ben", "wrong export")
     assert done == said
@@ -56,14 +57,14 @@ def test_an_ingest_taken_back_leaves_the_others_as_they_were(store: Store, tmp_p
     assert (oldest["state"], oldest["author"], oldest["n_clicks"]) == ("in the store", "ana", 2)
     with pytest.raises(InputError, match=r"was taken back before, by ben on .*: wrong export"):
         undo.undo(store, second.ingest_id, "ben")
-    again = ingest(store, [tmp_path / "b.csv"])
+    again = ingest(store, [tmp_path / "b.csv"], mapping=STRICT)
     assert (again.accepted, again.already_ingested) == (2, False)
 
 
 @pytest.mark.lakes
 def test_a_banner_stays_while_another_ingest_has_clicks_of_it(store: Store, tmp_path: Path) -> None:
     first = ingest(store, [write(tmp_path / "a.csv", ("c1", "b", 7))]).files[0]
-    second = ingest(store, [write(tmp_path / "b.csv", ("c2", "b", 7), ("c1", "b", 7), ("c3", "b", 8), ("c4", "b", 7))]).files[0]
+    second = ingest(store, [write(tmp_path / "b.csv", ("c2", "b", 7), ("c1", "b", 7), ("c3", "b", 8), ("c4", "b", 7))], mapping=STRICT).files[0]
     done = undo.undo(store, first.ingest_id, "ana")
     assert (done.banners_gone, done.elsewhere) == (0, {str(tmp_path / "b.csv"): 1}), "c1 was a duplicate there"
     assert store.rows("SELECT banner_id, ingest_id::VARCHAR AS i FROM banner") == [{"banner_id": "b", "i": second.ingest_id}]

@@ -33,7 +33,7 @@ def number_of(word: str) -> int:
 def found(store: Store, word: str) -> int:
     """The same; raises InputError for a name that no grid of the store has."""
     number, known = number_of(word), names(store)
-    if number < FIRST_NAMED or number in known or word.strip().isdigit():
+    if number in known or re.fullmatch(r"[+-]?[0-9]+", spelling.banner_id(word)):
         return number
     others = f" or a name that a log gave it ({', '.join(sorted(known.values())[:10])})" if known else ""
-    raise InputError(f"A grid is called by its number{others}: {word.strip()!r} is none. Write for example --grid 333519,333346.")
+    raise InputError(f"A grid_id is a whole number{others}: {word.strip()!r} is none. Write for example --grid 333519,333346.")

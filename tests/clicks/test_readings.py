@@ -20,6 +20,7 @@ from core.clicks.preview import preview
 from core.errors import InputError
 from core.store import Store, grids
 from core.store.spelling import UNKNOWN_DOMAIN, UNKNOWN_PRODUCTS
+from core.ui.render import text
 
 X, Y = [0.0265, 0.5, 0.999], [0.0409, 0.25, 0.75]
 BINS = sorted(int(y * 40) * 40 + int(x * 40) for x, y in zip(X, Y, strict=True))
@@ -233,3 +234,16 @@ def test_no_mapping_loses_a_row(tmp_path: Path, data: st.DataObject) -> None:
         assert n_kept == taken.accepted
         assert n_rejected == sum(taken.rejected.values())
         assert taken.accepted + n_rejected == len(rows)
+
+
+@pytest.mark.parametrize("word", ["1²", "--5", "٣x", "", "9" * 500, "-", "12abc"])
+def test_no_word_for_a_grid_breaks_a_page(word: str) -> None:
+    assert text.grid(word) == word
+    assert text.grid_number(word) is None
+
+
+def test_a_name_stands_for_its_number_on_pages() -> None:
+    number = grids.number_of("leaderboard top")
+    text.know_grids({number: "leaderboard top"})
+    assert (text.grid(number), text.grid_number("leaderboard top"), text.grid_number(str(number))) == ("leaderboard top", number, number)
+    assert (text.grid(-7), text.grid_number("-7"), text.products(-1), text.products(1)) == ("-7", -7, "products unknown", "1 product")

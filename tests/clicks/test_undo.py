@@ -64,7 +64,9 @@ def test_an_ingest_taken_back_leaves_the_others_as_they_were(store: Store, tmp_p
 @pytest.mark.lakes
 def test_a_banner_stays_while_another_ingest_has_clicks_of_it(store: Store, tmp_path: Path) -> None:
     first = ingest(store, [write(tmp_path / "a.csv", ("c1", "b", 7))]).files[0]
-    second = ingest(store, [write(tmp_path / "b.csv", ("c2", "b", 7), ("c1", "b", 7), ("c3", "b", 8), ("c4", "b", 7))], mapping=STRICT).files[0]
+    second = ingest(
+        store, [write(tmp_path / "b.csv", ("c2", "b", 7), ("c1", "b", 7), ("c3", "b", 8), ("c4", "b", 7))], mapping=STRICT
+    ).files[0]
     done = undo.undo(store, first.ingest_id, "ana")
     assert (done.banners_gone, done.elsewhere) == (0, {str(tmp_path / "b.csv"): 1}), "c1 was a duplicate there"
     assert store.rows("SELECT banner_id, ingest_id::VARCHAR AS i FROM banner") == [{"banner_id": "b", "i": second.ingest_id}]

@@ -60,6 +60,7 @@ def times(nats: float) -> str:
 
 
 _grids: dict[int, str] = {}
+WHOLE = re.compile(r"-?[0-9]{1,19}")
 
 
 def know_grids(names: Mapping[int, str]) -> None:
@@ -70,13 +71,13 @@ def know_grids(names: Mapping[int, str]) -> None:
 def grid(grid_id: int | str | None) -> str:
     """A grid as people call it: its name where it has one, else its number."""
     text = str(grid_id)
-    return _grids.get(int(text), text) if text.lstrip("-").isdigit() else text
+    return _grids.get(int(text), text) if WHOLE.fullmatch(text) else text
 
 
 def grid_number(word: Any) -> int | None:
     """The grid_id of a number or name in an address; None for what is neither."""
     text = str(word or "")
-    if text.lstrip("-").isdigit():
+    if WHOLE.fullmatch(text):
         return int(text)
     return next((number for number, name in _grids.items() if name == text), None)
 

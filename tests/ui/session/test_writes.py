@@ -93,6 +93,7 @@ WRITES: dict[str, tuple[str, Callable[[], Any]]] = {
     "discard_weights": ("admin", lambda: writes.discard_weights("ssad_clicks")),
     "keep_upload": ("admin", lambda: writes.keep_upload(Upload())),
     "ingest": ("admin", lambda: writes.ingest(absent(), {}, owned=False)),
+    "save_mapping": ("admin", lambda: writes.save_mapping("nightly", ["creative"], {"banner_id": "creative"})),
     "undo_ingest": ("admin", lambda: writes.undo_ingest("none", "")),
     "back_up": ("admin", lambda: writes.back_up(state.store().path.with_name("copy.duckdb"))),
 }

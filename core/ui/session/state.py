@@ -87,9 +87,9 @@ def shown() -> Shown | None:
     return Shown(opened, str(opened.url), run["run_id"], run, found)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)  # cache_data would warn where this is imported before the server runs
 def _grid_names(path: str, run_id: str) -> dict[int, str]:
-    """Names of grids as of a run: those of later ingests are in later runs."""
+    """Names of grids as of a run: those of later ingests are in later runs. Shared between sessions, so read-only."""
     return grids.names(at_path(path))
 
 

@@ -38,7 +38,7 @@ ADDRESSES: dict[str, tuple[tuple[str, str], ...]] = {
 """What is crawled of each store, first of all what leads from one page to another; the store decides what these pages show."""
 SECONDS = {"empty": 60, "unscored": 60, "scored": 150, "labelled": 240}
 """After so long nothing more is pressed: a machine that is busy presses less. CRAWL_SECONDS in the environment takes their place."""
-LONGER = 60
+LONGER = 200
 """Seconds more for an address of a page where a control of SURE was not reached in time."""
 SURE = {
     "empty": {("", "link"), ("data", "tab")},
